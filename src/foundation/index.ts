@@ -1,0 +1,10 @@
+/** Foundation: what every room stands on. Imports nothing of ours. */
+export { BoundedQueue } from "./bounded-queue.ts";
+export { canonicalBytes, canonicalText, type JsonObject, type JsonValue } from "./canonical.ts";
+export { type Clock, isoTime, systemClock } from "./clock.ts";
+export { CofferdamError, ERROR_TABLE, type ErrorCode, type ErrorDetails, type ErrorSpec, errnoOf, messageOf, wrapError } from "./errors.ts";
+export { newId } from "./ids.ts";
+export { type ReadLimits, readBounded } from "./limits.ts";
+export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";
+export { nearestWord } from "./suggest.ts";
+export { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";
