@@ -45,7 +45,7 @@ export class CofferdamError extends Error {
 
 /** The errno name of a system error ("ENOENT"), or undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
-  if (error instanceof Error && "code" in error && typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code)) return error.code;
+  if (error instanceof Error && "code" in error && typeof error.code === "string" && /^E[A-Z0-9_]+$/.test(error.code)) return error.code;
   return undefined;
 }
 

@@ -1,0 +1,40 @@
+/** Export formats: JSON (one array) and CSV (RFC 4180). */
+import type { AuditEvent } from "./event.ts";
+
+/** Pieces of the export, in order. */
+export async function* exportText(events: AsyncIterable<AuditEvent>, format: "json" | "csv"): AsyncGenerator<string> {
+  if (format === "csv") {
+    yield `${COLUMNS.map(([name]) => name).join(",")}\r\n`;
+    for await (const event of events) yield `${COLUMNS.map(([, value]) => csvField(value(event))).join(",")}\r\n`;
+    return;
+  }
+  let separator = "[\n";
+  for await (const event of events) {
+    yield `${separator}${JSON.stringify(event)}`;
+    separator = ",\n";
+  }
+  yield separator === "[\n" ? "[]\n" : "\n]\n";
+}
+
+const COLUMNS: readonly (readonly [string, (event: AuditEvent) => string | number | undefined])[] = [
+  ["seq", (event) => event.seq],
+  ["id", (event) => event.id],
+  ["timestamp", (event) => event.timestamp],
+  ["category", (event) => event.category],
+  ["action", (event) => event.action],
+  ["result", (event) => event.result],
+  ["userId", (event) => event.userId],
+  ["sessionId", (event) => event.sessionId],
+  ["resourceType", (event) => event.resourceType],
+  ["resourceId", (event) => event.resourceId],
+  ["details", (event) => (event.details === undefined ? undefined : JSON.stringify(event.details))],
+  ["hash", (event) => event.integrity.hash],
+  ["previousHash", (event) => event.integrity.previousHash],
+];
+
+/** Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula gets an apostrophe in front. */
+function csvField(value: string | number | undefined): string {
+  if (value === undefined) return "";
+  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

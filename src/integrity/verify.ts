@@ -1,0 +1,113 @@
+/** Verifies bytes or a file against an expected digest, in constant memory, as fast as the hash itself. */
+import { createHash, hash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { CofferdamError, errnoOf, wrapError } from "../foundation/index.ts";
+import { type DigestAlgorithm, digestText, type ExpectedDigest, expectedText, matches, parseExpected } from "./expected-digest.ts";
+
+export interface VerifyResult {
+  readonly ok: boolean;
+  readonly algorithm: DigestAlgorithm;
+  /** The digests that count, in the form the caller used (SRI or hex). */
+  readonly expected: string;
+  readonly actual: string;
+  readonly bytes: number;
+  readonly weak: boolean;
+}
+
+export interface VerifyFileOptions {
+  /** Most bytes accepted; more is PAYLOAD_TOO_LARGE. Default: no limit, since memory is constant. */
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Read-ahead: while one chunk is hashed here, the next is read by the thread pool. */
+const CHUNK: number = 2 * 2 ** 20;
+
+/** Compares bytes in memory. Throws INVALID_ARGUMENT for an expectation that cannot be checked; a mismatch is a result. */
+export function verifyBytes(bytes: Uint8Array, expected: string): VerifyResult {
+  const want = parseExpected(expected);
+  return compare(want, hash(want.algorithm, bytes, "buffer"), bytes.length);
+}
+
+/**
+ * Compares a regular file. A mismatch is a result, not an error.
+ * Throws INVALID_ARGUMENT (expectation, not a regular file), NOT_FOUND, PAYLOAD_TOO_LARGE, CANCELLED, and CONFLICT when
+ * the file changes size while it is read.
+ */
+export async function verifyFile(path: string, expected: string, options: VerifyFileOptions = {}): Promise<VerifyResult> {
+  const want = parseExpected(expected);
+  const file = await openRegular(path);
+  try {
+    const { size } = await file.stat();
+    if (size > (options.maxBytes ?? Number.POSITIVE_INFINITY)) {
+      throw new CofferdamError("PAYLOAD_TOO_LARGE", `${path} has ${size} bytes, more than ${options.maxBytes}`, {
+        details: { size, maxBytes: options.maxBytes },
+      });
+    }
+    const digest = size <= CHUNK ? await hashSmall(file, size, want.algorithm) : await hashLarge(file, want.algorithm, options.signal);
+    if (digest.bytes !== size) throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
+    return compare(want, digest.value, size);
+  } catch (error) {
+    throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The error for a mismatch, with both digests. */
+export function integrityFailure(what: string, result: VerifyResult): CofferdamError {
+  return new CofferdamError("INTEGRITY_FAILURE", `${what}: ${result.algorithm} does not match`, {
+    details: { algorithm: result.algorithm, expected: result.expected, actual: result.actual, bytes: result.bytes },
+    hint: "fetch it again from the source you trust; if it still differs, it is not the file that was promised",
+  });
+}
+
+async function openRegular(path: string): Promise<FileHandle> {
+  try {
+    const file = await open(path, "r");
+    const stat = await file.stat();
+    if (stat.isFile()) return file;
+    await file.close();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") throw new CofferdamError("NOT_FOUND", `no such file: ${path}`);
+    throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
+  }
+  throw new CofferdamError("INVALID_ARGUMENT", `not a regular file: ${path}`);
+}
+
+interface Digest {
+  readonly value: Buffer;
+  readonly bytes: number;
+}
+
+async function hashSmall(file: FileHandle, size: number, algorithm: DigestAlgorithm): Promise<Digest> {
+  const buffer = Buffer.allocUnsafe(size + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return { value: hash(algorithm, buffer.subarray(0, length), "buffer"), bytes: length };
+}
+
+async function hashLarge(file: FileHandle, algorithm: DigestAlgorithm, signal: AbortSignal | undefined): Promise<Digest> {
+  const digest = createHash(algorithm);
+  const buffers = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
+  let position = 0;
+  let current = 0;
+  let pending = file.read(buffers[0], 0, CHUNK, 0);
+  for (;;) {
+    if (signal?.aborted === true) throw new CofferdamError("CANCELLED", "interrupted");
+    const { bytesRead, buffer } = await pending;
+    if (bytesRead === 0) return { value: digest.digest(), bytes: position };
+    position += bytesRead;
+    current = 1 - current;
+    pending = file.read(current === 0 ? buffers[0] : buffers[1], 0, CHUNK, position);
+    digest.update(buffer.subarray(0, bytesRead));
+  }
+}
+
+function compare(want: ExpectedDigest, actual: Buffer, bytes: number): VerifyResult {
+  return { ok: matches(want, actual), algorithm: want.algorithm, expected: expectedText(want), actual: digestText(want, actual), bytes, weak: want.weak };
+}

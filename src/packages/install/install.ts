@@ -1,0 +1,394 @@
+/**
+ * The guarded install, in the order of its promise: judge, fetch and verify, run the client in the box, compare the tree,
+ * record. Each step that fails ends the run there; nothing later may assume what was not checked.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import type { AuditSink } from "../../audit/index.ts";
+import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
+import type { NpmLockfile } from "../../inventory/index.ts";
+import type { EffectivePolicy } from "../../policy/index.ts";
+import type { Store } from "../../store/index.ts";
+import { layersOf, startBox, type WaitingBox } from "../box/box.ts";
+import { type ClientSetup, setUpClient } from "../client/setup.ts";
+import { DEFAULT_GATE_LIMITS, Gate, type GateLimits, TarballSource, TarballStore, Upstream, Verifier, type WantedTarball } from "../gate/index.ts";
+import { judge } from "../judge/judge.ts";
+import { verdictOf } from "../judge/rules.ts";
+import { TreeChecker } from "../tree/tree.ts";
+import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
+import { type ClientCommand, parseClientCommand } from "./command.ts";
+import { fetchAll } from "./fetch.ts";
+import { judgedTree, wantedTarballs } from "./judged-set.ts";
+import { openProject, type Project, readLockfile } from "./project.ts";
+import { ProjectLock } from "./project-lock.ts";
+import { InstallRecord } from "./record.ts";
+import { keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
+import { type Decision, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
+import { RunFolder } from "./run-folder.ts";
+
+export interface InstallRequest {
+  /** The client's command: `["npm", "ci"]`. */
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  readonly policy: EffectivePolicy;
+  readonly stateDir: string;
+  /** Opened on the same state directory. */
+  readonly store: Store;
+  readonly audit: AuditSink;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Path of bubblewrap; undefined when there is none. */
+  readonly bubblewrap: string | undefined;
+  readonly onProgress?: (progress: InstallProgress) => void;
+  readonly onClientOutput?: (text: string) => void;
+}
+
+export interface InstallProgress {
+  readonly phase: "fetch" | "client" | "compare";
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Runs a guarded install. Refusals and failures of the client are results; throws INVALID_ARGUMENT (the command, the
+ * project), NOT_FOUND (no package.json), CONFLICT (another run), ENVIRONMENT_UNFIT (no npm), AUDIT_UNAVAILABLE.
+ */
+export async function guardedInstall(request: InstallRequest): Promise<InstallResult> {
+  const command = parseClientCommand(request.command, request.env);
+  const project = await openProject(request.cwd);
+  const setup = await setUpClient({ env: request.env, project: project.root, settings: command.settings, store: request.store, clock: request.clock });
+  mkdirSync(request.stateDir, { recursive: true, mode: 0o700 });
+  const runId = newId("run");
+  const lock = await ProjectLock.take(request.store, project.root, runId, request.clock);
+  try {
+    const repaired = repairInterrupted(project.root, request.stateDir, lock.interrupted);
+    const run = RunFolder.create(request.stateDir, runId);
+    try {
+      return await new Installation(request, command, project, setup, lock, run, runId, repaired).run();
+    } finally {
+      run.remove();
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+class Installation {
+  readonly #request: InstallRequest;
+  readonly #command: ClientCommand;
+  readonly #project: Project;
+  readonly #setup: ClientSetup;
+  readonly #lock: ProjectLock;
+  readonly #run: RunFolder;
+  readonly #record: InstallRecord;
+  readonly #store: TarballStore;
+  readonly #verifier: Verifier;
+  readonly #upstream: Upstream;
+  readonly #source: TarballSource;
+  readonly #limits: GateLimits;
+  readonly #token: string = randomBytes(32).toString("hex");
+  readonly #started: number;
+  #result: InstallResult;
+
+  constructor(
+    request: InstallRequest,
+    command: ClientCommand,
+    project: Project,
+    setup: ClientSetup,
+    lock: ProjectLock,
+    run: RunFolder,
+    runId: string,
+    repaired: string | undefined,
+  ) {
+    this.#request = request;
+    this.#command = command;
+    this.#project = project;
+    this.#setup = setup;
+    this.#lock = lock;
+    this.#run = run;
+    this.#record = new InstallRecord(request.audit, project.root, runId);
+    this.#limits = gateLimits(request.policy);
+    this.#store = new TarballStore(request.stateDir, run.incoming);
+    this.#verifier = new Verifier(request.stateDir, run.incoming, this.#limits);
+    this.#upstream = new Upstream(setup.connection, this.#limits);
+    this.#source = new TarballSource({
+      store: this.#store,
+      upstream: this.#upstream,
+      verifier: this.#verifier,
+      registries: setup.registries,
+      limits: this.#limits,
+    });
+    this.#started = request.clock.monotonic();
+    this.#result = emptyResult(command, request.policy, repaired);
+  }
+
+  async run(): Promise<InstallResult> {
+    try {
+      await this.#install();
+    } catch (error) {
+      this.#stop(this.#request.signal.aborted ? interruption(this.#request.signal) : wrapError(error, "INTERNAL", "install"));
+    } finally {
+      await Promise.all([this.#verifier.close(), this.#upstream.close()]);
+    }
+    const { fetched, bytes } = { fetched: this.#source.counts.fetched, bytes: this.#source.counts.bytes };
+    this.#set({ fetched: { count: fetched, bytes }, times: { ...this.#result.times, totalMs: this.#request.clock.monotonic() - this.#started } });
+    await this.#recordOutcome();
+    return this.#result;
+  }
+
+  async #install(): Promise<void> {
+    const { policy, signal } = this.#request;
+    const read = await readLockfile(this.#project);
+    if (!this.#judge(read?.lockfile, read?.lineOf)) return;
+    const wanted = wantedTarballs(read?.lockfile, this.#project.root, this.#setup, policy.values["packages.registries"]);
+    this.#set({ packages: wanted.length });
+    await this.#lock.enter("fetch");
+    const summaries = await fetchAll(wanted, this.#source, this.#command.omit, this.#limits.concurrency, signal, (done, total) =>
+      this.#progress("fetch", done, total),
+    );
+    this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
+    await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
+    await this.#client(wanted, read?.lockfile);
+  }
+
+  /** False when something is denied. In observe mode denials are said and do not stop. */
+  #judge(lockfile: NpmLockfile | undefined, lineOf: ((path: string) => number | undefined) | undefined): boolean {
+    const { policy } = this.#request;
+    const findings = judge({
+      lockfile,
+      lockfileName: this.#project.lockfileName,
+      lineOf: lineOf ?? (() => undefined),
+      npmrc: this.#setup.npmrc.project,
+      registries: this.#setup.trustedRegistries,
+      trusted: policy.values["packages.registries"],
+      magicOrigin: this.#setup.magicOrigin,
+      level: policy.values.level,
+      allows: (what) => policy.allowance(what) !== undefined,
+      nodeModulesCommitted: this.#project.nodeModulesCommitted,
+      declared: this.#command.verb === "ci" ? this.#project.declared : undefined,
+      mayLink: (target) => mayLink(this.#project, target),
+    });
+    this.#set({ findings: policy.values.mode === "observe" ? findings.map(observed) : findings });
+    const denied = this.#result.findings.filter((finding) => finding.decision === "deny");
+    if (this.#command.verb === "ci" && lockfile === undefined) {
+      this.#stop(
+        new CofferdamError("FAILED_PRECONDITION", `npm ci needs ${this.#project.lockfileName}`, { hint: "npm install --package-lock-only, and commit it" }),
+      );
+      return false;
+    }
+    if (denied.length === 0) return true;
+    this.#stop(new CofferdamError("SECURITY_VIOLATION", `${denied.length} refused before ${this.#command.manager} started`), "denied");
+    return false;
+  }
+
+  async #client(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<void> {
+    const { clock, signal } = this.#request;
+    const parts = {
+      client: this.#setup.client,
+      command: this.#command,
+      project: this.#project,
+      cwd: this.#request.cwd,
+      run: this.#run,
+      contentRoot: this.#store.contentRoot,
+      bubblewrap: this.#bubblewrap(),
+      packages: before?.packages ?? [],
+      npmrcPresent: this.#setup.npmrc.project !== undefined,
+      signal,
+      ...(this.#request.onClientOutput === undefined ? {} : { onOutput: this.#request.onClientOutput }),
+    };
+    const view = viewOf(parts);
+    const box = clientBox(parts);
+    mkdirSync(this.#store.contentRoot, { recursive: true, mode: 0o700 });
+    this.#run.writeLinks(
+      wanted.flatMap((one) => one.integrity ?? []),
+      view.cache,
+      view.content,
+    );
+    this.#run.writeNpmrc("", box.owner);
+    if (box.owner !== undefined) this.#run.giveCache(box.owner);
+    this.#set({ layers: layersOf(box) });
+    keepManifests(this.#project.root, this.#run.path);
+    const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
+    try {
+      const waiting = await startBox(box);
+      await this.#lock.enter("client");
+      const clientStarted = clock.monotonic();
+      const gate = await this.#serve(waiting, wanted, box.owner);
+      this.#progress("client", 0, wanted.length);
+      const client = await waiting.go().finally(() => gate.close());
+      this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
+      if (signal.aborted) throw interruption(signal);
+      if (client.exit === 0) await this.#compare(checker, before, gate);
+      else this.#clientFailed(gate);
+    } finally {
+      await checker.close();
+    }
+  }
+
+  async #serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined): Promise<Gate> {
+    const gate = new Gate({
+      registries: this.#setup.registries,
+      upstream: this.#upstream,
+      source: this.#source,
+      judged,
+      metadata: this.#command.verb === "ci" ? "judged" : "upstream",
+      admit: (wanted) => this.#admit(wanted),
+      maxMetadataBytes: this.#limits.maxMetadataBytes,
+      token: this.#token,
+      signal: this.#request.signal,
+    });
+    const { project, trusted } = this.#setup.npmrc;
+    // npm's order: command line, environment, then the project's file, then the user's and the machine's.
+    const files = [...trusted.slice(0, 2), ...(project === undefined ? [] : [project]), ...trusted.slice(2)];
+    const scopes = this.#setup.registries.all.flatMap((registry) => registry.scopes);
+    this.#run.writeNpmrc(generatedNpmrc(files, scopes, waiting.port, this.#token), owner);
+    gate.serve(waiting.door);
+    return gate;
+  }
+
+  /** A version that no lockfile names yet: the registry's metadata must at least promise a strong hash. */
+  #admit(wanted: WantedTarball): void {
+    if (this.#command.verb === "ci") throw new CofferdamError("SECURITY_VIOLATION", `${wanted.name}@${wanted.version} is not in the judged lockfile`);
+    const rule = wanted.integrity === undefined ? "missing-hash" : wanted.integrity.startsWith("sha1-") ? "weak-hash" : undefined;
+    if (rule === undefined) return;
+    const subject = `${wanted.name}@${wanted.version}`;
+    if (verdictOf(rule, this.#request.policy.values.level) !== "deny" || this.#request.policy.allowance(`${rule} ${subject}`) !== undefined) return;
+    throw new CofferdamError("SECURITY_VIOLATION", `${subject}: the registry promises ${rule === "missing-hash" ? "no hash" : "only a sha1 hash"}`);
+  }
+
+  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate): Promise<void> {
+    await this.#lock.enter("compare");
+    const after = this.#command.verb === "ci" ? before : (await readLockfile(this.#project))?.lockfile;
+    if (after === undefined)
+      throw new CofferdamError("FAILED_PRECONDITION", "npm left no lockfile: the tree cannot be compared with anything", {
+        hint: "remove package-lock=false from your npm configuration",
+      });
+    if (this.#command.verb !== "ci" && !this.#judge(after, undefined)) {
+      this.#giveBack();
+      return;
+    }
+    const wanted = wantedTarballs(after, this.#project.root, this.#setup, this.#request.policy.values["packages.registries"]);
+    if (gate.admitted.length > 0) await this.#record.integrity(gate.admitted, { policy: this.#request.policy.digest, lockfile: after.sha256 });
+    this.#progress("compare", 0, wanted.length);
+    const { tree, unverified } = judgedTree(after, this.#store, this.#command);
+    const result = await checker.compare(tree);
+    this.#set({ tree: result, packages: wanted.length, verified: wanted.length - unverified.length });
+    if (unverified.length > 0)
+      this.#stop(
+        new CofferdamError("INTEGRITY_FAILURE", `installed, but never verified: ${unverified.slice(0, 5).join(", ")}`, {
+          details: { unverified: unverified.slice(0, 100) },
+        }),
+      );
+    else if (result.differenceCount > 0)
+      this.#stop(new CofferdamError("INTEGRITY_FAILURE", `node_modules is not what was judged: ${result.differenceCount} differences`));
+    else {
+      this.#set({ decision: "allowed" });
+      return;
+    }
+    if (this.#request.policy.values.mode === "enforce") this.#giveBack();
+  }
+
+  /** A tree that must not be used is moved aside, and the manifests are as they were. */
+  #giveBack(): void {
+    const movedTo = setAside(this.#project);
+    if (this.#command.verb !== "ci") restoreManifests(this.#project.root, this.#run.path);
+    if (movedTo !== undefined) this.#set({ movedTo });
+  }
+
+  #clientFailed(gate: Gate): void {
+    // The client's own words on a refusal are an HTTP status; ours say what and why.
+    const refusal = gate.refusals[0];
+    if (refusal === undefined) this.#set({ decision: "failed" });
+    else this.#stop(refusal.error);
+  }
+
+  #bubblewrap(): string | undefined {
+    const { bubblewrap, policy } = this.#request;
+    if (bubblewrap !== undefined) return bubblewrap;
+    if (policy.values.level !== "low") {
+      throw new CofferdamError("ENVIRONMENT_UNFIT", "bubblewrap is not installed, and the client must run in a box at this level", {
+        hint: "apt-get install bubblewrap, or --level low (unboxed, and said so)",
+      });
+    }
+    const refused = this.#result.findings.find((finding) => finding.code === "npmrc-key");
+    if (refused !== undefined) throw new CofferdamError("SECURITY_VIOLATION", `without a box npm would obey ${refused.subject} in the project's .npmrc`);
+    return undefined;
+  }
+
+  async #recordOutcome(): Promise<void> {
+    try {
+      await this.#record.outcome(this.#result);
+    } catch (error) {
+      // What is not on record did not happen with our word for it: at medium and above the tree goes.
+      if (this.#result.decision === "allowed" && this.#request.policy.values.level !== "low") this.#giveBack();
+      this.#stop(error instanceof CofferdamError ? error : new CofferdamError("AUDIT_UNAVAILABLE", messageOf(error)));
+    }
+    this.#set({ auditRange: this.#record.range });
+  }
+
+  #stop(error: CofferdamError, decision: Decision = "stopped"): void {
+    this.#set({ decision, stoppedBy: { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) } });
+  }
+
+  #progress(phase: InstallProgress["phase"], done: number, total: number): void {
+    this.#request.onProgress?.({ phase, done, total });
+  }
+
+  #set(change: Partial<InstallResult>): void {
+    this.#result = { ...this.#result, ...change };
+  }
+}
+
+function emptyResult(command: ClientCommand, policy: EffectivePolicy, repaired: string | undefined): InstallResult {
+  return {
+    manager: command.manager,
+    command: `${command.manager} ${command.verb}`,
+    level: policy.values.level,
+    mode: policy.values.mode,
+    policyDigest: policy.digest,
+    policySources: policy.sources,
+    decision: "stopped",
+    findings: [],
+    packages: 0,
+    verified: 0,
+    fetched: { count: 0, bytes: 0 },
+    scripts: [],
+    notChecked: NOT_BUILT,
+    layers: undefined,
+    tree: undefined,
+    client: undefined,
+    repaired,
+    movedTo: undefined,
+    times: { totalMs: 0, clientMs: 0 },
+    auditRange: undefined,
+  };
+}
+
+function gateLimits(policy: EffectivePolicy): GateLimits {
+  return {
+    ...DEFAULT_GATE_LIMITS,
+    maxTarballBytes: policy.values["limits.tarball"],
+    maxUnpackedBytes: policy.values["limits.unpacked"],
+    maxEntries: policy.values["limits.entries"],
+    totalTimeout: policy.values["limits.timeout"],
+    concurrency: policy.values["limits.concurrency"],
+  };
+}
+
+function observed(finding: InstallFinding): InstallFinding {
+  return finding.decision === "deny" ? { ...finding, decision: "warn", message: `${finding.message} (would be refused)` } : finding;
+}
+
+function skippedScripts(
+  summaries: Iterable<{ readonly name: string; readonly version: string; readonly installScripts: readonly string[] }>,
+): InstallResult["scripts"] {
+  const byPackage = new Map([...summaries].filter((one) => one.installScripts.length > 0).map((one) => [`${one.name}@${one.version}`, one.installScripts]));
+  return [...byPackage].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, scripts]) => ({ package: name, scripts }));
+}
+
+function interruption(signal: AbortSignal): CofferdamError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof CofferdamError) return reason;
+  return new CofferdamError("CANCELLED", "interrupted", { hint: "run it again: what was verified is kept" });
+}

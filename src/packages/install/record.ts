@@ -1,0 +1,65 @@
+/** What a run leaves in the audit trail: the judged set before the client starts, the outcome after. */
+import type { AuditEvent, AuditSink } from "../../audit/index.ts";
+import type { JsonObject } from "../../foundation/index.ts";
+import type { WantedTarball } from "../gate/metadata.ts";
+import type { InstallResult } from "./result.ts";
+
+/** Packages of one event; an event has 64 KiB at most, a line here about 180 bytes. */
+const PACKAGES_PER_EVENT = 200;
+const MAX_FINDINGS = 50;
+
+export class InstallRecord {
+  readonly #audit: AuditSink;
+  readonly #base: { readonly category: "packages"; readonly resourceType: "project"; readonly resourceId: string; readonly sessionId: string };
+  #first: number | undefined;
+  #last: number | undefined;
+
+  constructor(audit: AuditSink, project: string, run: string) {
+    this.#audit = audit;
+    this.#base = { category: "packages", resourceType: "project", resourceId: project.slice(0, 1024), sessionId: run };
+  }
+
+  get range(): readonly [number, number] | undefined {
+    return this.#first === undefined || this.#last === undefined ? undefined : [this.#first, this.#last];
+  }
+
+  /** Every package of the judged set with the hash it was verified against. */
+  async integrity(wanted: readonly WantedTarball[], facts: JsonObject): Promise<void> {
+    const events: Promise<AuditEvent>[] = [];
+    for (let at = 0; at < wanted.length; at += PACKAGES_PER_EVENT) {
+      const packages = wanted.slice(at, at + PACKAGES_PER_EVENT).map((one) => [one.name, one.version, one.integrity ?? null]);
+      events.push(this.#audit.log({ ...this.#base, action: "IntegrityCheck", result: "success", details: { ...facts, packages } }));
+    }
+    // Logged together, they share one commit.
+    this.#note(await Promise.all(events));
+  }
+
+  async outcome(result: InstallResult): Promise<void> {
+    const details = {
+      command: result.command,
+      level: result.level,
+      mode: result.mode,
+      policy: result.policyDigest,
+      decision: result.decision,
+      packages: result.packages,
+      verified: result.verified,
+      skippedScripts: result.scripts.length,
+      ...(result.stoppedBy === undefined ? {} : { code: result.stoppedBy.code, message: result.stoppedBy.message.slice(0, 1000) }),
+      ...(result.client === undefined ? {} : { exit: result.client.exit ?? null, signal: result.client.signal ?? null }),
+      ...(result.tree === undefined ? {} : { files: result.tree.files, differences: result.tree.differenceCount }),
+      ...(result.repaired === undefined ? {} : { repaired: result.repaired }),
+      boxed: result.layers?.net ?? null,
+      findings: result.findings.slice(0, MAX_FINDINGS).map(({ code, decision, subject }) => ({ code, decision, subject: subject.slice(0, 300) })),
+      findingCount: result.findings.length,
+    };
+    const action = result.command.endsWith("uninstall") ? "PackageUninstall" : result.command.endsWith("update") ? "PackageUpdate" : "PackageInstall";
+    this.#note([await this.#audit.log({ ...this.#base, action, result: result.decision === "allowed" ? "success" : "failure", details })]);
+  }
+
+  #note(events: readonly AuditEvent[]): void {
+    for (const { seq } of events) {
+      this.#first = Math.min(this.#first ?? seq, seq);
+      this.#last = Math.max(this.#last ?? seq, seq);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/** What a guarded install came to: the facts that the report, the JSON document and the audit trail are all made from. */
+import type { ErrorCode } from "../../foundation/index.ts";
+import type { BoxLayers } from "../box/box.ts";
+import type { TreeResult } from "../tree/tree.ts";
+
+/** A judgement on one package, key or fact. `deny` stops the install, `review` leaves a decision open, `warn` only says. */
+export interface InstallFinding {
+  /** Kebab-case rule id: `missing-hash`, `npmrc-key`, `tarball`... */
+  readonly code: string;
+  readonly decision: "deny" | "review" | "warn";
+  /** `name@version`, an .npmrc key, a path: what it is about. */
+  readonly subject: string;
+  readonly message: string;
+  /** file:line, relative to the project. */
+  readonly where?: string;
+  readonly fix?: string;
+  /** What `cofferdam policy allow` takes to accept it; absent where nothing can. */
+  readonly allow?: string;
+}
+
+/** A package whose install scripts were not run. */
+export interface SkippedScript {
+  readonly package: string;
+  readonly scripts: readonly string[];
+}
+
+/** A check of the product that this run did not make, and why. Never shown as fine. */
+export interface NotChecked {
+  readonly check: "signatures" | "advisories" | "age" | "scripts in the jail" | "provenance";
+  readonly why: string;
+}
+
+export type Decision = "allowed" | "denied" | "stopped" | "failed";
+
+export interface InstallResult {
+  readonly manager: string;
+  /** The command as the user gave it, without options: `npm ci`. */
+  readonly command: string;
+  readonly level: string;
+  readonly mode: "enforce" | "observe";
+  readonly policyDigest: string;
+  /** Files the policy came from, nearest first; empty for a bare preset. */
+  readonly policySources: readonly string[];
+  readonly decision: Decision;
+  /** Why the decision is not `allowed`. */
+  readonly stoppedBy?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
+  readonly findings: readonly InstallFinding[];
+  /** Packages of the judged set. */
+  readonly packages: number;
+  /** Tarballs whose hash and structure were verified (in this run or an earlier one). */
+  readonly verified: number;
+  readonly fetched: { readonly count: number; readonly bytes: number };
+  readonly scripts: readonly SkippedScript[];
+  readonly notChecked: readonly NotChecked[];
+  readonly layers: BoxLayers | undefined;
+  readonly tree: TreeResult | undefined;
+  readonly client: { readonly exit: number | undefined; readonly signal: string | undefined; readonly output: string } | undefined;
+  /** A run of this project that was killed before; what was done about it. */
+  readonly repaired: string | undefined;
+  /** Where a refused tree was moved. */
+  readonly movedTo: string | undefined;
+  readonly times: { readonly totalMs: number; readonly clientMs: number };
+  /** First and last sequence number on record; undefined when nothing could be written. */
+  readonly auditRange: readonly [number, number] | undefined;
+}
+
+/** Exit code of the command line: ours when we stopped it, else the client's. */
+export function exitOf(result: InstallResult, codes: Readonly<Record<ErrorCode, { readonly exit: number }>>): number {
+  if (result.stoppedBy !== undefined) return codes[result.stoppedBy.code].exit;
+  if (result.client?.signal !== undefined) return 128 + (SIGNAL_NUMBERS[result.client.signal] ?? 9);
+  const exit = result.client?.exit ?? 0;
+  if (exit !== 0) return exit;
+  return result.findings.some((finding) => finding.decision === "review") ? 3 : 0;
+}
+
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
+
+/** What this version never checks. The list shrinks as the product grows; it is never left out of a report. */
+export const NOT_BUILT: readonly NotChecked[] = [
+  { check: "advisories", why: "no advisory data in this version" },
+  { check: "signatures", why: "registry signatures are not verified in this version" },
+  { check: "provenance", why: "attestations are not verified in this version" },
+  { check: "age", why: "publication times are not looked at in this version" },
+  { check: "scripts in the jail", why: "install scripts are skipped in this version, never run" },
+];

@@ -1,0 +1,126 @@
+/**
+ * cofferdam.yaml: one strict schema that is the type, the validation, the help text and the published JSON Schema. Every key
+ * has its rule of what counts as loosening beside it (see {@link KEYS}), because a repository may only tighten.
+ */
+import { z } from "zod";
+import { parseBytes, parseDuration } from "../foundation/index.ts";
+
+export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
+export type Level = (typeof LEVELS)[number];
+export type Mode = "enforce" | "observe";
+
+/** One exception: what is accepted, why, and until when. */
+export interface Allowance {
+  readonly what: string;
+  readonly reason: string;
+  /** Last day it holds, `YYYY-MM-DD`, UTC. */
+  readonly until?: string | undefined;
+}
+
+/** A file as written; everything may be left out. */
+export interface PolicyFile {
+  readonly version: 1;
+  readonly level?: Level | undefined;
+  readonly mode?: Mode | undefined;
+  readonly packages?: { readonly registries?: readonly string[] | undefined; readonly allow?: readonly Allowance[] | undefined } | undefined;
+  readonly limits?:
+    | {
+        readonly tarball?: string | undefined;
+        readonly unpacked?: string | undefined;
+        readonly entries?: number | undefined;
+        readonly timeout?: string | undefined;
+        readonly concurrency?: number | undefined;
+      }
+    | undefined;
+  readonly thresholds?: { readonly integrity?: string | undefined; readonly audit?: string | undefined; readonly protection?: string | undefined } | undefined;
+  readonly locks?: readonly string[] | undefined;
+}
+
+const bytes = z.string().refine((text) => works(() => parseBytes(text)), "not a size; write it like 512MiB");
+const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30s");
+const allowance: z.ZodType<Allowance> = z.strictObject({
+  what: z.string().min(3).max(512).describe("RULE SUBJECT, as a report prints it: missing-hash left-pad@1.3.0"),
+  reason: z.string().min(3).max(512).describe("why it is acceptable; goes on record"),
+  until: z.iso.date().optional().describe("last day it holds, YYYY-MM-DD"),
+});
+
+export const policyFileSchema: z.ZodType<PolicyFile> = z
+  .strictObject({
+    version: z.literal(1).describe("version of this format"),
+    level: z.enum(LEVELS).optional().describe("preset that everything else starts from"),
+    mode: z.enum(["enforce", "observe"]).optional().describe("observe records what would be refused and lets it go on"),
+    packages: z
+      .strictObject({
+        registries: z
+          .array(z.url({ protocol: /^https?$/ }).max(2048))
+          .max(100)
+          .optional()
+          .describe("addresses that lockfiles and a project's .npmrc may use besides those of your own npm configuration"),
+        allow: z.array(allowance).max(1000).optional().describe("exceptions"),
+      })
+      .optional(),
+    limits: z
+      .strictObject({
+        tarball: bytes.optional().describe("most bytes of one tarball as sent"),
+        unpacked: bytes.optional().describe("most bytes of one tarball unpacked"),
+        entries: z.int().min(1).max(10_000_000).optional().describe("most entries of one tarball"),
+        timeout: duration.optional().describe("longest time for one answer of a registry"),
+        concurrency: z.int().min(1).max(256).optional().describe("requests to registries at once"),
+      })
+      .optional(),
+    thresholds: z
+      .strictObject({
+        integrity: duration.optional().describe("one integrity check"),
+        audit: duration.optional().describe("one audit write"),
+        protection: duration.optional().describe("setting up the box"),
+      })
+      .optional()
+      .describe("durations past which an operation raises thresholdExceeded"),
+    locks: z.array(z.string().max(64)).max(50).optional().describe("keys that files of lower rank, flags and environment may not change"),
+  })
+  .describe("Cofferdam policy");
+
+/** Every key that a policy has, dotted, with how a change of it is judged when it comes from a repository. */
+export interface KeyRule {
+  readonly key: string;
+  /** True when going from `before` to `after` allows more. */
+  loosens(before: unknown, after: unknown): boolean;
+}
+
+const growing: KeyRule["loosens"] = (before, after) => Number(after) > Number(before);
+/** Values that protect nothing: any change is fine. */
+const harmless: KeyRule["loosens"] = () => false;
+
+export const KEYS: readonly KeyRule[] = [
+  { key: "level", loosens: (before, after) => rank(after) < rank(before) },
+  { key: "mode", loosens: (before, after) => before === "enforce" && after === "observe" },
+  { key: "packages.registries", loosens: adds },
+  { key: "packages.allow", loosens: adds },
+  { key: "limits.tarball", loosens: growing },
+  { key: "limits.unpacked", loosens: growing },
+  { key: "limits.entries", loosens: growing },
+  { key: "limits.timeout", loosens: growing },
+  { key: "limits.concurrency", loosens: growing },
+  { key: "thresholds.integrity", loosens: growing },
+  { key: "thresholds.audit", loosens: growing },
+  { key: "thresholds.protection", loosens: growing },
+  { key: "locks", loosens: harmless },
+];
+
+function rank(level: unknown): number {
+  return LEVELS.findIndex((name) => name === level);
+}
+
+function adds(before: unknown, after: unknown): boolean {
+  const known = new Set(Array.isArray(before) ? before.map((item) => JSON.stringify(item)) : []);
+  return Array.isArray(after) && after.some((item) => !known.has(JSON.stringify(item)));
+}
+
+function works(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,75 @@
+/** The values that a policy comes to, and what each level presets. */
+import { parseBytes, parseDuration } from "../foundation/index.ts";
+import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
+
+/** Effective values by dotted key. Sizes in bytes, durations in ms. */
+export interface PolicyValues {
+  readonly level: Level;
+  readonly mode: Mode;
+  readonly "packages.registries": readonly string[];
+  readonly "packages.allow": readonly Allowance[];
+  readonly "limits.tarball": number;
+  readonly "limits.unpacked": number;
+  readonly "limits.entries": number;
+  readonly "limits.timeout": number;
+  readonly "limits.concurrency": number;
+  readonly "thresholds.integrity": number;
+  readonly "thresholds.audit": number;
+  readonly "thresholds.protection": number;
+  readonly locks: readonly string[];
+}
+
+export type PolicyKey = keyof PolicyValues;
+
+/** What a level means before any file is read. */
+export function presetOf(level: Level): PolicyValues {
+  return {
+    level,
+    mode: "enforce",
+    "packages.registries": [],
+    "packages.allow": [],
+    "limits.tarball": 512 * 2 ** 20,
+    "limits.unpacked": 4 * 2 ** 30,
+    "limits.entries": 200_000,
+    "limits.timeout": 600_000,
+    "limits.concurrency": 24,
+    "thresholds.integrity": 100,
+    "thresholds.audit": 10,
+    "thresholds.protection": 50,
+    locks: [],
+  };
+}
+
+/** The keys that a file sets, in their effective form. */
+export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
+  const { packages, limits, thresholds } = file;
+  return defined({
+    level: file.level,
+    mode: file.mode,
+    "packages.registries": packages?.registries,
+    "packages.allow": packages?.allow,
+    "limits.tarball": size(limits?.tarball),
+    "limits.unpacked": size(limits?.unpacked),
+    "limits.entries": limits?.entries,
+    "limits.timeout": time(limits?.timeout),
+    "limits.concurrency": limits?.concurrency,
+    "thresholds.integrity": time(thresholds?.integrity),
+    "thresholds.audit": time(thresholds?.audit),
+    "thresholds.protection": time(thresholds?.protection),
+    locks: file.locks,
+  });
+}
+
+function size(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseBytes(text);
+}
+
+function time(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDuration(text);
+}
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+function defined(values: Optional<PolicyValues>): Partial<PolicyValues> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
