@@ -16,7 +16,7 @@ export interface PolicyPlaces {
 
 export function policyPlaces(cwd: string, env: Readonly<NodeJS.ProcessEnv>, etcFolder = "/etc/cofferdam"): PolicyPlaces {
   const config = env["XDG_CONFIG_HOME"];
-  const userFolder = join(config !== undefined && config.startsWith("/") ? config : join(env["HOME"] ?? homedir(), ".config"), "cofferdam");
+  const userFolder = join(config?.startsWith("/") === true ? config : join(env["HOME"] ?? homedir(), ".config"), "cofferdam");
   return { etc: join(etcFolder, POLICY_FILE), user: join(userFolder, POLICY_FILE), userFolder, repository: repositoryFile(cwd) };
 }
 

@@ -108,7 +108,7 @@ export const KEYS: readonly KeyRule[] = [
 ];
 
 function rank(level: unknown): number {
-  return LEVELS.findIndex((name) => name === level);
+  return LEVELS.map(String).indexOf(String(level));
 }
 
 function adds(before: unknown, after: unknown): boolean {

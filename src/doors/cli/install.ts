@@ -1,0 +1,99 @@
+/** `cofferdam install -- npm ci` and its shorthand `cofferdam npm ci`. */
+import { ERROR_TABLE, formatBytes, systemClock } from "../../foundation/index.ts";
+import { exitOf, guardedInstall, type InstallProgress, type InstallResult, locateBubblewrap } from "../../packages/index.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { installReport } from "./install-report.ts";
+import { openPolicy, withState } from "./session.ts";
+
+export const installCommand: Command = {
+  name: "install",
+  summary: "Judges the lockfile, verifies every tarball, runs the client in a box, compares the installed tree.",
+  usage: "[OPTIONS] -- npm ci|install|update|uninstall [ARGS]",
+  examples: ["cofferdam install -- npm ci", "cofferdam install --level high -- npm ci --omit=dev", "cofferdam install --json -- npm install express"],
+  options: { "client-output": { type: "boolean", describe: "show what the client prints while it runs" } },
+  passthrough: "after-dashes",
+  run,
+};
+
+export const npmCommand: Command = {
+  name: "npm",
+  summary: "The same as `cofferdam install -- npm ...`.",
+  usage: "ci|install|update|uninstall [ARGS]",
+  examples: ["cofferdam npm ci", "cofferdam npm install express"],
+  options: {},
+  passthrough: "all",
+  run: (context) => run({ ...context, args: ["npm", ...context.args] }),
+};
+
+async function run(context: CommandContext): Promise<number> {
+  const { globals, out, args, cwd, env, signal } = context;
+  const policy = await openPolicy(context);
+  for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
+  const result = await withState(context, async ({ store, audit }) =>
+    guardedInstall({
+      command: args,
+      cwd,
+      env,
+      policy,
+      stateDir: globals.state,
+      store,
+      audit,
+      clock: systemClock,
+      signal,
+      bubblewrap: locateBubblewrap(env["PATH"] ?? ""),
+      onProgress: (progress) => out.progress(progressLine(progress)),
+      ...(context.values["client-output"] === true ? { onClientOutput: (text: string) => out.note(text) } : {}),
+    }),
+  );
+  if (globals.json) out.json(installDocument(result));
+  else out.note(installReport(result));
+  const exit = exitOf(result, ERROR_TABLE);
+  if (result.stoppedBy !== undefined) out.note(`cofferdam: stopped ${result.stoppedBy.code}`);
+  return exit;
+}
+
+function progressLine({ phase, done, total }: InstallProgress): string {
+  if (phase === "fetch") return `verifying ${done} of ${total} packages`;
+  return phase === "client" ? `npm is installing ${total} packages in the box` : `comparing the installed tree with ${total} verified packages`;
+}
+
+/** `--json`: fields may be added, never renamed. What this version does not check is in `notChecked`, not an empty list. */
+function installDocument(result: InstallResult): object {
+  return {
+    schema: "cofferdam/install/v1",
+    manager: result.manager,
+    command: result.command,
+    level: result.level,
+    mode: result.mode,
+    policy: result.policyDigest,
+    packages: result.packages,
+    verified: result.verified,
+    denied: result.findings.filter((finding) => finding.decision === "deny"),
+    findings: result.findings,
+    scripts: result.scripts.map(({ package: name, scripts }) => ({ package: name, script: scripts.join(", "), decision: "skipped" })),
+    notChecked: result.notChecked,
+    decision: result.decision,
+    ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
+    ...(result.layers === undefined ? {} : { layers: result.layers }),
+    ...(result.tree === undefined
+      ? {}
+      : {
+          tree: {
+            files: result.tree.files,
+            bytes: result.tree.bytes,
+            packages: result.tree.packages,
+            differences: result.tree.differences,
+            differenceCount: result.tree.differenceCount,
+            leftAlone: result.tree.leftAlone,
+          },
+        }),
+    ...(result.client === undefined
+      ? {}
+      : { client: { exit: result.client.exit ?? null, signal: result.client.signal ?? null, output: result.client.output } }),
+    ...(result.repaired === undefined ? {} : { repaired: result.repaired }),
+    ...(result.movedTo === undefined ? {} : { movedTo: result.movedTo }),
+    fetched: { ...result.fetched, text: formatBytes(result.fetched.bytes) },
+    times: result.times,
+    ...(result.auditRange === undefined ? {} : { auditRange: result.auditRange }),
+  };
+}

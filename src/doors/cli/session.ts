@@ -1,0 +1,28 @@
+/** What most commands open: the policy, and the state directory with its database and audit trail. */
+import { join } from "node:path";
+import { AuditLogger } from "../../audit/index.ts";
+import { CofferdamError } from "../../foundation/index.ts";
+import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
+import { SqliteStore, type Store } from "../../store/index.ts";
+import type { CommandContext } from "./command.ts";
+
+/** The policy of the working folder with the flags of this call. */
+export async function openPolicy({ globals, env, cwd }: CommandContext): Promise<EffectivePolicy> {
+  const level = LEVELS.find((name) => name === globals.level);
+  if (globals.level !== undefined && level === undefined)
+    throw new CofferdamError("INVALID_ARGUMENT", `no level ${JSON.stringify(globals.level.slice(0, 40))}: ${LEVELS.join(", ")}`);
+  return await loadPolicy({ cwd, env, configPath: globals.config, ...(level === undefined ? {} : { flags: { level } }) });
+}
+
+export interface State {
+  readonly store: Store;
+  readonly audit: AuditLogger;
+}
+
+/** Opens the state directory for the length of `work`, and closes it whatever happens. */
+export async function withState<T>({ globals }: CommandContext, work: (state: State) => Promise<T>): Promise<T> {
+  await using store = new SqliteStore({ path: join(globals.state, "cofferdam.db") });
+  await using audit = new AuditLogger({ store, storage: { directory: globals.state } });
+  await audit.initialize();
+  return await work({ store, audit });
+}

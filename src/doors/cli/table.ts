@@ -1,0 +1,12 @@
+/** Every command by name. Each is loaded when it is used, so that a bare `--version` starts fast. */
+import type { TableEntry } from "./command.ts";
+
+export const COMMANDS: readonly TableEntry[] = [
+  { name: "install", summary: "guarded install in this directory: install -- npm ci", load: async () => (await import("./install.ts")).installCommand },
+  { name: "npm", summary: "shorthand of install -- npm ...", load: async () => (await import("./install.ts")).npmCommand },
+  { name: "verify", summary: "is a file what its integrity value says", load: async () => (await import("./verify.ts")).verifyCommand },
+  { name: "audit", summary: "search, export or verify the audit trail", load: async () => (await import("./audit.ts")).auditCommands },
+  { name: "policy", summary: "show, explain, check, trust or allow", load: async () => (await import("./policy.ts")).policyCommands },
+  { name: "doctor", summary: "what this machine has, lacks, and how to fix it", load: async () => (await import("./doctor.ts")).doctorCommand },
+  { name: "completion", summary: "completion script for bash, zsh or fish", load: async () => (await import("./completion.ts")).completionCommand(COMMANDS) },
+];
