@@ -1,1 +1,15 @@
-export const x: number = 1;
+/** Cofferdam as a library. Each room also has an entry of its own: cofferdam/audit, cofferdam/integrity, ... */
+export {
+  type AuditEvent,
+  type AuditEventInput,
+  AuditLogger,
+  type AuditLoggerOptions,
+  type AuditQuery,
+  type AuditSink,
+  type VerifyReport,
+} from "./audit/index.ts";
+export { CofferdamError, ERROR_TABLE, type ErrorCode } from "./foundation/index.ts";
+export { type VerifyResult, verifyBytes, verifyFile } from "./integrity/index.ts";
+export { guardedInstall, type InstallRequest, type InstallResult, SecurityService, type SecurityServiceConfig } from "./packages/index.ts";
+export { type EffectivePolicy, loadPolicy, type PolicyRequest } from "./policy/index.ts";
+export { Telemetry } from "./telemetry/index.ts";

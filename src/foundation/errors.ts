@@ -54,7 +54,21 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Passes a {@link CofferdamError} through and wraps anything else with `code`. */
+/**
+ * Passes a {@link CofferdamError} through and wraps anything else with `code`, unless the system says more: a full disk is
+ * RESOURCE_EXHAUSTED and a file system that does not let us write is ENVIRONMENT_UNFIT, wherever they show.
+ */
 export function wrapError(error: unknown, code: ErrorCode, message: string): CofferdamError {
-  return error instanceof CofferdamError ? error : new CofferdamError(code, `${message}: ${messageOf(error)}`, { cause: error });
+  if (error instanceof CofferdamError) return error;
+  const errno = errnoOf(error);
+  if (errno === "ENOSPC" || errno === "EDQUOT") {
+    return new CofferdamError("RESOURCE_EXHAUSTED", `${message}: the disk is full`, {
+      hint: "free space, or move the state directory (--state)",
+      cause: error,
+    });
+  }
+  if (errno === "EACCES" || errno === "EPERM" || errno === "EROFS") {
+    return new CofferdamError("ENVIRONMENT_UNFIT", `${message}: ${messageOf(error)}`, { hint: "cofferdam doctor", cause: error });
+  }
+  return new CofferdamError(code, `${message}: ${messageOf(error)}`, { cause: error });
 }

@@ -2,3 +2,4 @@
 export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts";
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, type InstallFinding, type InstallResult, type NotChecked, type SkippedScript } from "./install/result.ts";
+export { SecurityService, type SecurityServiceConfig } from "./service.ts";

@@ -27,7 +27,7 @@ function allowed(result: InstallResult): string[] {
     ...block([...notes, ...scriptLines(result)]),
     ...evidence(result),
     ...notChecked(result),
-    closing(result, `${result.packages} installed`),
+    closing(result, `${result.tree?.packages ?? result.packages} installed`),
   ];
 }
 
@@ -39,7 +39,7 @@ function refused(result: InstallResult): string[] {
     stopped === undefined
       ? `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
       : before
-        ? `STOPPED before ${name} started: ${result.fetched.count === 0 ? "nothing downloaded" : `${result.fetched.count} tarballs verified, nothing unpacked`}, node_modules untouched`
+        ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} tarballs fetched, none unpacked`}, node_modules untouched`
         : `STOPPED: ${stopped.message}`;
   return [
     head,

@@ -8,7 +8,24 @@ import { CofferdamError } from "../../foundation/index.ts";
 /** `any-host`: the answer is checked by hash. `same-origin`: it is not. */
 export type RedirectRule = "any-host" | "same-origin";
 
-const INNER = innerAddresses();
+const LINK_LOCAL = addresses([["169.254.0.0", 16]], [["fe80::", 10]]);
+const INNER = addresses(
+  [
+    ["0.0.0.0", 8],
+    ["10.0.0.0", 8],
+    ["100.64.0.0", 10],
+    ["127.0.0.0", 8],
+    ["169.254.0.0", 16],
+    ["172.16.0.0", 12],
+    ["192.168.0.0", 16],
+  ],
+  [
+    ["::", 127],
+    ["::ffff:0:0", 96],
+    ["fc00::", 7],
+    ["fe80::", 10],
+  ],
+);
 
 /** Throws SECURITY_VIOLATION when the redirect from one URL to the next is not acceptable. */
 export function assertRedirect(from: URL, to: URL, rule: RedirectRule): void {
@@ -20,35 +37,29 @@ export function assertRedirect(from: URL, to: URL, rule: RedirectRule): void {
   if (rule === "same-origin") refuse("metadata must come from the registry itself");
   if (from.protocol === "https:" && to.protocol === "http:") refuse("it leaves TLS");
   if (to.username !== "" || to.password !== "") refuse("it carries credentials");
+  if (isLinkLocal(to.hostname)) refuse("a link-local address (cloud metadata lives there)");
   if (isInner(to.hostname) && !isInner(from.hostname)) refuse("a public registry must not lead to a private address");
 }
 
 function isInner(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  const host = bare(hostname);
   if (host === "localhost" || host.endsWith(".localhost")) return true;
   const family = isIP(host);
   return family !== 0 && INNER.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
-function innerAddresses(): BlockList {
+function isLinkLocal(hostname: string): boolean {
+  const family = isIP(bare(hostname));
+  return family !== 0 && LINK_LOCAL.check(bare(hostname), family === 6 ? "ipv6" : "ipv4");
+}
+
+function bare(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, "").toLowerCase();
+}
+
+function addresses(v4: readonly (readonly [string, number])[], v6: readonly (readonly [string, number])[]): BlockList {
   const list = new BlockList();
-  for (const [net, bits] of [
-    ["0.0.0.0", 8],
-    ["10.0.0.0", 8],
-    ["100.64.0.0", 10],
-    ["127.0.0.0", 8],
-    ["169.254.0.0", 16],
-    ["172.16.0.0", 12],
-    ["192.168.0.0", 16],
-  ] as const) {
-    list.addSubnet(net, bits, "ipv4");
-  }
-  for (const [net, bits] of [
-    ["::", 127],
-    ["::ffff:0:0", 96],
-    ["fc00::", 7],
-    ["fe80::", 10],
-  ] as const)
-    list.addSubnet(net, bits, "ipv6");
+  for (const [net, bits] of v4) list.addSubnet(net, bits, "ipv4");
+  for (const [net, bits] of v6) list.addSubnet(net, bits, "ipv6");
   return list;
 }

@@ -15,6 +15,8 @@ import { type Upstream, type UpstreamResponse, withoutQuery } from "./upstream.t
 import type { Verifier } from "./verifier.ts";
 
 export interface SourceCounts {
+  /** Asked of a registry in this run, whatever came of it. */
+  asked: number;
   /** Fetched and verified in this run. */
   fetched: number;
   /** Verified in an earlier run and found in the store. */
@@ -29,7 +31,7 @@ export class TarballSource {
   readonly #registries: Registries;
   readonly #limits: GateLimits;
   readonly #running = new Map<string, Promise<TarballSummary>>();
-  readonly counts: SourceCounts = { fetched: 0, stored: 0, bytes: 0 };
+  readonly counts: SourceCounts = { asked: 0, fetched: 0, stored: 0, bytes: 0 };
 
   constructor(parts: { store: TarballStore; upstream: Upstream; verifier: Verifier; registries: Registries; limits: GateLimits }) {
     this.#store = parts.store;
@@ -73,6 +75,7 @@ export class TarballSource {
       return assertIdentity(stored, wanted);
     }
     const spill = this.#store.incomingPath();
+    if (wanted.url.protocol !== "file:") this.counts.asked += 1;
     try {
       const source = wanted.url.protocol === "file:" ? await this.#local(wanted, spill) : await this.#fetch(wanted, spill, signal);
       const summary = await this.#verifier.verify({ source, name: wanted.name, version: wanted.version, integrity: wanted.integrity });
@@ -141,7 +144,12 @@ function assertIdentity(summary: TarballSummary, wanted: WantedTarball): Tarball
     summary.name === wanted.name && (clean(summary.version, { loose: true }) ?? summary.version) === (clean(wanted.version, { loose: true }) ?? wanted.version);
   if (same) return summary;
   throw new CofferdamError("INTEGRITY_FAILURE", `${wanted.name}@${wanted.version}: the tarball with this hash is ${summary.name}@${summary.version}`, {
-    details: { kind: "identity", expected: `${wanted.name}@${wanted.version}`, actual: `${summary.name}@${summary.version}` },
+    details: {
+      subject: `${wanted.name}@${wanted.version}`,
+      kind: "identity",
+      expected: `${wanted.name}@${wanted.version}`,
+      actual: `${summary.name}@${summary.version}`,
+    },
   });
 }
 

@@ -21,7 +21,7 @@ if (port !== null) {
   port.on("message", (job: VerifyJob & { readonly id: number }) => {
     verify(job, store, limits).then(
       (summary) => port.postMessage({ id: job.id, summary } satisfies VerifyAnswer),
-      (error: unknown) => port.postMessage({ id: job.id, error: answerOf(error) } satisfies VerifyAnswer),
+      (error: unknown) => port.postMessage({ id: job.id, error: answerOf(error, `${job.name}@${job.version}`) } satisfies VerifyAnswer),
     );
   });
 }
@@ -62,10 +62,14 @@ async function checkFile(job: VerifyJob, path: string, limits: GateLimits): Prom
   return { sha512: own.actual, bytes: own.bytes, manifest: await inspectFile(path, limits) };
 }
 
-function answerOf(error: unknown): { code: CofferdamError["code"]; message: string; details: CofferdamError["details"] } {
+function answerOf(error: unknown, subject: string): { code: CofferdamError["code"]; message: string; details: CofferdamError["details"] } {
   const known =
     errnoOf(error) === "ENOSPC"
       ? new CofferdamError("RESOURCE_EXHAUSTED", "the disk of the state directory is full")
       : wrapError(error, "INTERNAL", "tarball check");
-  return { code: known.code, message: known.message, details: known.details };
+  return {
+    code: known.code,
+    message: known.message.startsWith(subject) ? known.message : `${subject}: ${known.message}`,
+    details: { subject, ...known.details },
+  };
 }

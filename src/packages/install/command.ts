@@ -14,8 +14,8 @@ export interface ClientCommand {
   readonly settings: ReadonlyMap<string, string>;
   /** Dependency types that are left out: dev, optional, peer. */
   readonly omit: ReadonlySet<string>;
-  /** True when packages are named, so that package.json and lockfile will change. */
-  readonly namesPackages: boolean;
+  /** True when the command is for some workspaces only: the others' packages may be absent. */
+  readonly partial: boolean;
 }
 
 const VERBS: Readonly<Record<string, ClientCommand["verb"]>> = {
@@ -105,7 +105,7 @@ export function parseClientCommand(argv: readonly string[], env: Readonly<NodeJS
     args: production ? ["--omit=dev", ...parts.args] : parts.args,
     settings: parts.settings,
     omit,
-    namesPackages: parts.args.some((arg) => !arg.startsWith("-")),
+    partial: parts.args.some((arg) => /^(?:-w|--workspaces?(?:=|$)|--include-workspace-root)/.test(arg)),
   };
 }
 

@@ -3,7 +3,7 @@
  * record. Each step that fails ends the run there; nothing later may assume what was not checked.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import type { AuditSink } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
 import type { NpmLockfile } from "../../inventory/index.ts";
@@ -11,18 +11,28 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
 import { layersOf, startBox, type WaitingBox } from "../box/box.ts";
 import { type ClientSetup, setUpClient } from "../client/setup.ts";
-import { DEFAULT_GATE_LIMITS, Gate, type GateLimits, TarballSource, TarballStore, Upstream, Verifier, type WantedTarball } from "../gate/index.ts";
+import {
+  DEFAULT_GATE_LIMITS,
+  Gate,
+  type GateLimits,
+  TarballSource,
+  TarballStore,
+  type TarballSummary,
+  Upstream,
+  Verifier,
+  type WantedTarball,
+} from "../gate/index.ts";
 import { judge } from "../judge/judge.ts";
 import { verdictOf } from "../judge/rules.ts";
 import { TreeChecker } from "../tree/tree.ts";
 import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
 import { fetchAll } from "./fetch.ts";
-import { judgedTree, wantedTarballs } from "./judged-set.ts";
+import { judgedTree, type PlannedTarball, wantedTarballs } from "./judged-set.ts";
 import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
 import { InstallRecord } from "./record.ts";
-import { keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
+import { clearHalfWritten, keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
 import { type Decision, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
 import { RunFolder } from "./run-folder.ts";
 
@@ -131,25 +141,54 @@ class Installation {
     } finally {
       await Promise.all([this.#verifier.close(), this.#upstream.close()]);
     }
-    const { fetched, bytes } = { fetched: this.#source.counts.fetched, bytes: this.#source.counts.bytes };
-    this.#set({ fetched: { count: fetched, bytes }, times: { ...this.#result.times, totalMs: this.#request.clock.monotonic() - this.#started } });
+    const { asked, fetched, bytes } = this.#source.counts;
+    this.#set({ fetched: { asked, count: fetched, bytes }, times: { ...this.#result.times, totalMs: this.#request.clock.monotonic() - this.#started } });
     await this.#recordOutcome();
     return this.#result;
   }
 
   async #install(): Promise<void> {
-    const { policy, signal } = this.#request;
+    const { policy } = this.#request;
     const read = await readLockfile(this.#project);
     if (!this.#judge(read?.lockfile, read?.lineOf)) return;
     const wanted = wantedTarballs(read?.lockfile, this.#project.root, this.#setup, policy.values["packages.registries"]);
     this.#set({ packages: wanted.length });
     await this.#lock.enter("fetch");
-    const summaries = await fetchAll(wanted, this.#source, this.#command.omit, this.#limits.concurrency, signal, (done, total) =>
-      this.#progress("fetch", done, total),
-    );
+    const summaries = await this.#fetch(wanted, read?.lineOf);
     this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
     await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
     await this.#client(wanted, read?.lockfile);
+  }
+
+  /** A tarball that is not what the lockfile names becomes a finding with its line, besides ending the run. */
+  async #fetch(wanted: readonly PlannedTarball[], lineOf: ((path: string) => number | undefined) | undefined): Promise<Map<string, TarballSummary>> {
+    const { signal } = this.#request;
+    try {
+      return await fetchAll(wanted, this.#source, this.#command.omit, this.#limits.concurrency, signal, (done, total) => this.#progress("fetch", done, total));
+    } catch (error) {
+      if (!(error instanceof CofferdamError) || error.code !== "INTEGRITY_FAILURE") throw error;
+      const { subject, expected, actual } = error.details;
+      const planned = wanted.find((one) => `${one.name}@${one.version}` === subject);
+      const line = planned === undefined ? undefined : lineOf?.(planned.locked.path);
+      const digests =
+        typeof expected === "string" && typeof actual === "string"
+          ? `; the lockfile names ${expected.slice(0, 40)}, the registry sends ${actual.slice(0, 40)}`
+          : "";
+      this.#set({
+        findings: [
+          {
+            code: "tarball",
+            decision: "deny",
+            subject: typeof subject === "string" ? subject : "a tarball",
+            message: `${error.message.replace(`${String(subject)}: `, "")}${digests}`,
+            where: `${this.#project.lockfileName}${line === undefined ? "" : `:${line}`}`,
+            fix: "restore the lockfile from version control; if it is right, the registry is not",
+          },
+          ...this.#result.findings,
+        ],
+      });
+      throw error;
+    }
   }
 
   /** False when something is denied. In observe mode denials are said and do not stop. */
@@ -169,7 +208,10 @@ class Installation {
       declared: this.#command.verb === "ci" ? this.#project.declared : undefined,
       mayLink: (target) => mayLink(this.#project, target),
     });
-    this.#set({ findings: policy.values.mode === "observe" ? findings.map(observed) : findings });
+    const now = policy.values.mode === "observe" ? findings.map(observed) : findings;
+    // A second judgement (of the lockfile that npm install wrote) adds to the first, which saw what was there before.
+    const earlier = this.#result.findings.filter((one) => !now.some((two) => two.code === one.code && two.subject === one.subject));
+    this.#set({ findings: [...now, ...earlier] });
     const denied = this.#result.findings.filter((finding) => finding.decision === "deny");
     if (this.#command.verb === "ci" && lockfile === undefined) {
       this.#stop(
@@ -218,7 +260,10 @@ class Installation {
       this.#progress("client", 0, wanted.length);
       const client = await waiting.go().finally(() => gate.close());
       this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
-      if (signal.aborted) throw interruption(signal);
+      if (signal.aborted) {
+        this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
+        throw interruption(signal);
+      }
       if (client.exit === 0) await this.#compare(checker, before, gate);
       else this.#clientFailed(gate);
     } finally {
@@ -271,7 +316,7 @@ class Installation {
     const wanted = wantedTarballs(after, this.#project.root, this.#setup, this.#request.policy.values["packages.registries"]);
     if (gate.admitted.length > 0) await this.#record.integrity(gate.admitted, { policy: this.#request.policy.digest, lockfile: after.sha256 });
     this.#progress("compare", 0, wanted.length);
-    const { tree, unverified } = judgedTree(after, this.#store, this.#command);
+    const { tree, unverified } = judgedTree(after, this.#store, this.#command, this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root);
     const result = await checker.compare(tree);
     this.#set({ tree: result, packages: wanted.length, verified: wanted.length - unverified.length });
     if (unverified.length > 0)
@@ -352,7 +397,7 @@ function emptyResult(command: ClientCommand, policy: EffectivePolicy, repaired: 
     findings: [],
     packages: 0,
     verified: 0,
-    fetched: { count: 0, bytes: 0 },
+    fetched: { asked: 0, count: 0, bytes: 0 },
     scripts: [],
     notChecked: NOT_BUILT,
     layers: undefined,

@@ -37,8 +37,11 @@ function addressOf(locked: LockedPackage, root: string, setup: ClientSetup, trus
   return setup.registries.locate(name, resolved, kind === "remote" ? [new URL(resolved).origin] : trusted);
 }
 
-/** The tree as it must be, and the packages in it that have no verified tarball. */
-export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: ClientCommand): { tree: JudgedTree; unverified: string[] } {
+/**
+ * The tree as it must be, and the packages in it that have no verified tarball.
+ * @param partial the command is for some workspaces only, so any package may be absent; what is there must still be right.
+ */
+export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: ClientCommand, partial: boolean): { tree: JudgedTree; unverified: string[] } {
   const packages: TreePackage[] = [];
   const links = new Map<string, string>();
   const unverified: string[] = [];
@@ -50,7 +53,7 @@ export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: 
     }
     const digest = locked.integrity === undefined ? undefined : strongestDigest(locked.integrity);
     const sha512 = locked.kind === "bundled" || digest === undefined ? undefined : store.find(digest)?.sha512;
-    const absent = mayBeAbsent(locked, command.omit);
+    const absent = partial || mayBeAbsent(locked, command.omit);
     if (locked.kind !== "bundled" && sha512 === undefined && !absent) unverified.push(`${locked.name}@${locked.version ?? "?"}`);
     packages.push({ path: locked.path, sha512, mayBeAbsent: absent || locked.kind === "bundled" });
   }

@@ -31,6 +31,13 @@ export function repairInterrupted(root: string, stateDir: string, interrupted: I
   return `an earlier run was killed while node_modules was written: it is rebuilt${torn.length === 0 ? "" : `, ${torn.join(" and ")} restored`}`;
 }
 
+/** After a client that was ended in the middle: the half-written tree goes, the manifests are as they were. */
+export function clearHalfWritten(root: string, runPath: string): string {
+  rmSync(join(root, "node_modules"), { recursive: true, force: true });
+  restoreManifests(root, runPath);
+  return "node_modules was half-written: it is removed, package.json and lockfile are as they were";
+}
+
 /** Moves a tree that is not what was judged out of the way, so that nothing runs it. @returns where it is now. */
 export function setAside(project: Project): string | undefined {
   const tree = join(project.root, "node_modules");

@@ -49,7 +49,8 @@ export interface InstallResult {
   readonly packages: number;
   /** Tarballs whose hash and structure were verified (in this run or an earlier one). */
   readonly verified: number;
-  readonly fetched: { readonly count: number; readonly bytes: number };
+  /** Tarballs asked of a registry; those of them that verified, and their bytes. */
+  readonly fetched: { readonly asked: number; readonly count: number; readonly bytes: number };
   readonly scripts: readonly SkippedScript[];
   readonly notChecked: readonly NotChecked[];
   readonly layers: BoxLayers | undefined;

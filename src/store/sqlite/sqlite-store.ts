@@ -44,7 +44,7 @@ export class SqliteStore implements Store {
         return result;
       } catch (error) {
         connection.rollback();
-        throw error;
+        throw storeError(error);
       }
     });
   }
@@ -89,7 +89,11 @@ export class SqliteStore implements Store {
     if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
     if (this.#connection !== undefined) return this.#connection;
     if (this.#path !== undefined) prepareFile(this.#path);
-    this.#connection = new Connection(this.#path ?? ":memory:", false);
+    try {
+      this.#connection = new Connection(this.#path ?? ":memory:", false);
+    } catch (error) {
+      throw storeError(error);
+    }
     if (this.#path !== undefined) chmodSync(this.#path, 0o600);
     return this.#connection;
   }
@@ -101,7 +105,7 @@ export class SqliteStore implements Store {
         connection.exec("BEGIN IMMEDIATE");
         return;
       } catch (error) {
-        if (!/database is locked|busy/i.test(messageOf(error))) throw error;
+        if (!/database is locked|busy/i.test(messageOf(error))) throw storeError(error);
         if (this.#clock.monotonic() > deadline) {
           throw new CofferdamError("DEADLINE_EXCEEDED", `another process has kept the database for ${this.#writeTimeout} ms`, {
             hint: "see who holds it: fuser on the database file",
@@ -159,6 +163,33 @@ class Connection implements Transaction {
     const made = this.#db.prepare(sql);
     this.#statements.set(sql, made);
     return made;
+  }
+}
+
+/** SQLite's result codes that mean something to a user (sqlite.org/rescode.html); others pass as they are. */
+function storeError(error: unknown): unknown {
+  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
+  switch (code) {
+    case 13:
+      return new CofferdamError("RESOURCE_EXHAUSTED", "the disk of the state directory is full", {
+        hint: "free space there, or move it with --state",
+        cause: error,
+      });
+    case 11:
+    case 26:
+      return new CofferdamError("INTEGRITY_FAILURE", "the database of the state directory is damaged", {
+        hint: "restore it from a copy, or start another state directory (--state)",
+        cause: error,
+      });
+    case 8:
+    case 10:
+    case 14:
+      return new CofferdamError("ENVIRONMENT_UNFIT", `the database of the state directory cannot be used: ${messageOf(error)}`, {
+        hint: "cofferdam doctor",
+        cause: error,
+      });
+    default:
+      return error;
   }
 }
 
