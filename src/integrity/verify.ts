@@ -1,5 +1,6 @@
 /** Verifies bytes or a file against an expected digest, in constant memory, as fast as the hash itself. */
 import { createHash, hash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { CofferdamError, errnoOf, wrapError } from "../foundation/index.ts";
 import { type DigestAlgorithm, digestText, type ExpectedDigest, expectedText, matches, parseExpected } from "./expected-digest.ts";
@@ -64,7 +65,8 @@ export function integrityFailure(what: string, result: VerifyResult): CofferdamE
 
 async function openRegular(path: string): Promise<FileHandle> {
   try {
-    const file = await open(path, "r");
+    // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = await file.stat();
     if (stat.isFile()) return file;
     await file.close();

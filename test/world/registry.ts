@@ -99,7 +99,10 @@ export class TestRegistry implements AsyncDisposable {
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) return void response.writeHead(401).end("{}");
     const fault = this.#faults.get(path);
     const found = this.#find(path);
-    if (fault !== undefined) return fail(response, fault, found ?? Buffer.alloc(0));
+    if (fault !== undefined) {
+      fail(response, fault, found ?? Buffer.alloc(0));
+      return;
+    }
     if (found === undefined) return void response.writeHead(404, { "content-type": "application/json" }).end("{}");
     response
       .writeHead(200, { "content-type": path.endsWith(".tgz") ? "application/octet-stream" : "application/json", "content-length": found.length })

@@ -1,0 +1,178 @@
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import type { Clock } from "../foundation/index.ts";
+import { addAllowance, type EffectivePolicy, KEYS, LEVELS, loadPolicy, type PolicyFile, type PolicyRequest, parsePolicy, presetOf, TrustStore } from "./index.ts";
+
+let base: string;
+beforeEach(() => {
+  base = realpathSync(mkdtempSync(join(tmpdir(), "cofferdam-policy-")));
+  for (const name of ["repo/.git", "repo/sub", "etc", "home/.config/cofferdam"]) mkdirSync(join(base, name), { recursive: true });
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+const REPO = "repo/cofferdam.yaml";
+const USER = "home/.config/cofferdam/cofferdam.yaml";
+const ETC = "etc/cofferdam.yaml";
+const write = (path: string, content: object | string): void => writeFileSync(join(base, path), typeof content === "string" ? content : stringify({ version: 1, ...content }));
+const load = (more: Partial<PolicyRequest> = {}): Promise<EffectivePolicy> => loadPolicy({ cwd: join(base, "repo/sub"), env: { HOME: join(base, "home") }, etcFolder: join(base, "etc"), ...more });
+
+describe("a broken file says where", () => {
+  test.each([
+    ["levle: high\n", /cofferdam\.yaml:2:1: levle: unknown key \(did you mean "level"\?\)/],
+    ["packages:\n  registires: []\n", /:3:3: packages\.registires: unknown key \(did you mean "registries"\?\)/],
+    ["level: hgih\n", /:2:1: level: /],
+    ["level: high\nlevel: low\n", /:3:1: Map keys must be unique/],
+    ["limits: {tarball: 5}\n", /limits\.tarball/],
+    ["limits: {tarball: 5 potatoes}\n", /not a size/],
+    ["a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n", /alias|unknown key/],
+    ["packages: {allow: [{what: missing-hash a@1}]}\n", /reason/],
+    ["\tlevel: high\n", /:2:/],
+  ])("%j", (text, words) => {
+    expect(() => parsePolicy(`version: 1\n${text}`, "cofferdam.yaml")).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringMatching(words) }));
+  });
+
+  test("256 KiB pass, one byte more does not; a link is refused", async () => {
+    const text = "version: 1\n";
+    write(REPO, `${text}#${"x".repeat(256 * 1024 - text.length - 1)}`);
+    expect((await load()).sources).toEqual(["cofferdam.yaml"]);
+    write(REPO, `${text}#${"x".repeat(256 * 1024 - text.length)}`);
+    await expect(load()).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    rmSync(join(base, REPO));
+    write("other.yaml", {});
+    symlinkSync(join(base, "other.yaml"), join(base, REPO));
+    await expect(load()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+});
+
+test("precedence: preset, /etc, user, repository, --config, environment, flag", async () => {
+  const level = async (more?: Partial<PolicyRequest>): Promise<string> => (await load(more)).values.level;
+  expect(await level()).toBe("medium");
+  write(ETC, { level: "low" });
+  expect(await level()).toBe("low");
+  write(USER, { level: "medium" });
+  expect(await level()).toBe("medium");
+  write(REPO, { level: "high" });
+  expect(await level()).toBe("high");
+  write("named.yaml", { level: "low" });
+  const env = { HOME: join(base, "home"), COFFERDAM_LEVEL: "paranoid" };
+  expect(await level({ configPath: join(base, "named.yaml") })).toBe("low");
+  expect(await level({ configPath: join(base, "named.yaml"), env })).toBe("paranoid");
+  expect(await level({ env, flags: { level: "high" } })).toBe("high");
+  const origin = (await load({ env })).origins.get("level");
+  expect(origin).toEqual({ source: "environment", over: ["cofferdam.yaml:2", `${join(base, USER)}:2`, `${join(base, ETC)}:2`] });
+});
+
+describe("locks", () => {
+  test("of /etc bind user, environment and flags, and name the place", async () => {
+    write(ETC, { level: "high", locks: ["level"] });
+    await expect(load({ flags: { level: "low" } })).rejects.toMatchObject({ code: "POLICY_LOCKED", message: expect.stringContaining("etc/cofferdam.yaml:3") });
+    await expect(load({ env: { HOME: join(base, "home"), COFFERDAM_LEVEL: "low" } })).rejects.toMatchObject({ code: "POLICY_LOCKED" });
+    write(USER, { level: "low" });
+    await expect(load()).rejects.toMatchObject({ code: "POLICY_LOCKED", message: expect.stringMatching(/home.*cofferdam\.yaml:2/) });
+  });
+
+  test("asking for the same value is fine; a repository's locks bind nobody", async () => {
+    write(ETC, { level: "high", locks: ["level"] });
+    expect((await load({ flags: { level: "high" } })).values.level).toBe("high");
+    rmSync(join(base, ETC));
+    write(REPO, { level: "high", locks: ["level"] });
+    expect((await load({ flags: { level: "low" } })).values.level).toBe("low");
+  });
+});
+
+describe("trust", () => {
+  test("a repository file only tightens, until its bytes are trusted; an edit ends that", async () => {
+    write(REPO, { level: "low", mode: "observe", packages: { registries: ["https://x.example/"] } });
+    const before = await load();
+    expect(before.values).toMatchObject({ level: "medium", mode: "enforce", "packages.registries": [] });
+    expect(before.notices).toEqual(["ignored: cofferdam.yaml:2 loosens level; read the file, then: cofferdam policy trust", expect.stringContaining("cofferdam.yaml:3 loosens mode"), expect.stringContaining("loosens packages.registries")]);
+    const trust = new TrustStore(join(base, "home/.config/cofferdam"));
+    const text = readFileSync(join(base, REPO), "utf8");
+    await trust.trust(join(base, REPO), parsePolicy(text, "x").sha256, "2026-01-01T00:00:00.000Z");
+    expect((await load()).values).toMatchObject({ level: "low", mode: "observe" });
+    write(REPO, `${text}# edited\n`);
+    expect((await load()).values.level).toBe("medium");
+  });
+
+  test("an untrusted environment only tightens", async () => {
+    const env = (level: string): NodeJS.ProcessEnv => ({ HOME: join(base, "home"), COFFERDAM_LEVEL: level });
+    expect((await load({ env: env("low"), untrustedEnvironment: true })).values.level).toBe("medium");
+    expect((await load({ env: env("high"), untrustedEnvironment: true })).values.level).toBe("high");
+    expect((await load({ env: env("low") })).values.level).toBe("low");
+  });
+});
+
+const allow = fc.record({ what: fc.constantFrom("missing-hash a@1.0.0", "missing-hash b@*"), reason: fc.constant("because") });
+const policies: fc.Arbitrary<PolicyFile> = fc.record(
+  {
+    version: fc.constant(1 as const),
+    level: fc.constantFrom(...LEVELS),
+    mode: fc.constantFrom("enforce" as const, "observe" as const),
+    packages: fc.record({ registries: fc.uniqueArray(fc.constantFrom("https://a.example/", "https://b.example/"), { maxLength: 2 }), allow: fc.uniqueArray(allow, { maxLength: 2, selector: (one) => one.what }) }, { requiredKeys: [] }),
+    limits: fc.record({ tarball: fc.constantFrom("1MB", "1GiB", "4GiB"), entries: fc.constantFrom(10, 200_000, 300_000), timeout: fc.constantFrom("1s", "30m") }, { requiredKeys: [] }),
+  },
+  { requiredKeys: ["version"] },
+);
+
+test("property: an untrusted repository never loosens anything", async () => {
+  // The oracle is written from the words of the design, not from the comparators.
+  const order = ["low", "medium", "high", "paranoid"];
+  await fc.assert(
+    fc.asyncProperty(policies, policies, async (user, repository) => {
+      write(USER, stringify(user));
+      rmSync(join(base, REPO), { force: true });
+      const without = (await load()).values;
+      write(REPO, stringify(repository));
+      const { values } = await load();
+      expect(order.indexOf(values.level)).toBeGreaterThanOrEqual(order.indexOf(without.level));
+      if (without.mode === "enforce") expect(values.mode).toBe("enforce");
+      expect(values["packages.registries"]).toEqual(without["packages.registries"]);
+      expect(values["packages.allow"]).toEqual(without["packages.allow"]);
+      for (const key of ["limits.tarball", "limits.entries", "limits.timeout"] as const) expect(values[key]).toBeLessThanOrEqual(without[key]);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("every value has a rule for what loosens it", () => {
+  expect(KEYS.map((rule) => rule.key).sort()).toEqual(Object.keys(presetOf("medium")).sort());
+});
+
+test("exceptions: exact, any version, until their last day", async () => {
+  write(USER, { packages: { allow: [{ what: "missing-hash a@1.0.0", reason: "one" }, { what: "weak-hash @s/b@*", reason: "two" }, { what: "foreign-host c@1.0.0", reason: "three", until: "2026-03-31" }] } });
+  const on = (day: string): Promise<EffectivePolicy> => load({ clock: { now: () => Date.parse(day), monotonic: () => 0 } satisfies Clock });
+  const policy = await on("2026-03-31T23:59:59Z");
+  expect(policy.allowance("missing-hash a@1.0.0")?.reason).toBe("one");
+  expect(policy.allowance("missing-hash a@1.0.1")).toBeUndefined();
+  expect(policy.allowance("weak-hash @s/b@9.9.9")?.reason).toBe("two");
+  expect(policy.allowance("weak-hash @s/bb@9.9.9")).toBeUndefined();
+  expect(policy.allowance("missing-hash @s/b@9.9.9")).toBeUndefined();
+  expect(policy.allowance("foreign-host c@1.0.0")?.reason).toBe("three");
+  const later = await on("2026-04-01T00:00:00Z");
+  expect(later.allowance("foreign-host c@1.0.0")).toBeUndefined();
+  expect(later.notices).toEqual(["expired: the exception for foreign-host c@1.0.0 ended on 2026-03-31"]);
+});
+
+test("the digest names the values and nothing else", async () => {
+  const plain = await load();
+  write(USER, "version: 1 # a comment\n");
+  expect((await load()).digest).toBe(plain.digest);
+  write(USER, { level: "high" });
+  expect((await load()).digest).not.toBe(plain.digest);
+});
+
+test("policy allow keeps comments, and refuses what would not be valid", async () => {
+  const path = join(base, REPO);
+  write(REPO, "# ours\nversion: 1\nlevel: high # strict\n");
+  await addAllowance(path, { what: "missing-hash a@1.0.0", reason: "vendored", until: undefined });
+  const text = readFileSync(path, "utf8");
+  expect(text).toContain("# ours");
+  expect(text).toContain("level: high # strict");
+  expect(parse(text)).toMatchObject({ packages: { allow: [{ what: "missing-hash a@1.0.0", reason: "vendored" }] } });
+  await expect(addAllowance(path, { what: "x", reason: "short" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  expect(readFileSync(path, "utf8")).toBe(text);
+});

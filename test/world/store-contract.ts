@@ -1,0 +1,91 @@
+/** What every backend of the Store must do. A second backend runs these unchanged. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Facts, type Migration, type Store } from "../../src/store/index.ts";
+
+const TABLE: Migration = { name: "t", sql: ["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT, body BLOB)"] };
+
+export function storeContract(name: string, make: () => Store): void {
+  describe(`store contract: ${name}`, () => {
+    let store: Store;
+    beforeEach(async () => {
+      store = make();
+      await store.migrate("room", [TABLE]);
+    });
+    afterEach(() => store.close());
+
+    test("values come back as they went in", async () => {
+      const body = Uint8Array.from([0, 255, 1]);
+      await store.write((tx) => tx.run("INSERT INTO t VALUES (?, ?, ?)", [1, "å\0b", body]));
+      const row = await store.read((tx) => tx.get("SELECT * FROM t"));
+      expect(row).toMatchObject({ name: "å\0b" });
+      expect(Number(row?.["id"])).toBe(1);
+      expect(Buffer.from(body).equals(Buffer.from(row?.["body"] instanceof Uint8Array ? row["body"] : []))).toBe(true);
+    });
+
+    test("a write that throws leaves nothing", async () => {
+      const failing = store.write(async (tx) => {
+        await tx.run("INSERT INTO t (id) VALUES (?)", [1]);
+        throw new Error("no");
+      });
+      await expect(failing).rejects.toThrow("no");
+      expect(await store.read((tx) => tx.all("SELECT * FROM t"))).toEqual([]);
+    });
+
+    test("writes of one process take turns", async () => {
+      await Promise.all(
+        Array.from({ length: 50 }, () =>
+          store.write(async (tx) => {
+            const row = await tx.get("SELECT count(*) AS n FROM t");
+            await new Promise((resolve) => setImmediate(resolve));
+            await tx.run("INSERT INTO t (id) VALUES (?)", [Number(row?.["n"])]);
+          }),
+        ),
+      );
+      expect(Number((await store.read((tx) => tx.get("SELECT count(*) AS n FROM t")))?.["n"])).toBe(50);
+    });
+
+    test("iterate gives rows in order, and may be left early", async () => {
+      await store.write(async (tx) => {
+        for (let id = 0; id < 10; id++) await tx.run("INSERT INTO t (id) VALUES (?)", [id]);
+      });
+      const seen: number[] = [];
+      await store.read(async (tx) => {
+        for await (const row of tx.iterate("SELECT id FROM t WHERE id >= ? ORDER BY id", [3])) {
+          seen.push(Number(row["id"]));
+          if (seen.length === 3) break;
+        }
+      });
+      expect(seen).toEqual([3, 4, 5]);
+      await store.write((tx) => tx.run("DELETE FROM t"));
+    });
+
+    test("migrations run once, in order, and an older program is stopped", async () => {
+      const second: Migration = { name: "more", sql: ["ALTER TABLE t ADD COLUMN more TEXT"] };
+      await store.migrate("room", [TABLE, second]);
+      await store.migrate("room", [TABLE, second]);
+      await store.write((tx) => tx.run("INSERT INTO t (id, more) VALUES (1, 'x')"));
+      await expect(store.migrate("room", [TABLE])).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+      await expect(store.migrate("other", [])).resolves.toBeUndefined();
+    });
+
+    test("a migration that fails leaves the version as it was", async () => {
+      await expect(store.migrate("room", [TABLE, { name: "bad", sql: ["CREATE TABLE u (id BIGINT)", "NOT SQL"] }])).rejects.toThrow();
+      await store.migrate("room", [TABLE, { name: "good", sql: ["CREATE TABLE u (id BIGINT)"] }]);
+    });
+
+    test("facts", async () => {
+      const facts = new Facts(store, "ns");
+      await facts.initialize();
+      await facts.put("k", "1", 5);
+      await facts.put("k", "2", 6);
+      expect([await facts.get("k"), await facts.get("other"), await new Facts(store, "elsewhere").get("k")]).toEqual(["2", undefined, undefined]);
+      expect(await facts.update("k", 7, (before) => ({ after: undefined, result: before }))).toBe("2");
+      expect(await facts.get("k")).toBeUndefined();
+    });
+
+    test("closed is closed", async () => {
+      await store.close();
+      await expect(store.read((tx) => tx.get("SELECT 1"))).rejects.toMatchObject({ code: "NOT_INITIALIZED" });
+    });
+  });
+}
