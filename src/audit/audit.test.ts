@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { canonicalText, type Clock } from "../foundation/index.ts";
+import { type Clock, canonicalText } from "../foundation/index.ts";
 import { SqliteStore } from "../store/index.ts";
 import { type AuditEventInput, AuditLogger, type AuditQuery } from "./index.ts";
 
@@ -74,7 +74,11 @@ describe("what is refused, and nothing is dropped silently", () => {
 
   test("64 KiB of canonical bytes pass, much more does not, and its neighbours are not harmed", async () => {
     await using audit = await memory();
-    const results = await Promise.allSettled([audit.log(event()), audit.log(event({ details: { x: "y".repeat(70_000) } })), audit.log(event({ details: { x: "y".repeat(65_000) } }))]);
+    const results = await Promise.allSettled([
+      audit.log(event()),
+      audit.log(event({ details: { x: "y".repeat(70_000) } })),
+      audit.log(event({ details: { x: "y".repeat(65_000) } })),
+    ]);
     expect(results.map((result) => result.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     expect((await audit.verifyIntegrity()).verified).toBe(2);
   });
@@ -135,7 +139,10 @@ test("property: search is the naive filter", async () => {
           (query.userId === undefined || one.userId === query.userId) &&
           (query.resourceId === undefined || one.resourceId === query.resourceId) &&
           (query.after === undefined || (query.newestFirst === true ? one.seq < query.after : one.seq > query.after)) &&
-          (query.text === undefined || canonicalText(JSON.parse(JSON.stringify({ ...one, integrity: undefined }))).toLowerCase().includes(query.text.toLowerCase())),
+          (query.text === undefined ||
+            canonicalText(JSON.parse(JSON.stringify({ ...one, integrity: undefined })))
+              .toLowerCase()
+              .includes(query.text.toLowerCase())),
       );
       const ordered = query.newestFirst === true ? matches.reverse() : matches;
       expect(await audit.search(query)).toEqual(ordered.slice(0, query.limit ?? 100));
@@ -220,8 +227,7 @@ function parseCsv(text: string): string[][] {
     else if (character === ",") {
       row.push(field);
       field = "";
-    }
-    else if (character === "\r" && text[i + 1] === "\n") {
+    } else if (character === "\r" && text[i + 1] === "\n") {
       rows.push([...row, field]);
       row = [];
       field = "";

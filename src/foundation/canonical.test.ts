@@ -4,18 +4,49 @@ import { canonicalText, MAX_DEPTH } from "./canonical.ts";
 
 describe("RFC 8785", () => {
   test("section 3.2.2 and 3.2.3: the RFC's own example", () => {
-    const value = { numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001], string: '\u20ac$\u000F\u000aA\'\u0042\u0022\u005c\\"\/', literals: [null, true, false] };
+    const value = {
+      numbers: [333333333.3333333, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      string: "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"/",
+      literals: [null, true, false],
+    };
     // 1e30 is an integer that a double does not hold exactly: the RFC allows it, we do not.
     expect(() => canonicalText(value)).toThrow(/integer beyond/);
-    expect(canonicalText({ ...value, numbers: value.numbers.filter((n) => n !== 1e30) })).toBe('{"literals":[null,true,false],"numbers":[333333333.3333333,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}');
+    expect(canonicalText({ ...value, numbers: value.numbers.filter((n) => n !== 1e30) })).toBe(
+      '{"literals":[null,true,false],"numbers":[333333333.3333333,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
+    );
   });
 
   test("section 3.2.3: keys by UTF-16 code units", () => {
-    const value = { "\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh", "1": "One", "\ud83d\ude00": "Emoji: Grinning Face", "\u0080": "Control", "\u00f6": "Latin Small Letter O With Diaeresis" };
-    expect(Object.values(JSON.parse(canonicalText(value)))).toEqual(["One", "Carriage Return", "Control", "Latin Small Letter O With Diaeresis", "Euro Sign", "Emoji: Grinning Face", "Hebrew Letter Dalet With Dagesh"]);
+    const value = {
+      "\u20ac": "Euro Sign",
+      "\r": "Carriage Return",
+      "\ufb33": "Hebrew Letter Dalet With Dagesh",
+      "1": "One",
+      "\ud83d\ude00": "Emoji: Grinning Face",
+      "\u0080": "Control",
+      "\u00f6": "Latin Small Letter O With Diaeresis",
+    };
+    expect(Object.values(JSON.parse(canonicalText(value)))).toEqual([
+      "One",
+      "Carriage Return",
+      "Control",
+      "Latin Small Letter O With Diaeresis",
+      "Euro Sign",
+      "Emoji: Grinning Face",
+      "Hebrew Letter Dalet With Dagesh",
+    ]);
   });
 
-  test.each([[0, "0"], [-0, "0"], [5e-324, "5e-324"], [1.7976931348623157e308, undefined], [9007199254740991, "9007199254740991"], [0.1, "0.1"], [1e-7, "1e-7"], [-1.5, "-1.5"]])("appendix B: %d", (value, text) => {
+  test.each([
+    [0, "0"],
+    [-0, "0"],
+    [5e-324, "5e-324"],
+    [1.7976931348623157e308, undefined],
+    [9007199254740991, "9007199254740991"],
+    [0.1, "0.1"],
+    [1e-7, "1e-7"],
+    [-1.5, "-1.5"],
+  ])("appendix B: %d", (value, text) => {
     if (text === undefined) expect(() => canonicalText(value)).toThrow();
     else expect(canonicalText(value)).toBe(text);
   });
@@ -25,7 +56,15 @@ const values = fc.jsonValue({ maxDepth: 5 }).map((value) => JSON.parse(JSON.stri
 
 test("property: it is JSON, and the order in which keys were put in does not matter", () => {
   const shuffled = (value: unknown): unknown =>
-    Array.isArray(value) ? value.map(shuffled) : typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value).reverse().map(([key, child]) => [key, shuffled(child)])) : value;
+    Array.isArray(value)
+      ? value.map(shuffled)
+      : typeof value === "object" && value !== null
+        ? Object.fromEntries(
+            Object.entries(value)
+              .reverse()
+              .map(([key, child]) => [key, shuffled(child)]),
+          )
+        : value;
   fc.assert(
     fc.property(values, (value) => {
       let text: string;

@@ -12,7 +12,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe("errors", () => {
   test("docs/errors.md is the table, row by row", () => {
     const page = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
-    const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.+) \| (\d+) \| (\d+) \| (yes|no) \|$/gm)].map(([, code, meaning, http, exit, retry]) => [code, { meaning, http: Number(http), exit: Number(exit), retryable: retry === "yes" }]);
+    const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.+) \| (\d+) \| (\d+) \| (yes|no) \|$/gm)].map(([, code, meaning, http, exit, retry]) => [
+      code,
+      { meaning, http: Number(http), exit: Number(exit), retryable: retry === "yes" },
+    ]);
     expect(Object.fromEntries(rows)).toEqual(ERROR_TABLE);
     expect(rows).toHaveLength(Object.keys(ERROR_TABLE).length);
   });
@@ -38,18 +41,22 @@ test("ids: form, and no two alike", () => {
 
 test("property: the queue is a FIFO that never holds more than its capacity", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 10 }), fc.array(fc.oneof(fc.constant(undefined), fc.integer({ min: 0, max: 5 })), { maxLength: 60 }), (capacity, steps) => {
-      const queue = new BoundedQueue<number>(capacity);
-      const model: number[] = [];
-      steps.forEach((step, i) => {
-        if (step === undefined) {
-          const fits = model.length < capacity;
-          expect(queue.offer(i)).toBe(fits);
-          if (fits) model.push(i);
-        } else expect(queue.take(step)).toEqual(model.splice(0, step));
-        expect(queue.size).toBe(model.length);
-      });
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 10 }),
+      fc.array(fc.oneof(fc.constant(undefined), fc.integer({ min: 0, max: 5 })), { maxLength: 60 }),
+      (capacity, steps) => {
+        const queue = new BoundedQueue<number>(capacity);
+        const model: number[] = [];
+        steps.forEach((step, i) => {
+          if (step === undefined) {
+            const fits = model.length < capacity;
+            expect(queue.offer(i)).toBe(fits);
+            if (fits) model.push(i);
+          } else expect(queue.take(step)).toEqual(model.splice(0, step));
+          expect(queue.size).toBe(model.length);
+        });
+      },
+    ),
   );
   const full = new BoundedQueue<number>(1);
   full.push(1);

@@ -28,21 +28,22 @@ export function parseExpected(text: string): ExpectedDigest {
   if (/^[0-9a-fA-F]{128}$/.test(text)) return { algorithm: "sha512", digests: [Buffer.from(text, "hex")], weak: false, form: "hex" };
   const parts = text.split(/\s+/).filter((part) => part !== "");
   if (parts.length > MAX_PARTS) throw invalid(`more than ${MAX_PARTS} digests`);
-  const found = new Map<DigestAlgorithm, Buffer[]>();
-  for (const part of parts) {
-    const match = /^([a-z0-9]+)-([A-Za-z0-9+/]+={0,2})(?:\?[\x21-\x7e]*)?$/.exec(part);
-    const algorithm = STRENGTH.find((name) => name === match?.[1]);
-    // An algorithm that nobody here computes is passed over, as SRI asks; what is left must still decide.
-    if (match?.[2] === undefined || algorithm === undefined) continue;
-    const digest = Buffer.from(match[2], "base64");
-    if (digest.length !== BYTES[algorithm] || digest.toString("base64") !== match[2]) throw invalid(`not a ${algorithm} digest: ${part.slice(0, 120)}`);
-    found.set(algorithm, [...(found.get(algorithm) ?? []), digest]);
-  }
+  const parsed = parts.map(parsePart).filter((part) => part !== undefined);
   for (const algorithm of STRENGTH) {
-    const digests = found.get(algorithm);
-    if (digests !== undefined) return { algorithm, digests, weak: algorithm === "sha1", form: "sri" };
+    const digests = parsed.filter((part) => part.algorithm === algorithm).map((part) => part.digest);
+    if (digests.length > 0) return { algorithm, digests, weak: algorithm === "sha1", form: "sri" };
   }
   throw invalid(`${JSON.stringify(text.slice(0, 80))} holds no sha512, sha384, sha256 or sha1 digest and is not 128 hex digits`);
+}
+
+function parsePart(part: string): { algorithm: DigestAlgorithm; digest: Buffer } | undefined {
+  const match = /^([a-z0-9]+)-([A-Za-z0-9+/]+={0,2})(?:\?[\x21-\x7e]*)?$/.exec(part);
+  const algorithm = STRENGTH.find((name) => name === match?.[1]);
+  // An algorithm that nobody here computes is passed over, as SRI asks; what is left must still decide.
+  if (match?.[2] === undefined || algorithm === undefined) return undefined;
+  const digest = Buffer.from(match[2], "base64");
+  if (digest.length !== BYTES[algorithm] || digest.toString("base64") !== match[2]) throw invalid(`not a ${algorithm} digest: ${part.slice(0, 120)}`);
+  return { algorithm, digest };
 }
 
 /** Constant-time in the digest's content. */

@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import { hash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -128,18 +128,32 @@ describe("harmless oddities are accepted", () => {
 });
 
 test("package facts: install scripts, node-gyp's implicit one, commands", () => {
-  const facts = (json: object, ...more: ArchiveEntry[]): object => inspectBytes(tgz([{ path: "p/package.json", body: JSON.stringify(json) }, ...more]), LIMITS).package;
-  expect(facts({ name: "@s/n", version: "1.0.0", bin: "x.js", scripts: { postinstall: "a", test: "b", preinstall: "c" } })).toMatchObject({ name: "@s/n", version: "1.0.0", installScripts: ["preinstall", "postinstall"], bin: { n: "x.js" } });
+  const facts = (json: object, ...more: ArchiveEntry[]): object =>
+    inspectBytes(tgz([{ path: "p/package.json", body: JSON.stringify(json) }, ...more]), LIMITS).package;
+  expect(facts({ name: "@s/n", version: "1.0.0", bin: "x.js", scripts: { postinstall: "a", test: "b", preinstall: "c" } })).toMatchObject({
+    name: "@s/n",
+    version: "1.0.0",
+    installScripts: ["preinstall", "postinstall"],
+    bin: { n: "x.js" },
+  });
   expect(facts({ name: "n", version: "1.0.0" }, { path: "p/binding.gyp" })).toMatchObject({ installScripts: ["install"] });
   expect(facts({ name: "n", version: "1.0.0", gypfile: false }, { path: "p/binding.gyp" })).toMatchObject({ installScripts: [] });
-  expect(inspectBytes(tgz([{ path: "p/binding.gyp" }, { path: "p/package.json", body: '{"name":"n","version":"1"}' }]), LIMITS).package.installScripts).toEqual(["install"]);
+  expect(inspectBytes(tgz([{ path: "p/binding.gyp" }, { path: "p/package.json", body: '{"name":"n","version":"1"}' }]), LIMITS).package.installScripts).toEqual(
+    ["install"],
+  );
 });
 
 const name = fc.stringMatching(/^[A-Za-z0-9._-]{1,12}$/).filter((text) => text !== "." && text !== "..");
-const trees = fc.dictionary(fc.array(name, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")), fc.string(), { maxKeys: 12 }).filter((files) => {
-  const paths = Object.keys(files);
-  return !paths.includes("package.json") && !paths.some((path) => paths.some((other) => other.startsWith(`${path}/`)) || path.startsWith("package.json/"));
-});
+const trees = fc
+  .dictionary(
+    fc.array(name, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")),
+    fc.string(),
+    { maxKeys: 12 },
+  )
+  .filter((files) => {
+    const paths = Object.keys(files);
+    return !paths.includes("package.json") && !paths.some((path) => paths.some((other) => other.startsWith(`${path}/`)) || path.startsWith("package.json/"));
+  });
 
 test("property: the manifest is the tree", () => {
   fc.assert(
@@ -203,7 +217,9 @@ test("differential: what npm's own extractor writes is what installedFiles says"
         const { mkdirSync } = await import("node:fs");
         mkdirSync(target);
         await extractor.x({ file: join(folder, "a.tgz"), cwd: target, strip: 1, filter });
-        const written = readdirSync(target, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+        const written = readdirSync(target, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath, entry.name));
         const actual = Object.fromEntries(written.map((path) => [path.slice(target.length + 1), hash("sha256", readFileSync(path), "base64")]));
         const expected = Object.fromEntries([...installedFiles(inspectBytes(archive, LIMITS))].map(([path, file]) => [path, file.sha256]));
         expect(expected).toEqual(actual);

@@ -5,7 +5,18 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import type { Clock } from "../foundation/index.ts";
-import { addAllowance, type EffectivePolicy, KEYS, LEVELS, loadPolicy, type PolicyFile, type PolicyRequest, parsePolicy, presetOf, TrustStore } from "./index.ts";
+import {
+  addAllowance,
+  type EffectivePolicy,
+  KEYS,
+  LEVELS,
+  loadPolicy,
+  type PolicyFile,
+  type PolicyRequest,
+  parsePolicy,
+  presetOf,
+  TrustStore,
+} from "./index.ts";
 
 let base: string;
 beforeEach(() => {
@@ -17,8 +28,10 @@ afterEach(() => rmSync(base, { recursive: true }));
 const REPO = "repo/cofferdam.yaml";
 const USER = "home/.config/cofferdam/cofferdam.yaml";
 const ETC = "etc/cofferdam.yaml";
-const write = (path: string, content: object | string): void => writeFileSync(join(base, path), typeof content === "string" ? content : stringify({ version: 1, ...content }));
-const load = (more: Partial<PolicyRequest> = {}): Promise<EffectivePolicy> => loadPolicy({ cwd: join(base, "repo/sub"), env: { HOME: join(base, "home") }, etcFolder: join(base, "etc"), ...more });
+const write = (path: string, content: object | string): void =>
+  writeFileSync(join(base, path), typeof content === "string" ? content : stringify({ version: 1, ...content }));
+const load = (more: Partial<PolicyRequest> = {}): Promise<EffectivePolicy> =>
+  loadPolicy({ cwd: join(base, "repo/sub"), env: { HOME: join(base, "home") }, etcFolder: join(base, "etc"), ...more });
 
 describe("a broken file says where", () => {
   test.each([
@@ -32,7 +45,9 @@ describe("a broken file says where", () => {
     ["packages: {allow: [{what: missing-hash a@1}]}\n", /reason/],
     ["\tlevel: high\n", /:2:/],
   ])("%j", (text, words) => {
-    expect(() => parsePolicy(`version: 1\n${text}`, "cofferdam.yaml")).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringMatching(words) }));
+    expect(() => parsePolicy(`version: 1\n${text}`, "cofferdam.yaml")).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringMatching(words) }),
+    );
   });
 
   test("256 KiB pass, one byte more does not; a link is refused", async () => {
@@ -89,7 +104,11 @@ describe("trust", () => {
     write(REPO, { level: "low", mode: "observe", packages: { registries: ["https://x.example/"] } });
     const before = await load();
     expect(before.values).toMatchObject({ level: "medium", mode: "enforce", "packages.registries": [] });
-    expect(before.notices).toEqual(["ignored: cofferdam.yaml:2 loosens level; read the file, then: cofferdam policy trust", expect.stringContaining("cofferdam.yaml:3 loosens mode"), expect.stringContaining("loosens packages.registries")]);
+    expect(before.notices).toEqual([
+      "ignored: cofferdam.yaml:2 loosens level; read the file, then: cofferdam policy trust",
+      expect.stringContaining("cofferdam.yaml:3 loosens mode"),
+      expect.stringContaining("loosens packages.registries"),
+    ]);
     const trust = new TrustStore(join(base, "home/.config/cofferdam"));
     const text = readFileSync(join(base, REPO), "utf8");
     await trust.trust(join(base, REPO), parsePolicy(text, "x").sha256, "2026-01-01T00:00:00.000Z");
@@ -112,8 +131,17 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
     version: fc.constant(1 as const),
     level: fc.constantFrom(...LEVELS),
     mode: fc.constantFrom("enforce" as const, "observe" as const),
-    packages: fc.record({ registries: fc.uniqueArray(fc.constantFrom("https://a.example/", "https://b.example/"), { maxLength: 2 }), allow: fc.uniqueArray(allow, { maxLength: 2, selector: (one) => one.what }) }, { requiredKeys: [] }),
-    limits: fc.record({ tarball: fc.constantFrom("1MB", "1GiB", "4GiB"), entries: fc.constantFrom(10, 200_000, 300_000), timeout: fc.constantFrom("1s", "30m") }, { requiredKeys: [] }),
+    packages: fc.record(
+      {
+        registries: fc.uniqueArray(fc.constantFrom("https://a.example/", "https://b.example/"), { maxLength: 2 }),
+        allow: fc.uniqueArray(allow, { maxLength: 2, selector: (one) => one.what }),
+      },
+      { requiredKeys: [] },
+    ),
+    limits: fc.record(
+      { tarball: fc.constantFrom("1MB", "1GiB", "4GiB"), entries: fc.constantFrom(10, 200_000, 300_000), timeout: fc.constantFrom("1s", "30m") },
+      { requiredKeys: [] },
+    ),
   },
   { requiredKeys: ["version"] },
 );
@@ -143,7 +171,15 @@ test("every value has a rule for what loosens it", () => {
 });
 
 test("exceptions: exact, any version, until their last day", async () => {
-  write(USER, { packages: { allow: [{ what: "missing-hash a@1.0.0", reason: "one" }, { what: "weak-hash @s/b@*", reason: "two" }, { what: "foreign-host c@1.0.0", reason: "three", until: "2026-03-31" }] } });
+  write(USER, {
+    packages: {
+      allow: [
+        { what: "missing-hash a@1.0.0", reason: "one" },
+        { what: "weak-hash @s/b@*", reason: "two" },
+        { what: "foreign-host c@1.0.0", reason: "three", until: "2026-03-31" },
+      ],
+    },
+  });
   const on = (day: string): Promise<EffectivePolicy> => load({ clock: { now: () => Date.parse(day), monotonic: () => 0 } satisfies Clock });
   const policy = await on("2026-03-31T23:59:59Z");
   expect(policy.allowance("missing-hash a@1.0.0")?.reason).toBe("one");

@@ -7,7 +7,12 @@ import { OPERATIONS, Telemetry, type ThresholdExceeded } from "./index.ts";
 /** A clock that moves only when told. */
 function manual(): { clock: Clock; pass(ms: number): void } {
   let now = 0;
-  return { clock: { now: () => now, monotonic: () => now }, pass: (ms) => void (now += ms) };
+  return {
+    clock: { now: () => now, monotonic: () => now },
+    pass: (ms) => {
+      now += ms;
+    },
+  };
 }
 
 test("property: quantiles are those of the sorted values", () => {
@@ -66,7 +71,12 @@ describe("thresholds", () => {
     telemetry.events.on("thresholdExceeded", () => {
       heard += 1;
     });
-    await expect(telemetry.time("audit", async () => (pass(1000), "result"))).resolves.toBe("result");
+    await expect(
+      telemetry.time("audit", async () => {
+        pass(1000);
+        return "result";
+      }),
+    ).resolves.toBe("result");
     expect(heard).toBe(1);
   });
 });
@@ -90,10 +100,15 @@ test("Prometheus text: parses, counts up, and stays far below 2,500 series", asy
     for (const ms of [0.5, 7, 90, 400_000]) await telemetry.time(operation, async () => pass(ms));
     await telemetry.time(operation, () => Promise.reject(new Error("x"))).catch(() => undefined);
   }
-  const lines = telemetry.prometheus('1.0.0"\\\n').trimEnd().split("\n").filter((line) => !line.startsWith("#"));
+  const lines = telemetry
+    .prometheus('1.0.0"\\\n')
+    .trimEnd()
+    .split("\n")
+    .filter((line) => !line.startsWith("#"));
   for (const line of lines) expect(line).toMatch(/^cofferdam_[a-z_]+\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)+\} -?\d+(?:\.\d+)?$/);
   expect(lines.length).toBeLessThan(200);
   expect(new Set(lines.map((line) => line.slice(0, line.lastIndexOf(" ")))).size).toBe(lines.length);
-  const bucket = (le: string): string | undefined => lines.find((line) => line.startsWith(`cofferdam_op_duration_seconds_bucket{op="audit",result="success",le="${le}"}`))?.split(" ")[1];
+  const bucket = (le: string): string | undefined =>
+    lines.find((line) => line.startsWith(`cofferdam_op_duration_seconds_bucket{op="audit",result="success",le="${le}"}`))?.split(" ")[1];
   expect(["0.001", "0.01", "0.1", "120", "+Inf"].map(bucket)).toEqual(["1", "2", "3", "3", "4"]);
 });

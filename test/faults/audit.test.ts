@@ -93,8 +93,20 @@ describe("tampering is found, and named", () => {
     ["a deleted first event", "gap", 2, () => sql("DELETE FROM audit_events WHERE seq = 1")],
     ["a deleted last event", "head", 8, () => sql("DELETE FROM audit_events WHERE seq = 8")],
     ["all events deleted", "head", 8, () => sql("DELETE FROM audit_events")],
-    ["two swapped events", "order", 3, () => sql("UPDATE audit_events SET seq = -3 WHERE seq = 3; UPDATE audit_events SET seq = 3 WHERE seq = 4; UPDATE audit_events SET seq = 4 WHERE seq = -3")],
-    ["a copied body", "duplicate", 6, () => sql("UPDATE audit_events SET body = (SELECT body FROM audit_events WHERE seq = 5), leaf = (SELECT leaf FROM audit_events WHERE seq = 5) WHERE seq = 6")],
+    [
+      "two swapped events",
+      "order",
+      3,
+      () =>
+        sql("UPDATE audit_events SET seq = -3 WHERE seq = 3; UPDATE audit_events SET seq = 3 WHERE seq = 4; UPDATE audit_events SET seq = 4 WHERE seq = -3"),
+    ],
+    [
+      "a copied body",
+      "duplicate",
+      6,
+      () =>
+        sql("UPDATE audit_events SET body = (SELECT body FROM audit_events WHERE seq = 5), leaf = (SELECT leaf FROM audit_events WHERE seq = 5) WHERE seq = 6"),
+    ],
   ];
   test.each(cases)("%s: %s", async (_name, kind, seq, tamper) => {
     await fill(8);
@@ -194,7 +206,11 @@ test("a full disk: AUDIT_UNAVAILABLE, and whole again once there is room", async
 
 test("key and head file are private", async () => {
   await fill(1);
-  const modes = execFileSync("stat", ["-c", "%a", join(state, "keys"), join(state, "keys/audit.pem"), join(state, "checkpoints/head"), join(state, "cofferdam.db")], { encoding: "utf8" });
+  const modes = execFileSync(
+    "stat",
+    ["-c", "%a", join(state, "keys"), join(state, "keys/audit.pem"), join(state, "checkpoints/head"), join(state, "cofferdam.db")],
+    { encoding: "utf8" },
+  );
   expect(modes.trim().split("\n")).toEqual(["700", "600", "600", "600"]);
   chmodSync(join(state, "keys/audit.pem"), 0o600);
   unlinkSync(join(state, "keys/audit.pem"));

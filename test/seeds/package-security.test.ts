@@ -46,6 +46,8 @@ test("advanced configuration: the trail is a file, and both outcomes are in it",
 
 test("flags are obeyed: verification that is switched off does not say yes", async () => {
   const securityService = SecurityService.withConfig({ verifyIntegrity: false });
-  await expect(securityService.verifyPackageFileIntegrity("p", "1.0.0", path, hash("sha512", bytes, "hex"))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  await expect(securityService.verifyPackageFileIntegrity("p", "1.0.0", path, hash("sha512", bytes, "hex"))).rejects.toMatchObject({
+    code: "FAILED_PRECONDITION",
+  });
   await securityService.close();
 });

@@ -1,8 +1,8 @@
 /** The command line as a user meets it: the built executable in a child process. */
 import { execFileSync } from "node:child_process";
+import { hash } from "node:crypto";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hash } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
 import { TestProject } from "../../../test/world/project.ts";
 import { plain } from "./output.ts";
@@ -21,7 +21,16 @@ describe("finding the way", () => {
       const { exit, stdout } = await cli(name, "--help");
       expect([exit, stdout.includes("examples:")], name).toEqual([0, true]);
     }
-    for (const words of [["audit", "search"], ["audit", "export"], ["audit", "verify"], ["policy", "show"], ["policy", "explain"], ["policy", "check"], ["policy", "trust"], ["policy", "allow"]]) {
+    for (const words of [
+      ["audit", "search"],
+      ["audit", "export"],
+      ["audit", "verify"],
+      ["policy", "show"],
+      ["policy", "explain"],
+      ["policy", "check"],
+      ["policy", "trust"],
+      ["policy", "allow"],
+    ]) {
       expect((await cli(...words, "--help")).stdout).toContain(`usage: cofferdam ${words.join(" ")}`);
     }
   });
@@ -68,7 +77,16 @@ describe("verify", () => {
 
   test("--json has the contract's fields", async () => {
     const { stdout } = await cli("verify", file, "--integrity", "0".repeat(128), "--json");
-    expect(JSON.parse(stdout)).toEqual({ schema: "cofferdam/verify/v1", ok: false, algorithm: "sha512", expected: "0".repeat(128), actual: sha512, bytes: 3, weak: false, code: "INTEGRITY_FAILURE" });
+    expect(JSON.parse(stdout)).toEqual({
+      schema: "cofferdam/verify/v1",
+      ok: false,
+      algorithm: "sha512",
+      expected: "0".repeat(128),
+      actual: sha512,
+      bytes: 3,
+      weak: false,
+      code: "INTEGRITY_FAILURE",
+    });
   });
 
   test("--structure refuses what is no package", async () => {
@@ -113,7 +131,11 @@ test("doctor tries things, and its JSON is the contract's", async () => {
 test("completion works in a real bash", async () => {
   const { stdout } = await cli("completion", "bash");
   const complete = (...words: string[]): string =>
-    execFileSync("bash", ["-c", `${stdout}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _cofferdam; echo "\${COMPREPLY[*]}"`], { encoding: "utf8" }).trim();
+    execFileSync(
+      "bash",
+      ["-c", `${stdout}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _cofferdam; echo "\${COMPREPLY[*]}"`],
+      { encoding: "utf8" },
+    ).trim();
   expect(complete("cofferdam", "inst")).toBe("install");
   expect(complete("cofferdam", "audit", "ver")).toBe("verify");
   expect(complete("cofferdam", "verify", "--int")).toBe("--integrity");
@@ -122,7 +144,10 @@ test("completion works in a real bash", async () => {
 });
 
 test("a reader that goes away ends us quietly", () => {
-  const out = execFileSync("bash", ["-c", `'${process.execPath}' bin/cofferdam.js --help | head -n 1; echo "\${PIPESTATUS[0]}"`], { encoding: "utf8", cwd: new URL("../../..", import.meta.url) });
+  const out = execFileSync("bash", ["-c", `'${process.execPath}' bin/cofferdam.js --help | head -n 1; echo "\${PIPESTATUS[0]}"`], {
+    encoding: "utf8",
+    cwd: new URL("../../..", import.meta.url),
+  });
   expect(out).toMatch(/^cofferdam - .*\n0\n$/);
 });
 

@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { lineOf, parseNpmLockfile } from "./npm.ts";
 
-const parse = (packages: object, rest: object = {}): ReturnType<typeof parseNpmLockfile> => parseNpmLockfile(JSON.stringify({ lockfileVersion: 3, packages, ...rest }), "package-lock.json");
+const parse = (packages: object, rest: object = {}): ReturnType<typeof parseNpmLockfile> =>
+  parseNpmLockfile(JSON.stringify({ lockfileVersion: 3, packages, ...rest }), "package-lock.json");
 const one = (path: string, entry: object): object | undefined => parse({ "": {}, [path]: entry }).packages[0];
 const sha = "sha512-x";
 
@@ -25,14 +26,32 @@ describe("kinds of entries", () => {
   });
 
   test("a URL that a dependency names is remote, not a registry's", () => {
-    const lock = parse({ "": { dependencies: { r: "https://files.example/r.tgz" } }, "node_modules/r": { version: "1.0.0", resolved: "https://files.example/r.tgz" } });
+    const lock = parse({
+      "": { dependencies: { r: "https://files.example/r.tgz" } },
+      "node_modules/r": { version: "1.0.0", resolved: "https://files.example/r.tgz" },
+    });
     expect(lock.packages[0]).toMatchObject({ kind: "remote" });
   });
 
   test("flags, platforms and root dependencies", () => {
-    const lock = parse({ "": { dependencies: { a: "^1" }, devDependencies: { b: "^2" } }, "node_modules/a": { version: "1.0.0", dev: true, optional: true, os: ["linux"], cpu: "x64", libc: ["musl"], hasInstallScript: true, extraneous: true } });
-    expect(lock.packages[0]).toMatchObject({ dev: true, optional: true, peer: false, os: ["linux"], cpu: ["x64"], libc: ["musl"], hasInstallScript: true, extraneous: true });
-    expect([...lock.rootDependencies]).toEqual([["a", "^1"], ["b", "^2"]]);
+    const lock = parse({
+      "": { dependencies: { a: "^1" }, devDependencies: { b: "^2" } },
+      "node_modules/a": { version: "1.0.0", dev: true, optional: true, os: ["linux"], cpu: "x64", libc: ["musl"], hasInstallScript: true, extraneous: true },
+    });
+    expect(lock.packages[0]).toMatchObject({
+      dev: true,
+      optional: true,
+      peer: false,
+      os: ["linux"],
+      cpu: ["x64"],
+      libc: ["musl"],
+      hasInstallScript: true,
+      extraneous: true,
+    });
+    expect([...lock.rootDependencies]).toEqual([
+      ["a", "^1"],
+      ["b", "^2"],
+    ]);
   });
 });
 
@@ -61,19 +80,39 @@ test("version 1: nested dependencies, aliases, bundled, git, links", () => {
 });
 
 test("places that are none are refused", () => {
-  for (const path of ["/etc/x", "node_modules/../../x", "node_modules/./a", "node_modules//a", "node_modules/a\\b", "node_modules/a\u0000b", "node_modules/a\nb", `node_modules/${"a".repeat(5000)}`]) {
+  for (const path of [
+    "/etc/x",
+    "node_modules/../../x",
+    "node_modules/./a",
+    "node_modules//a",
+    "node_modules/a\\b",
+    "node_modules/a\u0000b",
+    "node_modules/a\nb",
+    `node_modules/${"a".repeat(5000)}`,
+  ]) {
     expect(() => parse({ "": {}, [path]: { version: "1.0.0" } }), path).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   }
   expect(() => parse({ "node_modules/l": { link: true, resolved: "/etc" } })).toThrow(/not a place/);
 });
 
 test("names of object internals are names", () => {
-  const lock = parseNpmLockfile('{"lockfileVersion":3,"packages":{"node_modules/__proto__":{"version":"1.0.0"},"node_modules/constructor":{"version":"1.0.0"}}}', "f");
+  const lock = parseNpmLockfile(
+    '{"lockfileVersion":3,"packages":{"node_modules/__proto__":{"version":"1.0.0"},"node_modules/constructor":{"version":"1.0.0"}}}',
+    "f",
+  );
   expect(lock.packages.map((entry) => entry.name)).toEqual(["__proto__", "constructor"]);
   expect(Object.prototype).not.toHaveProperty("version");
 });
 
-test.each(["", "{", "[]", "null", '{"lockfileVersion":4,"packages":{}}', '{"lockfileVersion":3,"packages":{"node_modules/a":{"version":1}}}', '{"lockfileVersion":3,"packages":[]}'])("not a lockfile: %s", (text) => {
+test.each([
+  "",
+  "{",
+  "[]",
+  "null",
+  '{"lockfileVersion":4,"packages":{}}',
+  '{"lockfileVersion":3,"packages":{"node_modules/a":{"version":1}}}',
+  '{"lockfileVersion":3,"packages":[]}',
+])("not a lockfile: %s", (text) => {
   expect(() => parseNpmLockfile(text, "f")).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
 });
 

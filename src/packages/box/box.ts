@@ -97,7 +97,11 @@ export async function startBox(request: BoxRequest): Promise<WaitingBox> {
   return {
     port,
     door,
-    kill,
+    kill: () => {
+      kill();
+      // The socket outlives its maker: nobody will serve it now, and it would keep this process alive.
+      door.close();
+    },
     go: async () => {
       child.send(request.owner ?? {}, () => {
         // A child that is already gone shows in `ended`; the failed send says nothing more.

@@ -18,7 +18,8 @@ beforeEach(() => {
 afterEach(() => rmSync(base, { recursive: true }));
 
 const write = (path: string, text: string): void => writeFileSync(join(base, path), text);
-const read = (env: NodeJS.ProcessEnv = {}, flags: Record<string, string> = {}): ReturnType<typeof readNpmrc> => readNpmrc(join(base, "project"), client, { HOME: join(base, "home"), ...env }, new Map(Object.entries(flags)));
+const read = (env: NodeJS.ProcessEnv = {}, flags: Record<string, string> = {}): ReturnType<typeof readNpmrc> =>
+  readNpmrc(join(base, "project"), client, { HOME: join(base, "home"), ...env }, new Map(Object.entries(flags)));
 
 test("the order of trusted files is npm's; the project's stands apart", async () => {
   write("project/.npmrc", "registry=https://project.example/\n");
@@ -39,10 +40,15 @@ test("userconfig and prefix are followed", async () => {
 });
 
 test("expansion, arrays, sections", async () => {
-  write("home/.npmrc", "token=${TOKEN}\nca[]=one\nca[]=two\nplain=${UNSET}\n[section]\nhidden=1\n");
+  write("home/.npmrc", `token=$${"{TOKEN}"}\nca[]=one\nca[]=two\nplain=$${"{UNSET}"}\n[section]\nhidden=1\n`);
   const { trusted } = await read({ TOKEN: "t" });
-  expect([lookUp(trusted, "token"), lookUp(trusted, "ca"), lookUp(trusted, "plain"), lookUp(trusted, "hidden")]).toEqual(["t", ["one", "two"], "${UNSET}", undefined]);
-  expect(expand("${A-b}${C?}", {})).toBe("b");
+  expect([lookUp(trusted, "token"), lookUp(trusted, "ca"), lookUp(trusted, "plain"), lookUp(trusted, "hidden")]).toEqual([
+    "t",
+    ["one", "two"],
+    `$${"{UNSET}"}`,
+    undefined,
+  ]);
+  expect(expand(`$${"{A-b}"}$${"{C?}"}`, {})).toBe("b");
 });
 
 describe("a hostile project file", () => {
@@ -66,10 +72,13 @@ describe("a hostile project file", () => {
   });
 });
 
-const files = (entries: Record<string, string | string[]>): NpmrcFile[] => [{ path: "f", entries: Object.entries(entries).map(([key, value]) => ({ key, value, line: undefined })) }];
+const files = (entries: Record<string, string | string[]>): NpmrcFile[] => [
+  { path: "f", entries: Object.entries(entries).map(([key, value]) => ({ key, value, line: undefined })) },
+];
 
 describe("connections", () => {
-  const authorization = (entries: Record<string, string>, url: string): string | undefined => connectionSettings(files(entries), {}, "ua").authorization(new URL(url));
+  const authorization = (entries: Record<string, string>, url: string): string | undefined =>
+    connectionSettings(files(entries), {}, "ua").authorization(new URL(url));
 
   test("the longest address prefix wins, and other hosts and ports get nothing", () => {
     const entries = { "//r.example/:_authToken": "root", "//r.example/npm/:_authToken": "npm", "//r.example:8443/:_authToken": "port" };
@@ -88,8 +97,17 @@ describe("connections", () => {
   });
 
   test("proxies and their exceptions", () => {
-    const { proxyFor } = connectionSettings(files({ "https-proxy": "http://p.example:1", proxy: "http://q.example:2", noproxy: "inner.example,.corp.example" }), {}, "ua");
-    expect(["https://a.example/", "http://a.example/", "https://inner.example/", "https://x.corp.example/"].map((url) => proxyFor(new URL(url)))).toEqual(["http://p.example:1", "http://q.example:2", undefined, undefined]);
+    const { proxyFor } = connectionSettings(
+      files({ "https-proxy": "http://p.example:1", proxy: "http://q.example:2", noproxy: "inner.example,.corp.example" }),
+      {},
+      "ua",
+    );
+    expect(["https://a.example/", "http://a.example/", "https://inner.example/", "https://x.corp.example/"].map((url) => proxyFor(new URL(url)))).toEqual([
+      "http://p.example:1",
+      "http://q.example:2",
+      undefined,
+      undefined,
+    ]);
     expect(connectionSettings([], { HTTPS_PROXY: "http://env.example:3" }, "ua").proxyFor(new URL("https://a.example/"))).toBe("http://env.example:3");
   });
 
@@ -102,9 +120,15 @@ describe("connections", () => {
   });
 
   test("registries by scope, the strongest file first", () => {
-    const settings = registrySettings([...files({ registry: "https://one.example/", "@a:registry": "https://a1.example/" }), ...files({ registry: "https://two.example/", "@a:registry": "https://a2.example/", "@b:registry": "https://b.example/" })]);
+    const settings = registrySettings([
+      ...files({ registry: "https://one.example/", "@a:registry": "https://a1.example/" }),
+      ...files({ registry: "https://two.example/", "@a:registry": "https://a2.example/", "@b:registry": "https://b.example/" }),
+    ]);
     expect(settings.registry).toBe("https://one.example/");
-    expect([...settings.scopes]).toEqual([["@a", "https://a1.example/"], ["@b", "https://b.example/"]]);
+    expect([...settings.scopes]).toEqual([
+      ["@a", "https://a1.example/"],
+      ["@b", "https://b.example/"],
+    ]);
   });
 
   test("a secret does not print", () => {

@@ -9,8 +9,7 @@
 import { createHash, hash } from "node:crypto";
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { z } from "zod";
-import { errnoOf, newId } from "../../foundation/index.ts";
+import { CofferdamError, errnoOf, newId } from "../../foundation/index.ts";
 import type { StrongDigest } from "./digest.ts";
 
 /** What the check found out about a tarball, apart from its files. */
@@ -30,16 +29,23 @@ export interface TarballSummary {
 /** Installed path (as the client lays it out), size in bytes, SHA-256 in base64. */
 export type InstalledFile = readonly [path: string, size: number, sha256: string];
 
-const summarySchema: z.ZodType<TarballSummary> = z.strictObject({
-  name: z.string(),
-  version: z.string(),
-  installScripts: z.array(z.string()),
-  bin: z.record(z.string(), z.string()),
-  sha512: z.string(),
-  bytes: z.number(),
-  unpackedBytes: z.number(),
-});
-const filesSchema: z.ZodType<InstalledFile[]> = z.array(z.tuple([z.string(), z.number(), z.string()]));
+/**
+ * Records are ours and carry a checksum; these guards only give them a type. (A schema library would be loaded, and take
+ * longer than the comparison itself, in every worker thread.)
+ */
+function isSummary(value: unknown): value is TarballSummary {
+  if (typeof value !== "object" || value === null) return false;
+  const one: Partial<Record<keyof TarballSummary, unknown>> = value;
+  const texts = [one.name, one.version, one.sha512].every((text) => typeof text === "string");
+  const numbers = [one.bytes, one.unpackedBytes].every((number) => Number.isSafeInteger(number));
+  return texts && numbers && Array.isArray(one.installScripts) && typeof one.bin === "object" && one.bin !== null;
+}
+
+function isFiles(value: unknown): value is InstalledFile[] {
+  return (
+    Array.isArray(value) && value.every((one) => Array.isArray(one) && typeof one[0] === "string" && typeof one[1] === "number" && typeof one[2] === "string")
+  );
+}
 
 export class TarballStore {
   readonly #root: string;
@@ -77,7 +83,12 @@ export class TarballStore {
   files(sha512: string): InstalledFile[] {
     const record = this.#record(sha512);
     if (record === undefined) throw new Error(`no manifest of sha512 ${sha512.slice(0, 16)}`);
-    return filesSchema.parse(JSON.parse(record.files));
+    const files: unknown = JSON.parse(record.files);
+    if (!isFiles(files))
+      throw new CofferdamError("INTEGRITY_FAILURE", `the record of tarball ${sha512.slice(0, 16)} is damaged`, {
+        hint: "delete the state directory's manifests folder; it is made again",
+      });
+    return files;
   }
 
   /** Takes verified bytes in. `wanted` is the digest that the lockfile names; it becomes a second name when it is not sha512. */
@@ -140,7 +151,9 @@ export class TarballStore {
     const text = this.#readRecord(this.#manifestPath(sha512));
     if (text === undefined) return undefined;
     const end = text.indexOf("\n");
-    return { summary: summarySchema.parse(JSON.parse(text.slice(0, end))), files: text.slice(end + 1) };
+    const summary: unknown = JSON.parse(text.slice(0, end));
+    // A record of an older layout is as good as none: the tarball is checked again.
+    return isSummary(summary) ? { summary, files: text.slice(end + 1) } : undefined;
   }
 
   #sha512Of(digest: StrongDigest): string | undefined {

@@ -9,7 +9,7 @@ import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../f
 import type { NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
-import { layersOf, startBox, type WaitingBox } from "../box/box.ts";
+import { type BoxRequest, layersOf, startBox, type WaitingBox } from "../box/box.ts";
 import { type ClientSetup, setUpClient } from "../client/setup.ts";
 import {
   DEFAULT_GATE_LIMITS,
@@ -154,10 +154,24 @@ class Installation {
     const wanted = wantedTarballs(read?.lockfile, this.#project.root, this.#setup, policy.values["packages.registries"]);
     this.#set({ packages: wanted.length });
     await this.#lock.enter("fetch");
-    const summaries = await this.#fetch(wanted, read?.lineOf);
-    this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
-    await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
-    await this.#client(wanted, read?.lockfile);
+    // Box and comparison threads come up while tarballs are fetched. The client is not loaded before it is told to go.
+    const box = this.#prepareBox(wanted, read?.lockfile);
+    const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
+    const starting = startBox(box);
+    try {
+      const summaries = await this.#fetch(wanted, read?.lineOf);
+      this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
+      await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
+      this.#set({ layers: layersOf(box) });
+      await this.#client(await starting, box, checker, wanted, read?.lockfile);
+    } finally {
+      // Still waiting at the door when the fetch was refused; gone already in every other case.
+      await starting.then(
+        (waiting) => waiting.kill(),
+        () => undefined,
+      );
+      await checker.close();
+    }
   }
 
   /** A tarball that is not what the lockfile names becomes a finding with its line, besides ending the run. */
@@ -224,8 +238,7 @@ class Installation {
     return false;
   }
 
-  async #client(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<void> {
-    const { clock, signal } = this.#request;
+  #prepareBox(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): BoxRequest {
     const parts = {
       client: this.#setup.client,
       command: this.#command,
@@ -236,7 +249,7 @@ class Installation {
       bubblewrap: this.#bubblewrap(),
       packages: before?.packages ?? [],
       npmrcPresent: this.#setup.npmrc.project !== undefined,
-      signal,
+      signal: this.#request.signal,
       ...(this.#request.onClientOutput === undefined ? {} : { onOutput: this.#request.onClientOutput }),
     };
     const view = viewOf(parts);
@@ -249,26 +262,24 @@ class Installation {
     );
     this.#run.writeNpmrc("", box.owner);
     if (box.owner !== undefined) this.#run.giveCache(box.owner);
-    this.#set({ layers: layersOf(box) });
+    return box;
+  }
+
+  async #client(waiting: WaitingBox, box: BoxRequest, checker: TreeChecker, wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<void> {
+    const { clock, signal } = this.#request;
     keepManifests(this.#project.root, this.#run.path);
-    const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
-    try {
-      const waiting = await startBox(box);
-      await this.#lock.enter("client");
-      const clientStarted = clock.monotonic();
-      const gate = await this.#serve(waiting, wanted, box.owner);
-      this.#progress("client", 0, wanted.length);
-      const client = await waiting.go().finally(() => gate.close());
-      this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
-      if (signal.aborted) {
-        this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
-        throw interruption(signal);
-      }
-      if (client.exit === 0) await this.#compare(checker, before, gate);
-      else this.#clientFailed(gate);
-    } finally {
-      await checker.close();
+    await this.#lock.enter("client");
+    const clientStarted = clock.monotonic();
+    const gate = await this.#serve(waiting, wanted, box.owner);
+    this.#progress("client", 0, wanted.length);
+    const client = await waiting.go().finally(() => gate.close());
+    this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
+    if (signal.aborted) {
+      this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
+      throw interruption(signal);
     }
+    if (client.exit === 0) await this.#compare(checker, before, gate);
+    else this.#clientFailed(gate);
   }
 
   async #serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined): Promise<Gate> {

@@ -29,7 +29,9 @@ function input(packages: object, more: Partial<JudgeInput> = {}): JudgeInput {
   };
 }
 
-const npmrc = (...entries: [string, string][]): Partial<JudgeInput> => ({ npmrc: { path: ".npmrc", entries: entries.map(([key, value], i) => ({ key, value, line: i + 1 })) } });
+const npmrc = (...entries: [string, string][]): Partial<JudgeInput> => ({
+  npmrc: { path: ".npmrc", entries: entries.map(([key, value], i) => ({ key, value, line: i + 1 })) },
+});
 
 /** One input for each rule, and nothing else wrong with it. */
 const BAD: Readonly<Record<RuleId, JudgeInput>> = {
@@ -38,7 +40,10 @@ const BAD: Readonly<Record<RuleId, JudgeInput>> = {
   "missing-hash": input({ "node_modules/a": { ...good, integrity: undefined } }),
   "weak-hash": input({ "node_modules/a": { ...good, integrity: SHA1 } }),
   "git-dependency": input({ "node_modules/a": { version: "1.0.0", resolved: "git+https://git.example/a.git#0" } }),
-  "url-dependency": input({ "": { dependencies: { a: "https://files.example/a.tgz" } }, "node_modules/a": { ...good, resolved: "https://files.example/a.tgz" } }),
+  "url-dependency": input({
+    "": { dependencies: { a: "https://files.example/a.tgz" } },
+    "node_modules/a": { ...good, resolved: "https://files.example/a.tgz" },
+  }),
   "file-outside": input({ "node_modules/a": { link: true, resolved: "../a" } }),
   "npmrc-key": input({}, npmrc(["git", "./x"])),
   "npmrc-registry": input({}, npmrc(["@s:registry", "https://evil.example/"])),
@@ -102,8 +107,25 @@ test("an exception covers its own subject only; some findings take none", () => 
 
 test("the project's .npmrc: what passes, what is dropped, what is refused", () => {
   const refused = (key: string, value = "x"): boolean => judge(input({}, npmrc([key, value]))).length > 0;
-  for (const key of ["save-exact", "legacy-peer-deps", "engine-strict", "omit", "fund", "audit", "ignore-scripts", "loglevel"]) expect(refused(key), key).toBe(false);
-  for (const key of ["git", "script-shell", "node-options", "cache", "prefix", "globalconfig", "userconfig", "init-module", "proxy", "https-proxy", "cafile", "strict-ssl", "_auth", "unheard-of", "constructor"]) {
+  for (const key of ["save-exact", "legacy-peer-deps", "engine-strict", "omit", "fund", "audit", "ignore-scripts", "loglevel"])
+    expect(refused(key), key).toBe(false);
+  for (const key of [
+    "git",
+    "script-shell",
+    "node-options",
+    "cache",
+    "prefix",
+    "globalconfig",
+    "userconfig",
+    "init-module",
+    "proxy",
+    "https-proxy",
+    "cafile",
+    "strict-ssl",
+    "_auth",
+    "unheard-of",
+    "constructor",
+  ]) {
     expect(refused(key), key).toBe(true);
   }
   expect(refused("registry", "https://registry.example/")).toBe(false);
