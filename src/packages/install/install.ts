@@ -158,6 +158,8 @@ class Installation {
     const box = this.#prepareBox(wanted, read?.lockfile);
     const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
     const starting = startBox(box);
+    // It may fail (Ctrl-C ends it) while the fetch is still going on; whoever awaits it hears of it then.
+    starting.catch(() => undefined);
     try {
       const summaries = await this.#fetch(wanted, read?.lineOf);
       this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
