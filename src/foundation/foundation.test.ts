@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { BoundedQueue, CofferdamError, ERROR_TABLE, nearestWord, newId, readBounded, wrapError } from "./index.ts";
+import { BoundedQueue, CofferdamError, ERROR_TABLE, makeFolder, nearestWord, newId, readBounded, wrapError } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cofferdam-foundation-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -82,6 +82,13 @@ describe("readBounded", () => {
     execFileSync("mkfifo", [join(folder, "fifo")]);
     for (const name of ["link", "fifo", "."]) await expect(read(join(folder, name))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
+});
+
+test("a folder that cannot be made is an error at once, not a hang", () => {
+  expect(() => makeFolder("/proc/none/such", 0o700)).toThrow();
+  makeFolder(join(folder, "a/b/c"), 0o700);
+  makeFolder(join(folder, "a/b/c"), 0o755);
+  expect(statSync(join(folder, "a/b")).mode & 0o777).toBe(0o700);
 });
 
 test("suggestions: near words only", () => {

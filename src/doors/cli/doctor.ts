@@ -1,9 +1,9 @@
 /** `cofferdam doctor`: tries what the product needs, and names the fix for what fails. */
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access, lstat, mkdir, readFile, statfs } from "node:fs/promises";
+import { access, lstat, readFile, statfs } from "node:fs/promises";
 import { promisify } from "node:util";
-import { CofferdamError, formatBytes, messageOf } from "../../foundation/index.ts";
+import { CofferdamError, formatBytes, makeFolder, messageOf } from "../../foundation/index.ts";
 import { locateBubblewrap, locateNpm } from "../../packages/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { openPolicy, withState } from "./session.ts";
@@ -103,7 +103,7 @@ async function setting(name: string): Promise<string | undefined> {
 async function stateDirectory({ globals }: CommandContext): Promise<Check> {
   const name = "state directory";
   try {
-    await mkdir(globals.state, { recursive: true, mode: 0o700 });
+    makeFolder(globals.state, 0o700);
     await access(globals.state, constants.W_OK);
     const { uid, mode } = await lstat(globals.state);
     if (uid !== process.getuid?.())

@@ -68,7 +68,6 @@ export async function guardedInstall(request: InstallRequest): Promise<InstallRe
   const command = parseClientCommand(request.command, request.env);
   const project = await openProject(request.cwd);
   const setup = await setUpClient({ env: request.env, project: project.root, settings: command.settings, store: request.store, clock: request.clock });
-  mkdirSync(request.stateDir, { recursive: true, mode: 0o700 });
   const runId = newId("run");
   const lock = await ProjectLock.take(request.store, project.root, runId, request.clock);
   try {

@@ -2,10 +2,10 @@
  * Store on node:sqlite: write-ahead log, synchronous=FULL (a commit is on the disk), BEGIN IMMEDIATE for writers. Many
  * short-lived processes share one file; a writer that must wait does so without blocking its event loop.
  */
-import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { chmodSync, lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type Clock, CofferdamError, messageOf, systemClock } from "../../foundation/index.ts";
+import { type Clock, CofferdamError, makeFolder, messageOf, systemClock, wrapError } from "../../foundation/index.ts";
 import { applyMigrations } from "../migrate.ts";
 import type { Migration, Row, SqlValue, Store, Transaction } from "../store.ts";
 
@@ -17,6 +17,8 @@ export interface SqliteOptions {
   readonly clock?: Clock;
 }
 
+/** Longest wait for a database that another process is making or leaving, ms. */
+const OPENING_WAIT = 5000;
 /** How long SQLite itself may block the thread; longer waits are ours, between tries. */
 const BLOCKING_WAIT = 20;
 
@@ -123,8 +125,9 @@ class Connection implements Transaction {
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(path: string, readOnly: boolean) {
-    this.#db = new DatabaseSync(path, { readOnly, timeout: BLOCKING_WAIT, enableForeignKeyConstraints: true });
-    if (!readOnly) this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    // Opening and reading wait in SQLite itself: the file is locked for moments only, when it is made or a last user leaves.
+    this.#db = new DatabaseSync(path, { readOnly, timeout: OPENING_WAIT, enableForeignKeyConstraints: true });
+    if (!readOnly) this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${BLOCKING_WAIT}`);
   }
 
   exec(sql: string): void {
@@ -194,7 +197,11 @@ function storeError(error: unknown): unknown {
 }
 
 function prepareFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    makeFolder(dirname(path), 0o700);
+  } catch (error) {
+    throw wrapError(error, "ENVIRONMENT_UNFIT", "the state directory cannot be made");
+  }
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat !== undefined && !stat.isFile()) {
     throw new CofferdamError("FAILED_PRECONDITION", `the database is not a regular file: ${path}`, {
