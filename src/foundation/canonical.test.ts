@@ -5,7 +5,7 @@ import { canonicalText, MAX_DEPTH } from "./canonical.ts";
 describe("RFC 8785", () => {
   test("section 3.2.2 and 3.2.3: the RFC's own example", () => {
     const value = {
-      numbers: [333333333.3333333, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      numbers: [Number("333333333.33333329"), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
       string: "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"/",
       literals: [null, true, false],
     };
@@ -51,6 +51,36 @@ describe("RFC 8785", () => {
     else expect(canonicalText(value)).toBe(text);
   });
 });
+
+/** Appendix B gives numbers as the bits of the double. */
+function double(bits: string): number {
+  return Buffer.from(bits, "hex").readDoubleBE();
+}
+
+test.each([
+  ["0000000000000000", "0"],
+  ["8000000000000000", "0"],
+  ["0000000000000001", "5e-324"],
+  ["8000000000000001", "-5e-324"],
+  ["3eb0c6f7a0b5ed8c", "9.999999999999997e-7"],
+  ["3eb0c6f7a0b5ed8d", "0.000001"],
+  ["41b3de4355555553", "333333333.3333332"],
+  ["41b3de4355555554", "333333333.33333325"],
+  ["41b3de4355555555", "333333333.3333333"],
+  ["41b3de4355555556", "333333333.3333334"],
+  ["41b3de4355555557", "333333333.33333343"],
+  ["becbf647612f3696", "-0.0000033333333333333333"],
+  ["43143ff3c1cb0959", "1424953923781206.2"],
+])("RFC 8785 appendix B: %s", (bits, text) => {
+  expect(canonicalText(double(bits))).toBe(text);
+});
+
+test.each(["7fffffffffffffff", "7ff0000000000000", "4340000000000000", "c340000000000000", "4430000000000000", "44b52d02c7e14af6", "7fefffffffffffff"])(
+  "RFC 8785 appendix B: %s is not a number there, or an integer that two texts could mean",
+  (bits) => {
+    expect(() => canonicalText(double(bits))).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+  },
+);
 
 const values = fc.jsonValue({ maxDepth: 5 }).map((value) => JSON.parse(JSON.stringify(value)));
 

@@ -77,6 +77,14 @@ describe("readBounded", () => {
     expect(await read(join(path, "below"))).toBeUndefined();
   });
 
+  test("a link is followed when that is asked for, within the same limit", async () => {
+    const link = join(folder, "followed");
+    symlinkSync(path, link);
+    writeFileSync(path, "0123456789");
+    expect((await readBounded(link, { maxBytes: 10, what: "test file", followLink: true }))?.toString()).toBe("0123456789");
+    await expect(readBounded(link, { maxBytes: 9, what: "test file", followLink: true })).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+  });
+
   test("a link, a folder and a FIFO are refused, the last one without waiting for a writer", async () => {
     symlinkSync(path, join(folder, "link"));
     execFileSync("mkfifo", [join(folder, "fifo")]);

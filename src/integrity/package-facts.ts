@@ -1,5 +1,5 @@
 /** What a tarball's own package.json says that matters to us. It is the word of the verified bytes, not of a registry. */
-import { refuse } from "./tar-reader.ts";
+import { refuse } from "./archive-fault.ts";
 
 /** Scripts that npm runs when it installs a package from a registry, in its order. */
 const INSTALL_SCRIPTS = ["preinstall", "install", "postinstall"] as const;
@@ -11,11 +11,11 @@ export interface PackageFacts {
   readonly installScripts: readonly string[];
   /** Command to file. */
   readonly bin: Readonly<Record<string, string>>;
-  /** The same facts, when a binding.gyp is found after package.json. */
-  withBindingGyp(): PackageFacts;
+  /** Names of the packages that it says it brings along. */
+  readonly bundled: readonly string[];
 }
 
-/** Throws INTEGRITY_FAILURE when it is not a JSON object. */
+/** @param bindingGyp whether a binding.gyp lies beside it. Throws INTEGRITY_FAILURE when it is not a JSON object. */
 export function readPackageFacts(bytes: Buffer, bindingGyp: boolean): PackageFacts {
   let parsed: unknown;
   try {
@@ -24,10 +24,7 @@ export function readPackageFacts(bytes: Buffer, bindingGyp: boolean): PackageFac
     throw refuse("package-json", "a package.json that is not JSON");
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw refuse("package-json", "a package.json that is not an object");
-  return facts(new Map(Object.entries(parsed)), bindingGyp);
-}
-
-function facts(json: ReadonlyMap<string, unknown>, bindingGyp: boolean): PackageFacts {
+  const json = new Map<string, unknown>(Object.entries(parsed));
   const name = text(json.get("name"));
   const scripts = entries(json.get("scripts"));
   const installScripts = INSTALL_SCRIPTS.filter((script) => text(scripts.get(script)) !== "");
@@ -37,14 +34,23 @@ function facts(json: ReadonlyMap<string, unknown>, bindingGyp: boolean): Package
     version: text(json.get("version")),
     installScripts: builds ? ["install", ...installScripts] : installScripts,
     bin: commands(json.get("bin"), name),
-    withBindingGyp: () => facts(json, true),
+    bundled: bundledNames(json),
   };
 }
 
 function commands(bin: unknown, name: string): Record<string, string> {
   if (typeof bin === "string") return { [name.slice(name.indexOf("/") + 1)]: bin };
-  return Object.fromEntries([...entries(bin)].filter((pair): pair is [string, string] => typeof pair[1] === "string").slice(0, 1000));
+  return Object.fromEntries([...entries(bin)].filter((pair): pair is [string, string] => typeof pair[1] === "string").slice(0, MAX_LISTED));
 }
+
+/** npm takes both spellings; `true` stands for every dependency. */
+function bundledNames(json: ReadonlyMap<string, unknown>): string[] {
+  const said = json.get("bundleDependencies") ?? json.get("bundledDependencies");
+  const names: readonly unknown[] = said === true ? [...entries(json.get("dependencies")).keys()] : Array.isArray(said) ? said : [...entries(said).keys()];
+  return names.filter((name) => typeof name === "string").slice(0, MAX_LISTED);
+}
+
+const MAX_LISTED = 1000;
 
 function entries(value: unknown): ReadonlyMap<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? new Map(Object.entries(value)) : new Map();

@@ -3,7 +3,10 @@
  * reads and refuses whatever two readers could take differently: that is where an archive shows one face to the checker
  * and another to the extractor. It never touches a file system.
  */
-import { CofferdamError } from "../foundation/index.ts";
+import { refuse } from "./archive-fault.ts";
+import { archivePath } from "./entry-path.ts";
+import { type PaxOverride, readPax } from "./pax.ts";
+import { BLOCK, isZeroBlock, readHeader, type TarHeader } from "./tar-header.ts";
 
 export interface TarEntry {
   readonly type: "file" | "directory";
@@ -20,36 +23,7 @@ export interface TarHandler {
   end(): void;
 }
 
-/** What an archive was refused for; in `details.kind` of the error. */
-export type ArchiveFault =
-  | "truncated"
-  | "checksum"
-  | "size"
-  | "path"
-  | "absolute"
-  | "traversal"
-  | "name-encoding"
-  | "control-character"
-  | "link"
-  | "device"
-  | "fifo"
-  | "type"
-  | "pax"
-  | "sparse"
-  | "after-end"
-  | "too-many-entries"
-  | "too-large"
-  | "duplicate"
-  | "setuid"
-  | "not-gzip"
-  | "gzip"
-  | "no-folder"
-  | "package-json";
-
-const BLOCK = 512;
 const MAX_META: number = 64 * 1024;
-const MAX_PATH = 4096;
-const MAX_COMPONENT = 255;
 
 export class TarReader {
   readonly #handler: TarHandler;
@@ -59,9 +33,9 @@ export class TarReader {
   #state: "header" | "data" | "meta" | "padding" | "end" = "header";
   #left = 0;
   #padding = 0;
-  #meta: { kind: "pax" | "global" | "path" | "link"; pieces: Buffer[]; name: string } | undefined;
-  #override: { path?: string; size?: number } = {};
-  #zeroBlocks = 0;
+  #meta: { readonly type: MetaType; readonly name: string; readonly pieces: Buffer[] } | undefined;
+  /** What the extended header before an entry says of it. */
+  #override: PaxOverride | undefined;
 
   constructor(handler: TarHandler) {
     this.#handler = handler;
@@ -93,10 +67,14 @@ export class TarReader {
 
   /** The archive is over. Throws when it ends inside an entry or without an end mark. */
   finish(): void {
-    if (this.#partialLength > 0 || (this.#state !== "header" && this.#state !== "end") || this.#meta !== undefined)
-      throw refuse("truncated", "it ends inside an entry");
-    if (this.#zeroBlocks === 0) throw refuse("truncated", "it has no end mark");
-    if (Object.keys(this.#override).length > 0) throw refuse("truncated", "it ends after an extended header");
+    if (this.#state === "end") {
+      // Zeros past the end mark are padding, of whatever length.
+      if (this.#partial.subarray(0, this.#partialLength).some((byte) => byte !== 0)) throw refuse("after-end", "data follows the end mark");
+      if (this.#override !== undefined) throw refuse("truncated", "it ends after an extended header");
+      return;
+    }
+    if (this.#state !== "header" || this.#partialLength > 0) throw refuse("truncated", "it ends inside an entry");
+    throw refuse("truncated", "it has no end mark");
   }
 
   #block(chunk: Buffer, at: number): number {
@@ -115,39 +93,39 @@ export class TarReader {
   }
 
   #header(block: Buffer): void {
-    if (isZero(block)) {
-      this.#zeroBlocks += 1;
+    if (isZeroBlock(block)) {
       this.#state = "end";
       return;
     }
     // One reader stops at the first zero block, another goes on after it: nothing may follow.
     if (this.#state === "end") throw refuse("after-end", "data follows the end mark");
-    assertChecksum(block);
-    const type = String.fromCharCode(block[156] ?? 0);
-    const name = headerName(block);
-    const size = this.#override.size ?? headerNumber(block, 124, 12);
-    if (type === "x" || type === "g" || type === "L" || type === "K") {
-      this.#startMeta(type, headerNumber(block, 124, 12), name);
-      return;
-    }
-    const path = this.#override.path ?? name;
-    this.#override = {};
-    this.#startEntry(type, path, size, headerNumber(block, 100, 8));
+    const header = readHeader(block);
+    if (isMeta(header.type)) this.#startMeta(header, header.type);
+    else this.#startEntry(header);
   }
 
-  #startMeta(type: "x" | "g" | "L" | "K", size: number, name: string): void {
-    if (size > MAX_META) throw refuse("pax", `an extended header of ${size} bytes`, name);
-    const kind = ({ x: "pax", g: "global", L: "path", K: "link" } as const)[type];
-    this.#meta = { kind, pieces: [], name };
-    this.#enter("meta", size);
+  #startMeta(header: TarHeader, type: MetaType): void {
+    if (header.size > MAX_META) throw refuse("pax", `an extended header of ${header.size} bytes`, header.name);
+    // npm skips a nameless header, and then reads its body as headers.
+    if (header.name === "") throw refuse("path", "an extended header without a name");
+    if (type === "L" && header.linkName !== "") throw refuse("header", "a link name on something that is no link", header.name);
+    // Readers differ in which of two headers counts, and in whether the first one's size applies to the second.
+    if (this.#override !== undefined) throw refuse("pax", "two extended headers for one entry", header.name);
+    this.#meta = { type, name: header.name, pieces: [] };
+    this.#enter("meta", header.size);
   }
 
-  #startEntry(type: string, rawPath: string, size: number, mode: number): void {
-    const kind = entryType(type, rawPath);
-    const path = checkedPath(rawPath);
+  #startEntry(header: TarHeader): void {
+    const override = this.#override;
+    this.#override = undefined;
+    const raw = override?.path ?? header.name;
+    const type = entryType(header.type, raw);
+    if (header.linkName !== "") throw refuse("header", "a link name on something that is no link", raw);
+    const path = archivePath(raw);
     // A directory has no body, whatever its size field says: npm's extractor reads the next block as a header.
-    this.#handler.entry({ type: kind, path, mode, size: kind === "directory" ? 0 : size });
-    this.#enter("data", kind === "directory" ? 0 : size);
+    const size = type === "directory" ? 0 : bodySize(header, override, raw);
+    this.#handler.entry({ type, path, mode: header.mode, size });
+    this.#enter("data", size);
   }
 
   #enter(state: "data" | "meta", size: number): void {
@@ -168,30 +146,44 @@ export class TarReader {
     const meta = this.#meta;
     this.#meta = undefined;
     if (meta === undefined) this.#handler.end();
-    else if (meta.kind === "path") this.#override.path = untilNul(Buffer.concat(meta.pieces));
-    else if (meta.kind === "pax" || meta.kind === "global") this.#applyPax(Buffer.concat(meta.pieces), meta.kind === "global", meta.name);
+    else {
+      const body = Buffer.concat(meta.pieces);
+      const said = meta.type === "L" ? { path: longName(body, meta.name) } : readPax(body, meta.type === "g", meta.name);
+      if (meta.type !== "g") this.#override = said;
+    }
     this.#state = this.#padding > 0 ? "padding" : "header";
   }
+}
 
-  #applyPax(body: Buffer, global: boolean, name: string): void {
-    for (const [key, value] of paxRecords(body, name)) {
-      if (key.startsWith("GNU.sparse")) throw refuse("sparse", "a sparse file", name);
-      if (key !== "path" && key !== "size") continue;
-      if (global) throw refuse("pax", `a global header that sets ${key}`, name);
-      if (key === "path") this.#override.path = value;
-      else if (/^\d{1,15}$/.test(value)) this.#override.size = Number(value);
-      else throw refuse("size", "a size that is not a number", name);
-    }
-  }
+type MetaType = "x" | "g" | "L";
+
+function isMeta(type: string): type is MetaType {
+  // GNU's long link name comes before links only, and those are refused: an entry after it would be read in two ways.
+  if (type === "K") throw refuse("link", "a long link name");
+  return type === "x" || type === "g" || type === "L";
+}
+
+function longName(body: Buffer, name: string): string {
+  const nul = body.indexOf(0);
+  if (nul >= 0 && body.subarray(nul).some((byte) => byte !== 0)) throw refuse("header", "a name that goes on after its end", name);
+  return body.toString("utf8", 0, nul < 0 ? body.length : nul);
+}
+
+function bodySize(header: TarHeader, override: PaxOverride | undefined, path: string): number {
+  // A pax size is for what the field cannot hold. A reader that does not know pax goes by the field.
+  if (override?.size !== undefined && override.size !== header.size) throw refuse("size", "two different sizes", path);
+  return header.size;
 }
 
 function entryType(type: string, path: string): "file" | "directory" {
   switch (type) {
     case "0":
     case "\0":
-    case "7":
       // Before ustar, a trailing slash was the mark of a directory.
       return path.endsWith("/") ? "directory" : "file";
+    case "7":
+      if (path.endsWith("/")) throw refuse("type", "a file whose name ends with a slash", path);
+      return "file";
     case "5":
       return "directory";
     case "1":
@@ -205,95 +197,4 @@ function entryType(type: string, path: string): "file" | "directory" {
     default:
       throw refuse("type", `an entry of unknown type ${JSON.stringify(type)}`, path);
   }
-}
-
-function checkedPath(raw: string): string {
-  const path = raw.replace(/\/+$/, "");
-  if (raw.startsWith("/")) throw refuse("absolute", "an absolute path", raw);
-  if (path === "") throw refuse("path", "an empty path", raw);
-  if (path.length > MAX_PATH) throw refuse("path", `a path longer than ${MAX_PATH}`, raw);
-  if (hasControl(path)) throw refuse("control-character", "a control character in a path", raw);
-  if (path.includes("\ufffd")) throw refuse("name-encoding", "a path that is not UTF-8", raw);
-  for (const component of path.split("/")) {
-    if (component === "..") throw refuse("traversal", "a path with ..", raw);
-    if (Buffer.byteLength(component) > MAX_COMPONENT) throw refuse("path", `a name longer than ${MAX_COMPONENT} bytes`, raw);
-  }
-  return path;
-}
-
-function hasControl(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code === 0x7f) return true;
-  }
-  return false;
-}
-
-function headerName(block: Buffer): string {
-  const name = untilNul(block.subarray(0, 100));
-  // The prefix field exists in POSIX ustar only; GNU uses the same bytes for times.
-  if (block.toString("latin1", 257, 265) !== "ustar\u000000") return name;
-  const prefix = untilNul(block.subarray(345, block[475] === 0 ? 475 : 500));
-  return prefix === "" ? name : `${prefix}/${name}`;
-}
-
-function headerNumber(block: Buffer, offset: number, length: number): number {
-  const first = block[offset] ?? 0;
-  if ((first & 0x80) !== 0) {
-    // Base 256: only what a double holds exactly, and never negative (0xff).
-    if (first !== 0x80) throw refuse("size", "a number out of range");
-    let value = 0;
-    for (let i = offset + 1; i < offset + length; i++) value = value * 256 + (block[i] ?? 0);
-    if (!Number.isSafeInteger(value)) throw refuse("size", "a number out of range");
-    return value;
-  }
-  const text = untilNul(block.subarray(offset, offset + length)).trim();
-  if (text === "") return 0;
-  if (!/^[0-7]{1,17}$/.test(text)) throw refuse("size", "a number that is not octal");
-  return Number.parseInt(text, 8);
-}
-
-function assertChecksum(block: Buffer): void {
-  const stored = Number.parseInt(untilNul(block.subarray(148, 156)).trim(), 8);
-  let sum = 8 * 0x20;
-  for (let i = 0; i < 148; i++) sum += block[i] ?? 0;
-  for (let i = 156; i < BLOCK; i++) sum += block[i] ?? 0;
-  if (sum !== stored) throw refuse("checksum", "a header whose checksum is wrong");
-}
-
-/** Records `LENGTH KEY=VALUE\n`. A value with a newline is read in two ways by two readers, so there may be none. */
-function* paxRecords(body: Buffer, name: string): Generator<[string, string]> {
-  let at = 0;
-  while (at < body.length) {
-    const space = body.indexOf(0x20, at);
-    const digits = space < 0 ? "" : body.toString("latin1", at, space);
-    const length = /^[1-9]\d{0,5}$/.test(digits) ? Number(digits) : 0;
-    const end = at + length;
-    if (length < digits.length + 4 || end > body.length || body[end - 1] !== 0x0a) throw refuse("pax", "a damaged extended header", name);
-    const record = body.toString("utf8", space + 1, end - 1);
-    const equals = record.indexOf("=");
-    if (equals < 1 || record.includes("\n")) throw refuse("pax", "a damaged extended header", name);
-    if (record.includes("\0")) throw refuse("control-character", "NUL in an extended header", name);
-    yield [record.slice(0, equals), record.slice(equals + 1)];
-    at = end;
-  }
-}
-
-function untilNul(bytes: Buffer): string {
-  const end = bytes.indexOf(0);
-  return bytes.toString("utf8", 0, end < 0 ? bytes.length : end);
-}
-
-const ZERO = Buffer.alloc(BLOCK);
-
-function isZero(block: Buffer): boolean {
-  return block[0] === 0 && block.equals(ZERO);
-}
-
-/** The error for an archive that must not be unpacked. */
-export function refuse(kind: ArchiveFault, why: string, entry?: string): CofferdamError {
-  const shown = entry === undefined ? "" : ` (${JSON.stringify(entry.slice(0, 200))})`;
-  return new CofferdamError("INTEGRITY_FAILURE", `the archive holds ${why.startsWith("it ") ? "no sound end: " : ""}${why}${shown}`, {
-    details: { kind, ...(entry === undefined ? {} : { entry: entry.slice(0, 500) }) },
-  });
 }

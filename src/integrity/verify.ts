@@ -32,12 +32,12 @@ export function verifyBytes(bytes: Uint8Array, expected: string): VerifyResult {
 
 /**
  * Compares a regular file. A mismatch is a result, not an error.
- * Throws INVALID_ARGUMENT (expectation, not a regular file), NOT_FOUND, PAYLOAD_TOO_LARGE, CANCELLED, and CONFLICT when
- * the file changes size while it is read.
+ * Throws INVALID_ARGUMENT (expectation, not a regular file), NOT_FOUND, PAYLOAD_TOO_LARGE, CANCELLED (or the signal's own
+ * reason), and CONFLICT when the file changes while it is read.
  */
 export async function verifyFile(path: string, expected: string, options: VerifyFileOptions = {}): Promise<VerifyResult> {
   const want = parseExpected(expected);
-  const { fd, size } = openRegular(path);
+  const { fd, size, changedAt } = openRegular(path);
   try {
     if (size > (options.maxBytes ?? Number.POSITIVE_INFINITY)) {
       throw new CofferdamError("PAYLOAD_TOO_LARGE", `${path} has ${size} bytes, more than ${options.maxBytes}`, {
@@ -46,7 +46,8 @@ export async function verifyFile(path: string, expected: string, options: Verify
     }
     // Five trips to the thread pool cost more than reading a small file: most tarballs take the direct way.
     const digest = size <= CHUNK ? hashSmall(fd, size, want.algorithm) : await hashLarge(fd, want.algorithm, options.signal);
-    if (digest.bytes !== size) throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
+    if (digest.bytes !== size || fstatSync(fd, { bigint: true }).ctimeNs !== changedAt)
+      throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
     return compare(want, digest.value, size);
   } catch (error) {
     throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
@@ -63,7 +64,8 @@ export function integrityFailure(what: string, result: VerifyResult): CofferdamE
   });
 }
 
-function openRegular(path: string): { fd: number; size: number } {
+/** `changedAt` is the time of the last change of content or inode, which a writer cannot set back. */
+function openRegular(path: string): { fd: number; size: number; changedAt: bigint } {
   let fd: number;
   try {
     // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
@@ -72,8 +74,8 @@ function openRegular(path: string): { fd: number; size: number } {
     if (errnoOf(error) === "ENOENT") throw new CofferdamError("NOT_FOUND", `no such file: ${path}`);
     throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
   }
-  const stat = fstatSync(fd);
-  if (stat.isFile()) return { fd, size: stat.size };
+  const stat = fstatSync(fd, { bigint: true });
+  if (stat.isFile()) return { fd, size: Number(stat.size), changedAt: stat.ctimeNs };
   closeSync(fd);
   throw new CofferdamError("INVALID_ARGUMENT", `not a regular file: ${path}`);
 }
@@ -99,7 +101,7 @@ async function hashLarge(fd: number, algorithm: DigestAlgorithm, signal: AbortSi
   let pending = readAt(fd, buffers[0], 0, CHUNK, 0);
   for (;;) {
     const { bytesRead, buffer } = await pending;
-    if (signal?.aborted === true) throw new CofferdamError("CANCELLED", "interrupted");
+    if (signal?.aborted === true) throw signal.reason instanceof CofferdamError ? signal.reason : new CofferdamError("CANCELLED", "interrupted");
     if (bytesRead === 0) return { value: digest.digest(), bytes: position };
     position += bytesRead;
     current = 1 - current;

@@ -54,7 +54,7 @@ export class SecurityService {
     this.#verifies = parsed.verifyIntegrity ?? true;
     const file = parsed.auditTrailFile === undefined ? undefined : resolve(parsed.auditTrailFile);
     this.#audit = parsed.generateAuditTrail === false ? undefined : new AuditLogger(file === undefined ? {} : { storage: { file } });
-    this.telemetry = new Telemetry({ thresholds: Object.fromEntries(Object.entries(parsed.thresholds ?? {}).filter(([, value]) => value !== undefined)) });
+    this.telemetry = new Telemetry({ thresholds: parsed.thresholds ?? {} });
   }
 
   static withConfig(config: SecurityServiceConfig): SecurityService {

@@ -1,9 +1,9 @@
 /** Edits cofferdam.yaml as a person would: comments and layout stay. */
 import { constants } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { lstat, open, rename, rm } from "node:fs/promises";
 import { isSeq, parseDocument } from "yaml";
 import { CofferdamError, newId, readBounded } from "../foundation/index.ts";
-import { parsePolicy } from "./file.ts";
+import { parsePolicy, policyText } from "./file.ts";
 import type { Allowance } from "./schema.ts";
 
 export interface EditResult {
@@ -14,8 +14,9 @@ export interface EditResult {
 /** Adds an exception; makes the file when there is none. Throws INVALID_ARGUMENT when the result is not a valid policy. */
 export async function addAllowance(path: string, allowance: Allowance): Promise<EditResult> {
   const bytes = await readBounded(path, { maxBytes: 256 * 1024, what: "policy file" });
-  const before = bytes === undefined ? undefined : parsePolicy(bytes.toString("utf8"), path);
-  const document = parseDocument(bytes?.toString("utf8") ?? "version: 1\n");
+  const written = bytes === undefined ? undefined : policyText(bytes, path);
+  const before = written === undefined ? undefined : parsePolicy(written, path);
+  const document = parseDocument(written ?? "version: 1\n");
   const place = ["packages", "allow"];
   if (!isSeq(document.getIn(place))) document.setIn(place, document.createNode([]));
   document.addIn(place, document.createNode(Object.fromEntries(Object.entries(allowance).filter(([, value]) => value !== undefined))));
@@ -27,8 +28,11 @@ export async function addAllowance(path: string, allowance: Allowance): Promise<
 
 async function replaceFile(path: string, text: string): Promise<void> {
   const next = `${path}.${newId("new")}`;
+  const known = await lstat(path).catch(() => undefined);
   const file = await open(next, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644);
   try {
+    // A file that was private stays so.
+    if (known !== undefined) await file.chmod(known.mode & 0o777);
     await file.writeFile(text);
     await file.sync();
   } finally {

@@ -18,7 +18,16 @@ const MAX_BYTES: number = 256 * 1024;
 /** Undefined when there is no such file. Throws INVALID_ARGUMENT with `file:line:column`, PAYLOAD_TOO_LARGE. */
 export async function readPolicyFile(path: string): Promise<LoadedFile | undefined> {
   const bytes = await readBounded(path, { maxBytes: MAX_BYTES, what: "policy file" });
-  return bytes === undefined ? undefined : parsePolicy(bytes.toString("utf8"), path);
+  return bytes === undefined ? undefined : parsePolicy(policyText(bytes, path), path);
+}
+
+/** The text of a file's bytes. Throws INVALID_ARGUMENT for what is not UTF-8: two such files could not be told apart as text, and trust is in bytes. */
+export function policyText(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw invalid(path, undefined, "not UTF-8");
+  }
 }
 
 /** Parses the text of a policy file. */

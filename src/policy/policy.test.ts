@@ -13,6 +13,7 @@ import {
   loadPolicy,
   type PolicyFile,
   type PolicyRequest,
+  type PolicyValues,
   parsePolicy,
   presetOf,
   TrustStore,
@@ -25,6 +26,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
+const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
+  "level",
+  "mode",
+  "packages.registries",
+  "packages.allow",
+  "limits.tarball",
+  "limits.unpacked",
+  "limits.entries",
+  "limits.timeout",
+  "limits.concurrency",
+  "thresholds.integrity",
+  "thresholds.audit",
+  "thresholds.protection",
+  "locks",
+];
 const REPO = "repo/cofferdam.yaml";
 const USER = "home/.config/cofferdam/cofferdam.yaml";
 const ETC = "etc/cofferdam.yaml";
@@ -126,6 +142,7 @@ describe("trust", () => {
 });
 
 const allow = fc.record({ what: fc.constantFrom("missing-hash a@1.0.0", "missing-hash b@*"), reason: fc.constant("because") });
+const durations = fc.constantFrom("1ms", "10ms", "50ms", "100ms", "1s", "30m");
 const policies: fc.Arbitrary<PolicyFile> = fc.record(
   {
     version: fc.constant(1 as const),
@@ -139,9 +156,16 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       { requiredKeys: [] },
     ),
     limits: fc.record(
-      { tarball: fc.constantFrom("1MB", "1GiB", "4GiB"), entries: fc.constantFrom(10, 200_000, 300_000), timeout: fc.constantFrom("1s", "30m") },
+      {
+        tarball: fc.constantFrom("1MB", "512MiB", "1GiB", "4GiB"),
+        unpacked: fc.constantFrom("1MB", "4GiB", "5GiB"),
+        entries: fc.constantFrom(10, 200_000, 300_000),
+        timeout: durations,
+        concurrency: fc.constantFrom(1, 24, 200),
+      },
       { requiredKeys: [] },
     ),
+    thresholds: fc.record({ integrity: durations, audit: durations, protection: durations }, { requiredKeys: [] }),
   },
   { requiredKeys: ["version"] },
 );
@@ -149,20 +173,37 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
 test("property: an untrusted repository never loosens anything", async () => {
   // The oracle is written from the words of the design, not from the comparators.
   const order = ["low", "medium", "high", "paranoid"];
+  const notMore = (after: number, before: number): void => expect(after).toBeLessThanOrEqual(before);
+  const oracle: { readonly [K in keyof PolicyValues]: (after: PolicyValues[K], before: PolicyValues[K]) => void } = {
+    level: (after, before) => expect(order.indexOf(after)).toBeGreaterThanOrEqual(order.indexOf(before)),
+    mode: (after, before) => expect([before, after]).not.toEqual(["enforce", "observe"]),
+    "packages.registries": (after, before) => expect(after).toEqual(before),
+    "packages.allow": (after, before) => expect(after).toEqual(before),
+    "limits.tarball": notMore,
+    "limits.unpacked": notMore,
+    "limits.entries": notMore,
+    "limits.timeout": notMore,
+    "limits.concurrency": notMore,
+    "thresholds.integrity": notMore,
+    "thresholds.audit": notMore,
+    "thresholds.protection": notMore,
+    locks: (after, before) => expect(after).toEqual(before),
+  };
+  expect(Object.keys(oracle).sort()).toEqual(KEYS.map((rule) => rule.key).sort());
+  const check = <K extends keyof PolicyValues>(key: K, after: PolicyValues, before: PolicyValues): void => oracle[key](after[key], before[key]);
   await fc.assert(
     fc.asyncProperty(policies, policies, async (user, repository) => {
       write(USER, stringify(user));
       rmSync(join(base, REPO), { force: true });
-      const without = (await load()).values;
+      const before = (await load()).values;
       write(REPO, stringify(repository));
-      const { values } = await load();
-      expect(order.indexOf(values.level)).toBeGreaterThanOrEqual(order.indexOf(without.level));
-      if (without.mode === "enforce") expect(values.mode).toBe("enforce");
-      expect(values["packages.registries"]).toEqual(without["packages.registries"]);
-      expect(values["packages.allow"]).toEqual(without["packages.allow"]);
-      for (const key of ["limits.tarball", "limits.entries", "limits.timeout"] as const) expect(values[key]).toBeLessThanOrEqual(without[key]);
+      const { values, notices } = await load();
+      for (const key of POLICY_KEYS) check(key, values, before);
+      // What was not applied is said, and what tightens is applied.
+      if (repository.mode === "observe" && before.mode === "enforce") expect(notices).toContainEqual(expect.stringContaining("loosens mode"));
+      if (repository.limits?.entries !== undefined) expect(values["limits.entries"]).toBe(Math.min(repository.limits.entries, before["limits.entries"]));
     }),
-    { numRuns: 150 },
+    { numRuns: 200 },
   );
 });
 

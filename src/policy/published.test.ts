@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { KEYS } from "./index.ts";
+import { z } from "zod";
+import { parseBytes, parseDuration } from "../foundation/index.ts";
+import { KEYS, policyFileSchema, presetOf } from "./index.ts";
 import { schemaText } from "./publish-schema.ts";
 
 test("the published JSON Schema is current (node src/policy/publish-schema.ts)", () => {
@@ -12,3 +14,25 @@ test("docs/policy.md lists exactly the keys that exist", () => {
   const listed = [...page.matchAll(/^\| `([a-z.]+)` \|/gm)].map((match) => match[1]);
   expect(listed).toEqual(KEYS.map((rule) => rule.key));
 });
+
+test("every key that a file may have, but for its version, has a rule", () => {
+  const leaves = (node: unknown, path: string): string[] => {
+    const { properties } = z.object({ properties: z.record(z.string(), z.unknown()).optional() }).parse(node);
+    return properties === undefined ? [path] : Object.entries(properties).flatMap(([name, child]) => leaves(child, path === "" ? name : `${path}.${name}`));
+  };
+  const keys = leaves(policyFileSchema.toJSONSchema({ unrepresentable: "any", io: "input" }), "").filter((key) => key !== "version");
+  expect(keys.sort()).toEqual(KEYS.map((rule) => rule.key).sort());
+});
+
+test("docs/policy.md tells the defaults that are", () => {
+  const page = readFileSync(new URL("../../docs/policy.md", import.meta.url), "utf8");
+  const told = Object.fromEntries([...page.matchAll(/^\| `([a-z.]+)` \| ([^|]+) \|/gm)].map(([, key = "", text = ""]) => [key, defaultOf(key, text)]));
+  expect(told).toEqual(presetOf("medium"));
+});
+
+function defaultOf(key: string, text: string): unknown {
+  if (text === "none") return [];
+  if (key === "limits.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
+  if (key === "limits.tarball" || key === "limits.unpacked") return parseBytes(text);
+  return /^\d+$/.test(text) ? Number(text) : text;
+}

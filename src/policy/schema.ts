@@ -44,6 +44,12 @@ const allowance: z.ZodType<Allowance> = z.strictObject({
   until: z.iso.date().optional().describe("last day it holds, YYYY-MM-DD"),
 });
 
+// A misspelt key would lock nothing, in silence.
+const lockable = z
+  .string()
+  .max(64)
+  .refine((key) => KEYS.some((rule) => rule.key === key), "not a key of the policy; docs/policy.md lists them");
+
 export const policyFileSchema: z.ZodType<PolicyFile> = z
   .strictObject({
     version: z.literal(1).describe("version of this format"),
@@ -76,7 +82,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
       })
       .optional()
       .describe("durations past which an operation raises thresholdExceeded"),
-    locks: z.array(z.string().max(64)).max(50).optional().describe("keys that files of lower rank, flags and environment may not change"),
+    locks: z.array(lockable).max(50).optional().describe("keys that files of lower rank, flags and environment may not change"),
   })
   .describe("Cofferdam policy");
 

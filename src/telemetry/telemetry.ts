@@ -1,12 +1,13 @@
 /** How long operations take and what they cost, with thresholds that raise an alert. */
 import { EventEmitter } from "node:events";
-import { type Clock, systemClock } from "../foundation/index.ts";
+import { z } from "zod";
+import { type Clock, CofferdamError, parseInput, systemClock } from "../foundation/index.ts";
 import { BUCKETS, Histogram, type HistogramSummary } from "./histogram.ts";
 
 /** Every operation that is measured. Closed, so that the number of series is bounded. */
 export const OPERATIONS = ["integrity", "scan", "audit", "protection", "script"] as const;
 export type Operation = (typeof OPERATIONS)[number];
-type Outcome = "success" | "failure";
+export type Outcome = "success" | "failure";
 
 /** Milliseconds past which one operation raises `thresholdExceeded`. */
 export type Thresholds = Readonly<Record<Operation, number>>;
@@ -35,7 +36,16 @@ export interface OperationSummary extends HistogramSummary {
   readonly exceeded: number;
 }
 
+/** Stops a measurement that {@link Telemetry.start} began; only the first call counts. */
+export type Stop = (outcome?: Outcome) => void;
+
 const QUIET = 60_000;
+
+const threshold = z.number().min(0).optional();
+const optionsSchema = z.strictObject({
+  thresholds: z.strictObject({ integrity: threshold, scan: threshold, audit: threshold, protection: threshold, script: threshold }).optional(),
+  clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "monotonic" in value).optional(),
+});
 
 interface Series {
   readonly all: Histogram;
@@ -62,25 +72,47 @@ export class Telemetry {
   readonly #thresholds: Thresholds;
   readonly #series = new Map<Operation, Series>();
 
+  /** Thresholds in ms; those left out keep their defaults. Throws INVALID_ARGUMENT. */
   constructor(options: { readonly thresholds?: Partial<Thresholds>; readonly clock?: Clock } = {}) {
-    this.#clock = options.clock ?? systemClock;
-    this.#thresholds = { ...DEFAULT_THRESHOLDS, ...options.thresholds };
+    const parsed = parseInput(optionsSchema, options, "options of Telemetry");
+    this.#clock = parsed.clock ?? systemClock;
+    const given = Object.entries(parsed.thresholds ?? {}).filter(([, value]) => value !== undefined);
+    this.#thresholds = { ...DEFAULT_THRESHOLDS, ...Object.fromEntries(given) };
   }
 
-  /** Runs and measures work; its outcome passes through. */
+  /** Runs and measures work; its outcome passes through. Throws INVALID_ARGUMENT for an operation that is not listed. */
   async time<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-    const started = this.#clock.monotonic();
-    const cpu = process.cpuUsage();
-    const memory = process.memoryUsage.rss();
+    const stop = this.start(operation);
     let outcome: Outcome = "failure";
     try {
       const result = await work();
       outcome = "success";
       return result;
     } finally {
+      stop(outcome);
+    }
+  }
+
+  /**
+   * Begins a measurement whose end is elsewhere; the returned function ends it, `"success"` unless told.
+   * Throws INVALID_ARGUMENT for an operation that is not listed: names from outside would make series without end.
+   */
+  start(operation: Operation): Stop {
+    if (!OPERATIONS.includes(operation)) {
+      throw new CofferdamError("INVALID_ARGUMENT", `no such operation: ${JSON.stringify(String(operation).slice(0, 40))}`, {
+        hint: `one of ${OPERATIONS.join(", ")}`,
+      });
+    }
+    const started = this.#clock.monotonic();
+    const cpu = process.cpuUsage();
+    const memory = process.memoryUsage.rss();
+    let running = true;
+    return (outcome = "success") => {
+      if (!running) return;
+      running = false;
       const { user, system } = process.cpuUsage(cpu);
       this.#record(operation, outcome, this.#clock.monotonic() - started, (user + system) / 1000, process.memoryUsage.rss() - memory);
-    }
+    };
   }
 
   snapshot(): ReadonlyMap<Operation, OperationSummary> {
@@ -92,17 +124,25 @@ export class Telemetry {
     );
   }
 
-  /** Prometheus text format 0.0.4. Series are bounded by {@link OPERATIONS}: 5 x 2 x 14 and 6 more. */
+  /**
+   * Prometheus text format 0.0.4. Series are bounded by {@link OPERATIONS}: 5 x 2 x 15 and 6 more,
+   * far below the 2,500 that one scrape may have.
+   */
   prometheus(version: string): string {
     const lines = [
+      "# HELP cofferdam_build_info Version that is running.",
       "# TYPE cofferdam_build_info gauge",
       `cofferdam_build_info{version="${escapeLabel(version)}"} 1`,
+      "# HELP cofferdam_op_duration_seconds Wall time of operations.",
       "# TYPE cofferdam_op_duration_seconds histogram",
     ];
     for (const [operation, series] of this.#series) {
       for (const [outcome, histogram] of Object.entries(series.byOutcome)) lines.push(...histogramLines(operation, outcome, histogram));
     }
-    lines.push("# TYPE cofferdam_op_threshold_exceeded_total counter");
+    lines.push(
+      "# HELP cofferdam_op_threshold_exceeded_total Operations that took longer than their threshold.",
+      "# TYPE cofferdam_op_threshold_exceeded_total counter",
+    );
     for (const [operation, { exceeded }] of this.#series) lines.push(`cofferdam_op_threshold_exceeded_total{op="${operation}"} ${exceeded}`);
     return `${lines.join("\n")}\n`;
   }
@@ -135,13 +175,17 @@ export class Telemetry {
     const count = series.unsent;
     series.unsent = 0;
     series.lastSent = now;
-    for (const listener of this.events.listeners("thresholdExceeded")) {
-      try {
-        listener({ operation, thresholdMs: this.#thresholds[operation], valueMs, count });
-      } catch {
-        // A listener's failure is its own: the measured operation and the other listeners go on.
-      }
-    }
+    // The raw ones: only they take a listener of once() off again.
+    for (const listener of this.events.rawListeners("thresholdExceeded"))
+      tell(listener, { operation, thresholdMs: this.#thresholds[operation], valueMs, count });
+  }
+}
+
+function tell(listener: (event: ThresholdExceeded) => unknown, event: ThresholdExceeded): void {
+  try {
+    Promise.resolve(listener(event)).catch(() => undefined);
+  } catch {
+    // A listener's failure, here or in its promise, is its own: the measured operation and the other listeners go on.
   }
 }
 

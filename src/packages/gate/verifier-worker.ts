@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { CofferdamError, errnoOf, wrapError } from "../../foundation/index.ts";
-import { inspectBytes, inspectFile, installedFiles, integrityFailure, type TarballManifest, verifyBytes, verifyFile } from "../../integrity/index.ts";
+import { inspectTarball, installedFiles, integrityFailure, type TarballManifest, verifyBytes, verifyFile } from "../../integrity/index.ts";
 import { strongestDigest } from "./digest.ts";
 import type { GateLimits } from "./limits.ts";
 import { type InstalledFile, TarballStore, type TarballSummary } from "./tarball-store.ts";
@@ -28,7 +28,7 @@ if (port !== null) {
 
 async function verify(job: VerifyJob, store: TarballStore, limits: GateLimits): Promise<TarballSummary> {
   const { source } = job;
-  const { sha512, bytes, manifest } = "bytes" in source ? checkBytes(job, source.bytes, limits) : await checkFile(job, source.path, limits);
+  const { sha512, bytes, manifest } = "bytes" in source ? await checkBytes(job, source.bytes, limits) : await checkFile(job, source.path, limits);
   const files = [...installedFiles(manifest)].map(([path, file]): InstalledFile => [path, file.size, file.sha256]);
   const { name, version, installScripts, bin } = manifest.package;
   const summary: TarballSummary = { name, version, installScripts, bin, sha512, bytes, unpackedBytes: manifest.unpackedBytes };
@@ -43,13 +43,13 @@ interface Checked {
   readonly manifest: TarballManifest;
 }
 
-function checkBytes(job: VerifyJob, bytes: Uint8Array, limits: GateLimits): Checked {
+async function checkBytes(job: VerifyJob, bytes: Uint8Array, limits: GateLimits): Promise<Checked> {
   const sha512 = hash("sha512", bytes, "hex");
   if (job.integrity !== undefined) {
     const result = verifyBytes(bytes, job.integrity);
     if (!result.ok) throw integrityFailure(`${job.name}@${job.version}`, result);
   }
-  return { sha512, bytes: bytes.length, manifest: inspectBytes(bytes, limits) };
+  return { sha512, bytes: bytes.length, manifest: await inspectTarball(bytes, limits) };
 }
 
 async function checkFile(job: VerifyJob, path: string, limits: GateLimits): Promise<Checked> {
@@ -59,7 +59,7 @@ async function checkFile(job: VerifyJob, path: string, limits: GateLimits): Prom
     const result = await verifyFile(path, job.integrity);
     if (!result.ok) throw integrityFailure(`${job.name}@${job.version}`, result);
   }
-  return { sha512: own.actual, bytes: own.bytes, manifest: await inspectFile(path, limits) };
+  return { sha512: own.actual, bytes: own.bytes, manifest: await inspectTarball(path, limits) };
 }
 
 function answerOf(error: unknown, subject: string): { code: CofferdamError["code"]; message: string; details: CofferdamError["details"] } {
