@@ -46,8 +46,9 @@ export async function verifyFile(path: string, expected: string, options: Verify
     }
     // Five trips to the thread pool cost more than reading a small file: most tarballs take the direct way.
     const digest = size <= CHUNK ? hashSmall(fd, size, want.algorithm) : await hashLarge(fd, want.algorithm, options.signal);
-    if (digest.bytes !== size || fstatSync(fd, { bigint: true }).ctimeNs !== changedAt)
-      throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
+    // A small file came in one read, which is one moment; a large one may have been written to in between.
+    const changed = digest.bytes !== size || (size > CHUNK && fstatSync(fd).ctimeMs !== changedAt);
+    if (changed) throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
     return compare(want, digest.value, size);
   } catch (error) {
     throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
@@ -65,7 +66,7 @@ export function integrityFailure(what: string, result: VerifyResult): CofferdamE
 }
 
 /** `changedAt` is the time of the last change of content or inode, which a writer cannot set back. */
-function openRegular(path: string): { fd: number; size: number; changedAt: bigint } {
+function openRegular(path: string): { fd: number; size: number; changedAt: number } {
   let fd: number;
   try {
     // Without O_NONBLOCK a FIFO would hold us until somebody writes to it.
@@ -74,8 +75,8 @@ function openRegular(path: string): { fd: number; size: number; changedAt: bigin
     if (errnoOf(error) === "ENOENT") throw new CofferdamError("NOT_FOUND", `no such file: ${path}`);
     throw wrapError(error, "INVALID_ARGUMENT", `cannot read ${path}`);
   }
-  const stat = fstatSync(fd, { bigint: true });
-  if (stat.isFile()) return { fd, size: Number(stat.size), changedAt: stat.ctimeNs };
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { fd, size: stat.size, changedAt: stat.ctimeMs };
   closeSync(fd);
   throw new CofferdamError("INVALID_ARGUMENT", `not a regular file: ${path}`);
 }
