@@ -39,7 +39,7 @@ function refused(result: InstallResult): string[] {
     stopped === undefined
       ? `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
       : before
-        ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} tarballs fetched, none unpacked`}, node_modules untouched`
+        ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} ${result.fetched.asked === 1 ? "tarball" : "tarballs"} fetched, none unpacked`}, node_modules untouched`
         : `STOPPED: ${stopped.message}`;
   return [
     head,
@@ -124,8 +124,9 @@ function clientLines(result: InstallResult): string[] {
 
 function evidence(result: InstallResult): string[] {
   const tree = result.tree === undefined ? "" : `; ${result.tree.files} files on disk equal the verified tarballs`;
+  const left = result.packages > result.verified ? `; ${result.packages - result.verified} for other platforms or left out` : "";
   const fetched = result.fetched.count === 0 ? "none downloaded" : `${result.fetched.count} downloaded, ${formatBytes(result.fetched.bytes)}`;
-  return [`integrity ${result.verified} of ${result.packages} (${fetched})${tree}`, `boxed    ${boxed(result)}`];
+  return [`integrity ${result.verified} verified (${fetched})${left}${tree}`, `boxed    ${boxed(result)}`];
 }
 
 function boxed(result: InstallResult): string {

@@ -328,9 +328,14 @@ class Installation {
     const wanted = wantedTarballs(after, this.#project.root, this.#setup, this.#request.policy.values["packages.registries"]);
     if (gate.admitted.length > 0) await this.#record.integrity(gate.admitted, { policy: this.#request.policy.digest, lockfile: after.sha256 });
     this.#progress("compare", 0, wanted.length);
-    const { tree, unverified } = judgedTree(after, this.#store, this.#command, this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root);
+    const { tree, unverified, verified } = judgedTree(
+      after,
+      this.#store,
+      this.#command,
+      this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root,
+    );
     const result = await checker.compare(tree);
-    this.#set({ tree: result, packages: wanted.length, verified: wanted.length - unverified.length });
+    this.#set({ tree: result, packages: wanted.length, verified });
     if (unverified.length > 0)
       this.#stop(
         new CofferdamError("INTEGRITY_FAILURE", `installed, but never verified: ${unverified.slice(0, 5).join(", ")}`, {

@@ -41,10 +41,16 @@ function addressOf(locked: LockedPackage, root: string, setup: ClientSetup, trus
  * The tree as it must be, and the packages in it that have no verified tarball.
  * @param partial the command is for some workspaces only, so any package may be absent; what is there must still be right.
  */
-export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: ClientCommand, partial: boolean): { tree: JudgedTree; unverified: string[] } {
+export function judgedTree(
+  lockfile: NpmLockfile,
+  store: TarballStore,
+  command: ClientCommand,
+  partial: boolean,
+): { tree: JudgedTree; unverified: string[]; verified: number } {
   const packages: TreePackage[] = [];
   const links = new Map<string, string>();
   const unverified: string[] = [];
+  const verified = new Set<string>();
   for (const locked of lockfile.packages) {
     if (locked.kind === "folder") continue;
     if (locked.kind === "link") {
@@ -55,9 +61,10 @@ export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: 
     const sha512 = locked.kind === "bundled" || digest === undefined ? undefined : store.find(digest)?.sha512;
     const absent = partial || mayBeAbsent(locked, command.omit);
     if (locked.kind !== "bundled" && sha512 === undefined && !absent) unverified.push(`${locked.name}@${locked.version ?? "?"}`);
+    if (sha512 !== undefined) verified.add(sha512);
     packages.push({ path: locked.path, sha512, mayBeAbsent: absent || locked.kind === "bundled" });
   }
-  return { tree: { packages, links, fresh: command.verb === "ci" }, unverified };
+  return { tree: { packages, links, fresh: command.verb === "ci" }, unverified, verified: verified.size };
 }
 
 function mayBeAbsent(locked: LockedPackage, omit: ReadonlySet<string>): boolean {

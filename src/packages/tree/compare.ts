@@ -39,12 +39,12 @@ export class UnitComparer {
     const expected = new Map<string, InstalledFile>();
     let bundles = false;
     for (const entry of unit.packages) {
-      if (entry.sha512 === undefined) continue;
       if (!existsSync(join(this.#root, entry.path))) {
         if (!entry.mayBeAbsent) found.differs(entry.path, "missing");
         else found.absent.push(entry.path);
         continue;
       }
+      if (entry.sha512 === undefined) continue;
       // What an outer tarball bundles at this place was replaced by the package itself.
       if (bundles) dropBelow(expected, `${entry.path}/`);
       for (const file of this.#filesOf(entry.sha512)) {
