@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Clock, canonicalText } from "../foundation/index.ts";
+import { type Clock, canonicalText, type JsonObject, type JsonValue } from "../foundation/index.ts";
 import { SqliteStore } from "../store/index.ts";
 import { type AuditEventInput, AuditLogger, type AuditQuery } from "./index.ts";
 
@@ -83,6 +83,57 @@ describe("what is refused, and nothing is dropped silently", () => {
     expect((await audit.verifyIntegrity()).verified).toBe(2);
   });
 
+  test("too deep, too many and shared without end: PAYLOAD_TOO_LARGE, soon", async () => {
+    await using audit = await memory();
+    const nested = (depth: number): JsonObject => (depth === 1 ? {} : { x: nested(depth - 1) });
+    const circle: { self?: JsonObject } = {};
+    circle.self = circle;
+    let shared: JsonValue = "x";
+    for (let i = 0; i < 30; i++) shared = [shared, shared];
+    const huge = Array.from({ length: 2_000_000 }, () => 0);
+    const started = performance.now();
+    for (const details of [nested(34), circle, { shared }, { huge }])
+      await expect(audit.log(event({ details }))).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    let deepest: JsonValue = 1;
+    for (let i = 0; i < 10_000; i++) deepest = [deepest];
+    await expect(audit.log(event({ details: { deepest } }))).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect((await audit.log(event({ details: nested(33) }))).seq).toBe(1);
+  });
+
+  test("the limit is 64 KiB to the byte", async () => {
+    await using audit = await memory();
+    const { integrity: _, ...body } = await audit.log(event({ details: { x: "" } }));
+    // The event is measured with the longest sequence number there is.
+    const empty = Buffer.byteLength(canonicalText({ ...body, seq: Number.MAX_SAFE_INTEGER }));
+    const room = 64 * 1024 - empty;
+    await expect(audit.log(event({ details: { x: "y".repeat(room + 1) } }))).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    expect((await audit.log(event({ details: { x: "y".repeat(room) } }))).seq).toBe(2);
+  });
+
+  test("odd keys and characters are recorded as they are", async () => {
+    await using audit = await memory();
+    const details: JsonObject = JSON.parse('{"__proto__":{"x":1},"constructor":{"__proto__":2},"toString":"a\\u0000b\\nc","":{}}');
+    const recorded = await audit.log(event({ details }));
+    expect(JSON.stringify(recorded.details)).toBe(canonicalText(details));
+    expect(JSON.stringify((await audit.search({ text: "__proto__" }))[0]?.details)).toBe(canonicalText(details));
+    expect(await audit.verifyIntegrity()).toMatchObject({ verified: 1, failed: 0 });
+  });
+
+  test("what the caller changes after log() is not recorded", async () => {
+    await using audit = await memory();
+    const details = { x: { y: 1 } };
+    const logging = audit.log(event({ details }));
+    details.x.y = 2;
+    expect((await logging).details).toEqual({ x: { y: 1 } });
+  });
+
+  test("undefined members are left out, as in JSON", async () => {
+    await using audit = await memory();
+    const recorded = await audit.log(event({ userId: undefined, compliance: { standards: ["SOC2"], retentionRequired: undefined } }));
+    expect(recorded.compliance).toEqual({ standards: ["SOC2"] });
+  });
+
   test("before initialize and after close: NOT_INITIALIZED; an unknown option: a suggestion", async () => {
     const audit = new AuditLogger();
     await expect(audit.log(event())).rejects.toMatchObject({ code: "NOT_INITIALIZED" });
@@ -90,6 +141,13 @@ describe("what is refused, and nothing is dropped silently", () => {
     await audit.initialize();
     await audit.close();
     await expect(audit.search()).rejects.toMatchObject({ code: "NOT_INITIALIZED" });
+    const closing = new AuditLogger();
+    await closing.initialize();
+    const last = closing.log(event());
+    const closed = closing.close();
+    await expect(closing.log(event())).rejects.toMatchObject({ code: "NOT_INITIALIZED" });
+    await closed;
+    expect((await last).seq).toBe(1);
     expect(() => new AuditLogger(JSON.parse('{"stroage":{}}'))).toThrow(/stroage: unknown key \(did you mean "storage"\?\)/);
   });
 });
@@ -101,7 +159,7 @@ const inputs = fc.record(
     result: fc.constantFrom("success" as const, "failure" as const),
     userId: fc.constantFrom("u1", "u2"),
     resourceId: fc.constantFrom("r1", "100%_\\"),
-    details: fc.record({ note: fc.constantFrom("plain", "50%", "a_b", "c:\\d", "Ünïcode") }),
+    details: fc.record({ note: fc.constantFrom("plain", "50%", "a_b", "c:\\d", "Ünïcode", 'say "hi"') }),
   },
   { requiredKeys: ["category", "action", "result"] },
 );
@@ -114,13 +172,21 @@ const queries: fc.Arbitrary<AuditQuery> = fc.record(
     result: fc.constant("failure" as const),
     userId: fc.constant("u1"),
     resourceId: fc.constant("100%_\\"),
-    text: fc.constantFrom("50%", "a_b", "c:", "plain", "Ün"),
+    text: fc.constantFrom("50%", "a_b", "c:", "c:\\d", "plain", "Ün", 'y "HI', "note"),
     limit: fc.integer({ min: 1, max: 40 }),
     after: fc.integer({ min: 0, max: 30 }),
     newestFirst: fc.boolean(),
   },
   { requiredKeys: [] },
 );
+
+/** Every name and every text in a value. */
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([name, child]) => (child === undefined ? [] : [name, ...textsOf(child)]))
+    : [];
+}
 
 test("property: search is the naive filter", async () => {
   await fc.assert(
@@ -139,16 +205,20 @@ test("property: search is the naive filter", async () => {
           (query.userId === undefined || one.userId === query.userId) &&
           (query.resourceId === undefined || one.resourceId === query.resourceId) &&
           (query.after === undefined || (query.newestFirst === true ? one.seq < query.after : one.seq > query.after)) &&
-          (query.text === undefined ||
-            canonicalText(JSON.parse(JSON.stringify({ ...one, integrity: undefined })))
-              .toLowerCase()
-              .includes(query.text.toLowerCase())),
+          (query.text === undefined || textsOf({ ...one, integrity: undefined }).some((text) => text.toLowerCase().includes(query.text?.toLowerCase() ?? ""))),
       );
       const ordered = query.newestFirst === true ? matches.reverse() : matches;
       expect(await audit.search(query)).toEqual(ordered.slice(0, query.limit ?? 100));
     }),
     { numRuns: 150 },
   );
+});
+
+test.each(['say "hi"', "c:\\d", "100%", "a_b", "line\nbreak"])("text search finds %j and nothing that only looks like it", async (text) => {
+  await using audit = await memory();
+  const { seq } = await audit.log(event({ details: { note: `before ${text} after` } }));
+  await audit.log(event({ details: { note: `before ${text.replace(/[^a-z ]/, "x")} after` } }));
+  expect((await audit.search({ text })).map((one) => one.seq)).toEqual([seq]);
 });
 
 test("pages join to the whole", async () => {
@@ -181,6 +251,34 @@ describe("export", () => {
     expect(row).toMatchObject({ seq: "1", userId: `'=HYPERLINK("x")`, resourceId: 'a "quoted",\r\nline', details: '{"k":"v,w"}', sessionId: "" });
   });
 
+  test("property: csv gives back every text, one apostrophe taken from what was disarmed", async () => {
+    const text = fc.string({ minLength: 1, maxLength: 12, unit: fc.constantFrom("'", "=", "+", "-", "@", "\t", "\r", "\n", ",", '"', "a", "é") });
+    await fc.assert(
+      fc.asyncProperty(text, text, async (userId, note) => {
+        await using audit = await memory();
+        await audit.log(event({ userId, details: { note }, compliance: { standards: [note] } }));
+        const [names = [], values = []] = parseCsv(await audit.export({}, "csv"));
+        const row = Object.fromEntries(names.map((name, i) => [name, values[i] ?? ""]));
+        expect(row["userId"]).not.toMatch(/^[=+\-@\t\r\n]/);
+        expect(row["userId"]?.replace(/^'(?='*[=+\-@\t\r\n])/, "")).toBe(userId);
+        expect(JSON.parse(row["details"] ?? "")).toEqual({ note });
+        expect(JSON.parse(row["compliance"] ?? "")).toEqual({ standards: [note] });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("in memory too, one may log while an export runs", async () => {
+    await using audit = await memory();
+    for (let i = 0; i < 3; i++) await audit.log(event());
+    let text = "";
+    for await (const piece of audit.exportStream({}, "json")) {
+      text += piece;
+      await audit.log(event());
+    }
+    expect(JSON.parse(text)).toHaveLength(3);
+  });
+
   test("a stream that is left early lets the store go; appends go on meanwhile", async () => {
     const state = folder();
     await using audit = new AuditLogger({ storage: { directory: state } });
@@ -201,6 +299,14 @@ test("verifyIntegrity of a time range counts that range", async () => {
   for (let i = 0; i < 10; i++) await audit.log(event());
   expect(await audit.verifyIntegrity(new Date("2026-01-03"), new Date("2026-01-05"))).toMatchObject({ verified: 3, failed: 0, size: 10 });
   expect(await audit.verifyIntegrity("2027-01-01")).toMatchObject({ verified: 0, failed: 0 });
+});
+
+test("head is the place and hash of the last event", async () => {
+  await using audit = await memory();
+  expect(await audit.head()).toBeUndefined();
+  await audit.log(event());
+  const { seq, integrity } = await audit.log(event());
+  expect(await audit.head()).toEqual({ seq, hash: integrity.hash });
 });
 
 test("a caller's store is used and left open", async () => {

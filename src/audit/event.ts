@@ -1,11 +1,12 @@
-/** Audit events: what callers give, what is recorded, and how one is hashed. */
-import { createHash, randomBytes } from "node:crypto";
+/** Audit events: what callers give, and what is recorded. */
 import { z } from "zod";
-import { CofferdamError, canonicalBytes, type JsonObject, type JsonValue, newId, parseInput } from "../foundation/index.ts";
+import { CofferdamError, type JsonObject, parseInput } from "../foundation/index.ts";
 
 export const SCHEMA_VERSION = 1;
 /** Most bytes of one event in canonical form. */
 export const MAX_EVENT_BYTES: number = 64 * 1024;
+/** Deepest nesting inside `details`. */
+export const MAX_DETAILS_DEPTH = 32;
 
 /** What a caller records. `category` and `action` are open vocabularies of one grammar. */
 export interface AuditEventInput {
@@ -43,7 +44,6 @@ export interface AuditEvent extends AuditEventInput {
 
 const token = z.string().regex(/^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/, "must match [A-Za-z][A-Za-z0-9_.:-]{0,63}");
 const label = z.string().min(1).max(1024);
-const json: z.ZodType<JsonValue> = z.json();
 const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
   category: token,
   action: token,
@@ -52,7 +52,8 @@ const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
   sessionId: label.optional(),
   resourceType: label.optional(),
   resourceId: label.optional(),
-  details: z.record(z.string(), json).optional(),
+  // Not a zod record: that copies, recurses without a limit, and leaves a key named __proto__ out.
+  details: z.custom<JsonObject>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "must be an object").optional(),
   compliance: z
     .strictObject({
       standards: z.array(label).max(50).optional(),
@@ -62,78 +63,35 @@ const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
     .optional(),
 });
 
-/** Validates what a caller gives. Throws INVALID_ARGUMENT. */
+/**
+ * Validates what a caller gives; the JSON inside `details` is looked at when its bytes are made.
+ * Throws INVALID_ARGUMENT, and PAYLOAD_TOO_LARGE for details that are too many or too deep, in time bounded by the limits.
+ */
 export function parseEvent(input: unknown): AuditEventInput {
-  return parseInput(inputSchema, input, "audit event");
+  const event = parseInput(inputSchema, input, "audit event");
+  if (event.details !== undefined) assertBounded(event.details, 0, MAX_EVENT_BYTES);
+  // A member of `compliance` may be given as undefined; in canonical JSON there is no such value.
+  return event.compliance === undefined ? event : { ...event, compliance: definedOnly(event.compliance) };
 }
 
-/** A stored event as parsed from its bytes; strictness is the hash's business, this only gives it a type. */
-const bodySchema: z.ZodType<Omit<AuditEvent, "integrity">> = z.looseObject({
-  id: z.string(),
-  seq: z.int().positive(),
-  timestamp: z.string(),
-  logId: z.string(),
-  schemaVersion: z.int(),
-  salt: z.string(),
-  category: z.string(),
-  action: z.string(),
-  result: z.enum(["success", "failure"]),
-  userId: z.string().optional(),
-  sessionId: z.string().optional(),
-  resourceType: z.string().optional(),
-  resourceId: z.string().optional(),
-  details: z.record(z.string(), json).optional(),
-});
-
-/** The exact bytes that are stored and hashed (RFC 8785), or INVALID_ARGUMENT / PAYLOAD_TOO_LARGE. */
-export function bodyBytes(
-  input: AuditEventInput,
-  place: { readonly seq: number; readonly timestamp: string; readonly logId: string },
-): { id: string; bytes: Buffer } {
-  const id = newId("evt");
-  const defined = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-  const bytes = canonicalBytes({ ...defined, id, ...place, schemaVersion: SCHEMA_VERSION, salt: randomBytes(16).toString("hex") });
-  assertSize(bytes.length);
-  return { id, bytes };
+function definedOnly<T extends object>(value: T): Partial<T> {
+  const copy: Partial<T> = { ...value };
+  for (const key in copy) if (copy[key] === undefined) delete copy[key];
+  return copy;
 }
 
-/** Checks an event's size before it takes its turn, so that one bad event does not fail the batch it would be in. */
-export function assertRecordable(input: AuditEventInput): void {
-  bodyBytes(input, { seq: Number.MAX_SAFE_INTEGER, timestamp: "2000-01-01T00:00:00.000Z", logId: newId("log") });
-}
-
-export function parseBody(bytes: Uint8Array): Omit<AuditEvent, "integrity"> | undefined {
-  try {
-    const parsed = bodySchema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8")));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
+/** Walks a value no further than an event may be large. @returns what is left of `room`, in bytes, never too little. */
+function assertBounded(value: unknown, depth: number, room: number): number {
+  if (depth > MAX_DETAILS_DEPTH) throw new CofferdamError("PAYLOAD_TOO_LARGE", `audit event: details are nested deeper than ${MAX_DETAILS_DEPTH}`);
+  let left = room - (typeof value === "string" ? value.length : 1);
+  if (left < 0) throw tooLarge(`more than ${MAX_EVENT_BYTES}`);
+  if (Array.isArray(value)) for (const child of value) left = assertBounded(child, depth + 1, left);
+  else if (typeof value === "object" && value !== null) {
+    for (const [key, child] of Object.entries(value)) left = assertBounded(child, depth + 1, left - key.length);
   }
+  return left;
 }
 
-function assertSize(bytes: number): void {
-  if (bytes > MAX_EVENT_BYTES) throw new CofferdamError("PAYLOAD_TOO_LARGE", `an audit event of ${bytes} bytes; the limit is ${MAX_EVENT_BYTES}`);
-}
-
-const LEAF_PREFIX = Buffer.from([0x00]);
-/** Sets the chain hash apart from RFC 6962 leaves (0x00) and nodes (0x01). */
-const CHAIN_LABEL = Buffer.from("cofferdam/audit/chain/v1\0", "utf8");
-
-/** RFC 6962 leaf hash: SHA-256(0x00 || body). */
-export function leafHash(body: Uint8Array): Buffer {
-  return createHash("sha256").update(LEAF_PREFIX).update(body).digest();
-}
-
-/** SHA-256(label || previous || leaf). The body holds seq, log id and schema version, so the link binds those too. */
-export function chainHash(previous: Uint8Array, leaf: Uint8Array): Buffer {
-  return createHash("sha256").update(CHAIN_LABEL).update(previous).update(leaf).digest();
-}
-
-/** What stands before the first event: SHA-256 over the log's identity. */
-export function genesisHash(logId: string, publicKey: string): Buffer {
-  return createHash("sha256").update(canonicalBytes({ logId, publicKey })).digest();
-}
-
-export function hashText(hash: Uint8Array): string {
-  return `sha256:${Buffer.from(hash).toString("hex")}`;
+export function tooLarge(bytes: number | string): CofferdamError {
+  return new CofferdamError("PAYLOAD_TOO_LARGE", `an audit event of ${bytes} bytes; the limit is ${MAX_EVENT_BYTES}`);
 }

@@ -28,13 +28,17 @@ const COLUMNS: readonly (readonly [string, (event: AuditEvent) => string | numbe
   ["resourceType", (event) => event.resourceType],
   ["resourceId", (event) => event.resourceId],
   ["details", (event) => (event.details === undefined ? undefined : JSON.stringify(event.details))],
+  ["compliance", (event) => (event.compliance === undefined ? undefined : JSON.stringify(event.compliance))],
   ["hash", (event) => event.integrity.hash],
   ["previousHash", (event) => event.integrity.previousHash],
 ];
 
-/** Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula gets an apostrophe in front. */
+/**
+ * Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula gets an apostrophe in front, and so
+ * does one that begins like such a result, so that taking one apostrophe away gives back what was recorded.
+ */
 function csvField(value: string | number | undefined): string {
   if (value === undefined) return "";
-  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  const text = typeof value === "string" && /^'*[=+\-@\t\r\n]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,12 +1,13 @@
 /**
  * The last acknowledged head, kept outside of the database: a database that lost rows, was rolled back to an old copy or
- * was replaced is behind it. Two fixed slots are written in turn, so that a torn write leaves the other one whole.
+ * was replaced does not agree with it. Two fixed slots; the older one is written, so that a torn write leaves the newer whole.
  */
 import { hash } from "node:crypto";
-import { closeSync, constants, fdatasyncSync, fsyncSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { CofferdamError, errnoOf } from "../foundation/index.ts";
+import { CofferdamError, errnoOf, makeFolder, newId, wrapError } from "../foundation/index.ts";
+import { syncFolder } from "./durable.ts";
 
 export interface Head {
   readonly logId: string;
@@ -15,6 +16,9 @@ export interface Head {
   /** Chain hash of the last event, hex. */
   readonly hash: string;
 }
+
+/** What the file says: a head, that there is no file, or why no head can be read from it. */
+export type HeadState = { readonly head: Head } | { readonly absent: true } | { readonly damaged: string };
 
 const SLOT = 512;
 const recordSchema: z.ZodType<Head> = z.strictObject({ logId: z.string(), seq: z.int().min(0), hash: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -26,63 +30,103 @@ export class HeadFile {
     this.#path = path;
   }
 
-  /** The newest head in the file, or undefined when there is no file. Throws INTEGRITY_FAILURE when both slots are damaged. */
-  read(): Head | undefined {
+  /** Throws AUDIT_UNAVAILABLE when the file is there and the system does not let us read it now. */
+  read(): HeadState {
     let fd: number;
     try {
-      fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
-      throw new CofferdamError("INTEGRITY_FAILURE", `the audit head file cannot be read: ${this.#path}`, { cause: error });
+      const errno = errnoOf(error);
+      if (errno === "ENOENT") return { absent: true };
+      if (errno === "ELOOP" || errno === "ENOTDIR") return { damaged: "it is not a regular file" };
+      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be read");
     }
     try {
-      const bytes = Buffer.alloc(2 * SLOT);
-      const length = readSync(fd, bytes, 0, bytes.length, 0);
-      const heads = [bytes.subarray(0, SLOT), bytes.subarray(SLOT)].map(parseSlot).filter((head) => head !== undefined);
-      if (heads.length === 0) {
-        // A new file that was cut off before its first slot was whole has acknowledged nothing.
-        if (length < SLOT) return undefined;
-        throw new CofferdamError("INTEGRITY_FAILURE", `the audit head file is damaged: ${this.#path}`);
-      }
-      return heads.reduce((newest, head) => (head.seq > newest.seq ? head : newest));
+      const { head } = newest(readSlots(fd));
+      return head === undefined ? { damaged: "neither of its records is whole" } : { head };
+    } catch (error) {
+      if (errnoOf(error) === "EISDIR") return { damaged: "it is not a regular file" };
+      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be read");
     } finally {
       closeSync(fd);
     }
   }
 
-  /** Records a head, durably. The caller holds the database's write turn, so heads only ever grow. */
-  write(head: Head): void {
-    const fresh = lstatSync(this.#path, { throwIfNoEntry: false }) === undefined;
-    if (fresh) mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    const fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  /** Makes the file with a first head, durably and in one step, in place of any other. */
+  create(head: Head): void {
+    const folder = dirname(this.#path);
+    makeFolder(folder, 0o700);
+    syncFolder(dirname(folder));
+    const fresh = `${this.#path}.${newId("new")}`;
     try {
-      const slot = Buffer.alloc(SLOT, 0x20);
-      const text = JSON.stringify(head);
-      slot.write(`${hash("sha256", text, "hex")} ${text}\n`);
-      const position = (head.seq % 2) * SLOT;
-      // A full disk makes a short write without an error: the length has to be looked at.
-      if (writeSync(fd, slot, 0, SLOT, position) !== SLOT)
-        throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit head could not be written whole: is the disk full?");
+      const fd = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+      try {
+        writeWhole(fd, Buffer.concat([slotOf(head), Buffer.alloc(SLOT, 0x20)]), 0);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(fresh, this.#path);
+    } finally {
+      rmSync(fresh, { force: true });
+    }
+    syncFolder(folder);
+  }
+
+  /**
+   * Moves the head forward, durably; the caller holds the database's write turn. A head that is there already is left
+   * alone: whoever wrote it waited for the disk.
+   * Throws INTEGRITY_FAILURE when the file is further than `head`, and AUDIT_UNAVAILABLE when it is gone or cannot be written.
+   */
+  advance(head: Head): void {
+    let fd: number;
+    try {
+      fd = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch (error) {
+      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be written");
+    }
+    try {
+      const { head: known, slot } = newest(readSlots(fd));
+      if (known?.seq === head.seq && known.hash === head.hash) return;
+      if (known !== undefined && known.seq >= head.seq) throw new CofferdamError("INTEGRITY_FAILURE", "the audit log is behind its acknowledged head");
+      writeWhole(fd, slotOf(head), (1 - slot) * SLOT);
       fdatasyncSync(fd);
     } finally {
       closeSync(fd);
     }
-    if (fresh) syncFolder(dirname(this.#path));
   }
+}
+
+function readSlots(fd: number): (Head | undefined)[] {
+  const bytes = Buffer.alloc(2 * SLOT);
+  readSync(fd, bytes, 0, bytes.length, 0);
+  return [parseSlot(bytes.subarray(0, SLOT)), parseSlot(bytes.subarray(SLOT))];
+}
+
+function newest([first, second]: readonly (Head | undefined)[]): { head: Head | undefined; slot: 0 | 1 } {
+  return second !== undefined && (first === undefined || second.seq > first.seq) ? { head: second, slot: 1 } : { head: first, slot: 0 };
+}
+
+function slotOf(head: Head): Buffer {
+  const slot = Buffer.alloc(SLOT, 0x20);
+  const text = JSON.stringify(head);
+  slot.write(`${hash("sha256", text, "hex")} ${text}\n`);
+  return slot;
 }
 
 function parseSlot(slot: Buffer): Head | undefined {
   const match = /^([0-9a-f]{64}) (\{[^\n]*\})\n/.exec(slot.toString("utf8"));
   if (match?.[1] === undefined || match[2] === undefined || hash("sha256", match[2], "hex") !== match[1]) return undefined;
-  const parsed = recordSchema.safeParse(JSON.parse(match[2]));
-  return parsed.success ? parsed.data : undefined;
+  try {
+    const parsed = recordSchema.safeParse(JSON.parse(match[2]));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function syncFolder(path: string): void {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+function writeWhole(fd: number, bytes: Buffer, position: number): void {
+  // A full disk makes a short write without an error: the length has to be looked at.
+  if (writeSync(fd, bytes, 0, bytes.length, position) !== bytes.length)
+    throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit head could not be written whole: is the disk full?");
 }

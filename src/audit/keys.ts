@@ -1,8 +1,9 @@
 /** The log's Ed25519 key pair. The chain's start binds the public key; signed checkpoints come later with the same key. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CofferdamError, errnoOf, newId, readBounded } from "../foundation/index.ts";
+import { CofferdamError, errnoOf, makeFolder, newId, readBounded } from "../foundation/index.ts";
+import { syncFolder } from "./durable.ts";
 
 export interface LogKey {
   readonly privateKey: KeyObject;
@@ -19,16 +20,18 @@ export function temporaryKey(): LogKey {
 export async function openKey(path: string): Promise<LogKey> {
   const known = await readKey(path);
   if (known !== undefined) return known;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path), 0o700);
   const fresh = `${path}.${newId("new")}`;
-  writeFileSync(fresh, generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx", flush: true });
   try {
+    writeFileSync(fresh, generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx", flush: true });
     linkSync(fresh, path);
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   } finally {
-    rmSync(fresh);
+    rmSync(fresh, { force: true });
   }
+  syncFolder(dirname(path));
+  syncFolder(dirname(dirname(path)));
   const made = await readKey(path);
   if (made === undefined) throw new CofferdamError("CONFLICT", `the audit key disappeared: ${path}`);
   return made;

@@ -4,27 +4,19 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { BoundedQueue, type Clock, CofferdamError, isoTime, newId, parseInput, systemClock, wrapError } from "../foundation/index.ts";
-import { type Row, SqliteStore, type Store, type Transaction } from "../store/index.ts";
+import { BoundedQueue, type Clock, CofferdamError, parseInput, systemClock, wrapError } from "../foundation/index.ts";
+import { SqliteStore, type Store, type Transaction } from "../store/index.ts";
+import { PreparedEvent } from "./body.ts";
+import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
-import {
-  type AuditEvent,
-  type AuditEventInput,
-  assertRecordable,
-  bodyBytes,
-  chainHash,
-  genesisHash,
-  hashText,
-  leafHash,
-  parseBody,
-  parseEvent,
-} from "./event.ts";
+import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { exportText } from "./export.ts";
-import { type Head, HeadFile } from "./head-file.ts";
+import { HeadFile } from "./head-file.ts";
 import { openKey, temporaryKey } from "./keys.ts";
-import { type AuditQuery, parseQuery, statementOf, timeOf } from "./query.ts";
+import { append, createLog, eventOf, eventsOf, hashAt, type LastEvent, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
+import { type AuditQuery, parseQuery, statementOf } from "./query.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
-import { ChainVerifier, type VerifyReport } from "./verify.ts";
+import { type AuditFault, headFault, type VerifyReport, verifyLog } from "./verify.ts";
 
 /** What other rooms need of the log. */
 export interface AuditSink {
@@ -61,14 +53,9 @@ const MAX_WAITING = 10_000;
 const BATCH = 512;
 
 interface Waiting {
-  readonly input: AuditEventInput;
+  readonly event: PreparedEvent;
   resolve(event: AuditEvent): void;
   reject(error: unknown): void;
-}
-
-interface Log {
-  readonly logId: string;
-  readonly publicKey: string;
 }
 
 /**
@@ -88,9 +75,10 @@ export class AuditLogger implements AuditSink {
   readonly #keyPath: string | undefined;
   readonly #headFile: HeadFile | undefined;
   readonly #queue: BoundedQueue<Waiting> = new BoundedQueue(MAX_WAITING);
-  #log: Log | undefined;
+  #log: LogIdentity | undefined;
   #writing: Promise<void> | undefined;
-  #refusal: CofferdamError | undefined;
+  /** Events acknowledged by this process: a head file that says less was put back from an older copy. */
+  #acknowledged = 0;
 
   constructor(options: AuditLoggerOptions = {}) {
     const parsed = parseInput(optionsSchema, options, "options of AuditLogger");
@@ -106,23 +94,15 @@ export class AuditLogger implements AuditSink {
   }
 
   /**
-   * Opens the log; makes it on first use. Compares its end with the acknowledged head: when the log is behind, nothing is
-   * appended any more ({@link log} throws INTEGRITY_FAILURE) while search and verification go on working.
+   * Opens the log; makes it on first use. A log that does not agree with its acknowledged head opens too, for search and
+   * verification; {@link log} refuses it.
    */
   async initialize(): Promise<void> {
     if (this.#log !== undefined) return;
     await this.#available(async () => {
       await this.#store.migrate("audit", AUDIT_MIGRATIONS);
-      const key = this.#keyPath === undefined ? temporaryKey() : await openKey(this.#keyPath);
-      this.#log = (await this.#store.read(readLog)) ?? (await this.#store.write((tx) => createLog(tx, key.publicKey, this.#headFile)));
+      this.#log = (await this.#store.read(readLog)) ?? (await this.#create());
     });
-    const report = await this.verifyIntegrity(new Date(8_640_000_000_000_000));
-    const fault = report.errors[0];
-    if (fault !== undefined)
-      this.#refusal = new CofferdamError("INTEGRITY_FAILURE", `the audit trail is broken: ${fault.detail}`, {
-        details: { ...fault },
-        hint: "cofferdam audit verify; then restore it, or start another state directory",
-      });
   }
 
   /** Public half of the log's key, raw, base64. */
@@ -130,19 +110,25 @@ export class AuditLogger implements AuditSink {
     return this.#opened().publicKey;
   }
 
+  /** Place and chain hash of the last event, or undefined for an empty log. Kept elsewhere, it makes a later change show. */
+  async head(): Promise<{ readonly seq: number; readonly hash: string } | undefined> {
+    this.#opened();
+    const last = await this.#store.read(lastEvent);
+    return last === undefined ? undefined : { seq: last.seq, hash: hashText(last.hash) };
+  }
+
   /**
-   * Records an event. Resolves when it is on the disk, with its place and hashes.
+   * Records an event. Resolves when it is on the disk, with its place and hashes; when it rejects, the event may still have
+   * been recorded, but nobody was told so.
    * Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, NOT_INITIALIZED, AUDIT_UNAVAILABLE (the store cannot take it now),
-   * INTEGRITY_FAILURE (the log was found broken at the start), RESOURCE_EXHAUSTED (10,000 events wait already).
+   * INTEGRITY_FAILURE (the log does not agree with its acknowledged head), RESOURCE_EXHAUSTED (10,000 events wait already).
    */
   async log(event: AuditEventInput): Promise<AuditEvent> {
-    this.#opened();
-    if (this.#refusal !== undefined) throw this.#refusal;
-    const input = parseEvent(event);
-    assertRecordable(input);
+    const log = this.#opened();
+    const prepared = new PreparedEvent(event, log.logId);
     return await new Promise<AuditEvent>((resolve, reject) => {
-      this.#queue.push({ input, resolve, reject });
-      this.#writing ??= this.#drain();
+      this.#queue.push({ event: prepared, resolve, reject });
+      this.#writing ??= this.#drain(log);
     });
   }
 
@@ -178,7 +164,7 @@ export class AuditLogger implements AuditSink {
     const channel = new Channel<string>();
     const reading = this.#store
       .read(async (tx) => {
-        for await (const piece of exportText(events(tx.iterate(sql, params)), format)) if (!(await channel.put(piece))) return;
+        for await (const piece of exportText(eventsOf(tx.iterate(sql, params)), format)) if (!(await channel.put(piece))) return;
       })
       .then(
         () => channel.end(),
@@ -192,18 +178,22 @@ export class AuditLogger implements AuditSink {
     }
   }
 
-  /** Recomputes everything between two times (both optional, inclusive), and compares the end with the acknowledged head. */
+  /**
+   * Recomputes the events between two times (both optional, inclusive), and compares the end with the acknowledged head.
+   * The time column says which events a range has; only without dates is every row looked at, whatever its columns say.
+   */
   async verifyIntegrity(startDate?: Date | string, endDate?: Date | string): Promise<VerifyReport> {
     const log = this.#opened();
+    const range = parseQuery({ startDate, endDate });
     // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
-    const acknowledged = this.#headFile?.read();
-    return await this.#store.read(async (tx) => await verifyRange(tx, log, acknowledged, startDate, endDate));
+    const head = this.#headFile?.read();
+    return await this.#store.read(async (tx) => await verifyLog(tx, log, head, { startDate: range.startDate, endDate: range.endDate }));
   }
 
-  /** Waits for what is being written, then closes. */
+  /** Takes no more events, waits for those that are being written, then closes. */
   async close(): Promise<void> {
-    await this.#writing;
     this.#log = undefined;
+    await this.#writing;
     if (this.#ownsStore) await this.#store.close();
   }
 
@@ -211,15 +201,20 @@ export class AuditLogger implements AuditSink {
     await this.close();
   }
 
-  #opened(): Log {
+  #opened(): LogIdentity {
     if (this.#log === undefined) throw new CofferdamError("NOT_INITIALIZED", "AuditLogger: call initialize() first");
     return this.#log;
   }
 
-  async #drain(): Promise<void> {
+  async #create(): Promise<LogIdentity> {
+    // Only for a new log: a key that is lost later is not replaced in silence by one that the chain does not know.
+    const { publicKey } = this.#keyPath === undefined ? temporaryKey() : await openKey(this.#keyPath);
+    return await this.#store.write((tx) => createLog(tx, publicKey, this.#headFile));
+  }
+
+  async #drain(log: LogIdentity): Promise<void> {
     // Let the callers of this tick join the first batch.
     await Promise.resolve();
-    const log = this.#opened();
     while (this.#queue.size > 0) {
       const batch = this.#queue.take(BATCH);
       try {
@@ -235,28 +230,44 @@ export class AuditLogger implements AuditSink {
     this.#writing = undefined;
   }
 
-  async #commit(log: Log, batch: readonly Waiting[]): Promise<AuditEvent[]> {
+  async #commit(log: LogIdentity, batch: readonly Waiting[]): Promise<AuditEvent[]> {
     const events = await this.#store.write(async (tx) => {
-      const last = await lastRow(tx);
-      if (last === undefined && (await readLog(tx))?.logId !== log.logId)
-        throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit database was replaced while it was in use");
-      return await append(tx, log, last, batch, this.#clock);
+      const last = await lastEvent(tx);
+      await this.#assertContinues(tx, log, last);
+      const prepared = batch.map(({ event }) => event);
+      return await append(tx, log, last, prepared, this.#clock);
     });
-    await this.#acknowledge(log);
+    const newest = events.at(-1);
+    if (newest !== undefined) await this.#acknowledge(log, newest);
     return events;
+  }
+
+  /** Compared at every commit and not only at the start: a database can be put back to an old copy under a running process. */
+  async #assertContinues(tx: Transaction, log: LogIdentity, last: LastEvent | undefined): Promise<void> {
+    if ((await readLog(tx))?.logId !== log.logId) throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit database was replaced by one of another log");
+    const state = this.#headFile?.read();
+    if (state === undefined) return;
+    const fault = await headFault(tx, log, last, state);
+    if (fault !== undefined) throw broken(fault);
+    if ("head" in state && state.head.seq < this.#acknowledged)
+      throw broken({ seq: this.#acknowledged, kind: "head", detail: `the head file was put back to ${state.head.seq}` });
   }
 
   /**
    * Writes the head after the commit, in a write turn of its own and from what the database holds then: heads of several
    * processes cannot overtake each other, and a crash in between leaves a head that is behind, which is no alarm.
    */
-  async #acknowledge(log: Log): Promise<void> {
+  async #acknowledge(log: LogIdentity, newest: AuditEvent): Promise<void> {
     const file = this.#headFile;
     if (file === undefined) return;
     await this.#store.write(async (tx) => {
-      const last = await lastRow(tx);
-      if (last !== undefined) file.write({ logId: log.logId, seq: last.seq, hash: last.hash.toString("hex") });
+      const last = await lastEvent(tx);
+      const hash = await hashAt(tx, newest.seq);
+      if (last === undefined || `sha256:${hash}` !== newest.integrity.hash)
+        throw broken({ seq: newest.seq, kind: "head", detail: "it was committed, and is not in the log any more" });
+      file.advance({ logId: log.logId, seq: last.seq, hash: last.hash.toString("hex") });
     });
+    this.#acknowledged = newest.seq;
   }
 
   async #available<T>(work: () => Promise<T>): Promise<T> {
@@ -276,107 +287,9 @@ function unavailable(error: unknown): CofferdamError {
   });
 }
 
-async function readLog(tx: Transaction): Promise<Log | undefined> {
-  const row = await tx.get("SELECT log_id, public_key FROM audit_log WHERE one = 1");
-  return row === undefined ? undefined : { logId: String(row["log_id"]), publicKey: String(row["public_key"]) };
-}
-
-async function createLog(tx: Transaction, publicKey: string, headFile: HeadFile | undefined): Promise<Log> {
-  const known = await readLog(tx);
-  if (known !== undefined) return known;
-  const log: Log = { logId: newId("log"), publicKey };
-  await tx.run("INSERT INTO audit_log (one, log_id, public_key) VALUES (1, ?, ?)", [log.logId, log.publicKey]);
-  // A head file that is there already belongs to a log that is gone; it stays, and the comparison will say so.
-  if (headFile !== undefined && headFile.read() === undefined)
-    headFile.write({ logId: log.logId, seq: 0, hash: genesisHash(log.logId, publicKey).toString("hex") });
-  return log;
-}
-
-async function lastRow(tx: Transaction): Promise<{ seq: number; hash: Buffer } | undefined> {
-  const row = await tx.get("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1");
-  return row === undefined ? undefined : { seq: Number(row["seq"]), hash: blob(row["hash"]) };
-}
-
-async function append(
-  tx: Transaction,
-  log: Log,
-  last: { seq: number; hash: Buffer } | undefined,
-  batch: readonly Waiting[],
-  clock: Clock,
-): Promise<AuditEvent[]> {
-  const events: AuditEvent[] = [];
-  let seq = last?.seq ?? 0;
-  let previous = last?.hash ?? genesisHash(log.logId, log.publicKey);
-  for (const { input } of batch) {
-    seq += 1;
-    const timestamp = isoTime(clock);
-    const { id, bytes } = bodyBytes(input, { seq, timestamp, logId: log.logId });
-    const leaf = leafHash(bytes);
-    const hash = chainHash(previous, leaf);
-    await tx.run(
-      "INSERT INTO audit_events (seq, id, at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      [
-        seq,
-        id,
-        Date.parse(timestamp),
-        input.category,
-        input.action,
-        input.result,
-        input.userId ?? null,
-        input.sessionId ?? null,
-        input.resourceType ?? null,
-        input.resourceId ?? null,
-        bytes,
-        leaf,
-        previous,
-        hash,
-      ],
-    );
-    events.push(eventOf({ body: bytes, hash, previous }));
-    previous = hash;
-  }
-  return events;
-}
-
-async function verifyRange(
-  tx: Transaction,
-  log: Log,
-  acknowledged: Head | undefined,
-  startDate: Date | string | undefined,
-  endDate: Date | string | undefined,
-): Promise<VerifyReport> {
-  const range = await tx.get("SELECT min(seq) AS low, max(seq) AS high FROM audit_events WHERE at >= ? AND at <= ?", [
-    startDate === undefined ? 0 : timeOf(startDate),
-    endDate === undefined ? Number.MAX_SAFE_INTEGER : timeOf(endDate),
-  ]);
-  const last = await lastRow(tx);
-  const low = range?.["low"] === null || range?.["low"] === undefined ? undefined : Number(range["low"]);
-  const from = startDate === undefined ? 1 : (low ?? (last?.seq ?? 0) + 1);
-  const before = from === 1 ? undefined : await tx.get("SELECT hash FROM audit_events WHERE seq = ?", [from - 1]);
-  const verifier = new ChainVerifier(log, from, before === undefined ? undefined : blob(before["hash"]));
-  if (low !== undefined) {
-    const rows = tx.iterate(
-      "SELECT seq, id, at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash FROM audit_events WHERE seq >= ? AND seq <= ? ORDER BY seq",
-      [from, Number(range?.["high"])],
-    );
-    for await (const row of rows) verifier.add(row);
-  }
-  const atHead = acknowledged === undefined ? undefined : await tx.get("SELECT hash FROM audit_events WHERE seq = ?", [acknowledged.seq]);
-  verifier.end(last, acknowledged, atHead === undefined ? undefined : blob(atHead["hash"]));
-  return { ...verifier.counts, size: last?.seq ?? 0, anchored: false, head: last === undefined ? undefined : { seq: last.seq, hash: hashText(last.hash) } };
-}
-
-async function* events(rows: AsyncIterable<Row>): AsyncGenerator<AuditEvent> {
-  for await (const row of rows) yield eventOf(row);
-}
-
-function eventOf(row: Row): AuditEvent {
-  const body = parseBody(blob(row["body"]));
-  if (body === undefined)
-    throw new CofferdamError("INTEGRITY_FAILURE", "the audit trail holds something that is not an event", { hint: "cofferdam audit verify" });
-  return { ...body, integrity: { hash: hashText(blob(row["hash"])), algorithm: "sha256", previousHash: hashText(blob(row["previous"])) } };
-}
-
-function blob(value: unknown): Buffer {
-  return value instanceof Uint8Array ? Buffer.from(value) : Buffer.alloc(0);
+function broken(fault: AuditFault): CofferdamError {
+  return new CofferdamError("INTEGRITY_FAILURE", `the audit trail is broken: ${fault.detail}`, {
+    details: { ...fault },
+    hint: "cofferdam audit verify; then restore it, or start another state directory",
+  });
 }

@@ -14,7 +14,7 @@ export interface AuditQuery {
   readonly sessionId?: string | undefined;
   readonly resourceType?: string | undefined;
   readonly resourceId?: string | undefined;
-  /** Part of the event's JSON text, case-insensitive for ASCII. */
+  /** Part of any value or name in the event, case-insensitive for ASCII. */
   readonly text?: string | undefined;
   /** Events of one page, 1 to 1000. Default 100. An export without it has no limit. */
   readonly limit?: number | undefined;
@@ -72,7 +72,11 @@ export function statementOf(query: AuditQuery, limit: number | undefined): { sql
     if (typeof value === "string") add(`${column} = ?`, value);
   }
   if (query.after !== undefined) add(query.newestFirst === true ? "seq < ?" : "seq > ?", query.after);
-  if (query.text !== undefined) add("CAST(body AS TEXT) LIKE ? ESCAPE '\\'", `%${query.text.replace(/[\\%_]/g, "\\$&")}%`);
+  if (query.text !== undefined) {
+    // Bodies are JSON: a quote or a backslash in a value stands there escaped.
+    const asStored = JSON.stringify(query.text).slice(1, -1);
+    add("CAST(body AS TEXT) LIKE ? ESCAPE '\\'", `%${asStored.replace(/[\\%_]/g, "\\$&")}%`);
+  }
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   const order = ` ORDER BY seq ${query.newestFirst === true ? "DESC" : "ASC"}`;
   if (limit !== undefined) params.push(limit);

@@ -1,6 +1,6 @@
 /** What every backend of the Store must do. A second backend runs these unchanged. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Facts, type Migration, type Store } from "../../src/store/index.ts";
+import { Facts, type Migration, type Store, type Transaction } from "../../src/store/index.ts";
 
 const TABLE: Migration = { name: "t", sql: ["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT, body BLOB)"] };
 
@@ -31,6 +31,37 @@ export function storeContract(name: string, make: () => Store): void {
       expect(await store.read((tx) => tx.all("SELECT * FROM t"))).toEqual([]);
     });
 
+    test("a statement that fails takes the whole write with it", async () => {
+      const failing = store.write(async (tx) => {
+        await tx.run("INSERT INTO t (id) VALUES (?)", [1]);
+        await tx.run("INSERT INTO t (id) VALUES (?)", [1]);
+      });
+      await expect(failing).rejects.toMatchObject({ name: "CofferdamError" });
+      expect(await store.read((tx) => tx.all("SELECT * FROM t"))).toEqual([]);
+      await store.write((tx) => tx.run("INSERT INTO t (id) VALUES (?)", [1]));
+    });
+
+    test("a read sees one moment, and holds no writer up", async () => {
+      const count = "SELECT count(*) AS n FROM t";
+      const seen: number[] = [];
+      await store.write((tx) => tx.run("INSERT INTO t (id) VALUES (?)", [1]));
+      await store.read(async (tx) => {
+        seen.push(Number((await tx.get(count))?.["n"]));
+        await store.write((other) => other.run("INSERT INTO t (id) VALUES (?)", [2]));
+        seen.push(Number((await tx.get(count))?.["n"]));
+      });
+      seen.push(Number((await store.read((tx) => tx.get(count)))?.["n"]));
+      expect(seen).toEqual([1, 1, 2]);
+    });
+
+    test("changes are counted", async () => {
+      const changes = await store.write(async (tx) => {
+        for (let id = 0; id < 4; id++) await tx.run("INSERT INTO t (id) VALUES (?)", [id]);
+        return [(await tx.run("UPDATE t SET name = 'x' WHERE id < ?", [3])).changes, (await tx.run("DELETE FROM t WHERE id > ?", [9])).changes];
+      });
+      expect(changes).toEqual([3, 0]);
+    });
+
     test("writes of one process take turns", async () => {
       await Promise.all(
         Array.from({ length: 50 }, () =>
@@ -57,6 +88,39 @@ export function storeContract(name: string, make: () => Store): void {
       });
       expect(seen).toEqual([3, 4, 5]);
       await store.write((tx) => tx.run("DELETE FROM t"));
+    });
+
+    test("a read is one snapshot, and holds no writer up", async () => {
+      const count = async (tx: Transaction): Promise<number> => Number((await tx.get("SELECT count(*) AS n FROM t"))?.["n"]);
+      await store.write((tx) => tx.run("INSERT INTO t (id) VALUES (?)", [1]));
+      const seen = await store.read(async (tx) => {
+        const before = await count(tx);
+        await store.write((writing) => writing.run("INSERT INTO t (id) VALUES (?)", [2]));
+        return [before, await count(tx)];
+      });
+      expect(seen).toEqual([1, 1]);
+      expect(await store.read(count)).toBe(2);
+    });
+
+    test("a long iteration lets other work go on", async () => {
+      await store.write(async (tx) => {
+        for (let id = 0; id < 3000; id++) await tx.run("INSERT INTO t (id) VALUES (?)", [id]);
+      });
+      let turns = 0;
+      let rows = 0;
+      const tick = setInterval(() => (turns += 1), 0);
+      await store.read(async (tx) => {
+        for await (const _row of tx.iterate("SELECT id FROM t")) rows += 1;
+      });
+      clearInterval(tick);
+      expect(rows).toBe(3000);
+      expect(turns).toBeGreaterThan(0);
+    });
+
+    test("what a statement does wrong is a CofferdamError, and the store goes on", async () => {
+      await expect(store.read((tx) => tx.get("SELECT nothing FROM t"))).rejects.toMatchObject({ code: "INTERNAL" });
+      await expect(store.write((tx) => tx.run("INSERT INTO nowhere VALUES (1)"))).rejects.toMatchObject({ code: "INTERNAL" });
+      await store.write((tx) => tx.run("INSERT INTO t (id) VALUES (1)"));
     });
 
     test("migrations run once, in order, and an older program is stopped", async () => {

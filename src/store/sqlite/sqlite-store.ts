@@ -2,31 +2,35 @@
  * Store on node:sqlite: write-ahead log, synchronous=FULL (a commit is on the disk), BEGIN IMMEDIATE for writers. Many
  * short-lived processes share one file; a writer that must wait does so without blocking its event loop.
  */
-import { chmodSync, lstatSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type Clock, CofferdamError, makeFolder, messageOf, systemClock, wrapError } from "../../foundation/index.ts";
+import { type Clock, CofferdamError, newId, systemClock } from "../../foundation/index.ts";
 import { applyMigrations } from "../migrate.ts";
-import type { Migration, Row, SqlValue, Store, Transaction } from "../store.ts";
+import type { Migration, Store, Transaction } from "../store.ts";
+import { Connection } from "./connection.ts";
+import { identityOf, prepareFile } from "./database-file.ts";
+import { isBusy, storeError } from "./sqlite-error.ts";
 
 export interface SqliteOptions {
-  /** Database file, or undefined for one in memory. */
+  /** Database file, or undefined for one in memory; in memory, each read works on a copy. */
   readonly path?: string | undefined;
   /** Longest wait for the turn to write, ms. Default 10,000. */
   readonly writeTimeout?: number;
   readonly clock?: Clock;
 }
 
-/** Longest wait for a database that another process is making or leaving, ms. */
-const OPENING_WAIT = 5000;
-/** How long SQLite itself may block the thread; longer waits are ours, between tries. */
-const BLOCKING_WAIT = 20;
+interface Opened {
+  readonly connection: Connection;
+  /** Which file it is, from {@link identityOf}. */
+  readonly file: string | undefined;
+  /** The same of the write-ahead log, which is there from the first transaction on. */
+  log?: string | undefined;
+}
 
 export class SqliteStore implements Store {
   readonly #path: string | undefined;
   readonly #writeTimeout: number;
   readonly #clock: Clock;
-  #connection: Connection | undefined;
+  #opened: Opened | undefined;
+  #everOpened = false;
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -38,11 +42,15 @@ export class SqliteStore implements Store {
 
   write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#inTurn(async () => {
-      const connection = this.#open();
-      await this.#begin(connection);
+      const opened = await this.#open();
+      const { connection } = opened;
       try {
+        await this.#whenFree(() => connection.exec("BEGIN IMMEDIATE"));
+        opened.log ??= this.#logIdentity();
         const result = await work(connection);
         connection.exec("COMMIT");
+        // Had a file been unlinked or replaced before this moment, the commit went where nobody will find it.
+        if (!this.#inPlace(opened)) throw replaced(this.#path);
         return result;
       } catch (error) {
         connection.rollback();
@@ -52,13 +60,13 @@ export class SqliteStore implements Store {
   }
 
   async read<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    // A file gets a connection of its own for each read, so that a long export and the writer do not wait for each other.
-    if (this.#path === undefined) return await this.#inTurn(() => work(this.#open()));
-    this.#open();
-    const connection = new Connection(this.#path, true);
+    if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
+    const connection = await this.#readConnection();
     try {
       connection.exec("BEGIN");
       return await work(connection);
+    } catch (error) {
+      throw storeError(error);
     } finally {
       connection.close();
     }
@@ -71,8 +79,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     await this.#inTurn(async () => {
       this.#closed = true;
-      this.#connection?.close();
-      this.#connection = undefined;
+      this.#forget();
     });
   }
 
@@ -80,34 +87,79 @@ export class SqliteStore implements Store {
     await this.close();
   }
 
-  /** Writers of this process one after another; writers of other processes are waited for in #begin. */
+  /** Writers of this process one after another; writers of other processes are waited for in #whenFree. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
 
-  #open(): Connection {
+  /** Each read has a connection of its own, so that a long export and the writers do not wait for each other. */
+  async #readConnection(): Promise<Connection> {
+    const path = this.#path;
+    if (path !== undefined) {
+      if (this.#opened === undefined) await this.#inTurn(() => this.#open());
+      try {
+        return await this.#whenFree(() => new Connection(path, "read"));
+      } catch (error) {
+        throw storeError(error);
+      }
+    }
+    return await this.#inTurn(async () => {
+      const { connection } = await this.#open();
+      // SQLite's in-memory databases have locks instead of snapshots: a reader would stop the writers.
+      const name = `file:/${newId("copy")}?vfs=memdb`;
+      const copy = new Connection(name, "memory");
+      connection.exec(`VACUUM INTO '${name}'`);
+      return copy;
+    });
+  }
+
+  /** The connection, in the turn of the caller; opened again when another file has taken the place of the one that it is on. */
+  async #open(): Promise<Opened> {
     if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
-    if (this.#connection !== undefined) return this.#connection;
-    if (this.#path !== undefined) prepareFile(this.#path);
+    if (this.#opened !== undefined && !this.#inPlace(this.#opened)) this.#forget();
     try {
-      this.#connection = new Connection(this.#path ?? ":memory:", false);
+      this.#opened ??= await this.#connect();
+      return this.#opened;
     } catch (error) {
       throw storeError(error);
     }
-    if (this.#path !== undefined) chmodSync(this.#path, 0o600);
-    return this.#connection;
   }
 
-  async #begin(connection: Connection): Promise<void> {
+  async #connect(): Promise<Opened> {
+    const path = this.#path;
+    if (path === undefined) return { connection: new Connection(":memory:", "memory"), file: undefined };
+    // A file that disappears is not made again in silence: its rows would seem never to have been.
+    if (this.#everOpened && identityOf(path) === undefined) throw replaced(path);
+    prepareFile(path);
+    const file = identityOf(path);
+    const connection = await this.#whenFree(() => new Connection(path, "write"));
+    this.#everOpened = true;
+    return { connection, file };
+  }
+
+  #inPlace({ file, log }: Opened): boolean {
+    return this.#path === undefined || (identityOf(this.#path) === file && (log === undefined || this.#logIdentity() === log));
+  }
+
+  #logIdentity(): string | undefined {
+    return this.#path === undefined ? undefined : identityOf(`${this.#path}-wal`);
+  }
+
+  #forget(): void {
+    this.#opened?.connection.close();
+    this.#opened = undefined;
+  }
+
+  /** Tries until nobody else has the lock. Throws DEADLINE_EXCEEDED after the time for writing. */
+  async #whenFree<T>(attempt: () => T): Promise<T> {
     const deadline = this.#clock.monotonic() + this.#writeTimeout;
     for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
       try {
-        connection.exec("BEGIN IMMEDIATE");
-        return;
+        return attempt();
       } catch (error) {
-        if (!/database is locked|busy/i.test(messageOf(error))) throw storeError(error);
+        if (!isBusy(error)) throw error;
         if (this.#clock.monotonic() > deadline) {
           throw new CofferdamError("DEADLINE_EXCEEDED", `another process has kept the database for ${this.#writeTimeout} ms`, {
             hint: "see who holds it: fuser on the database file",
@@ -120,92 +172,8 @@ export class SqliteStore implements Store {
   }
 }
 
-class Connection implements Transaction {
-  readonly #db: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
-
-  constructor(path: string, readOnly: boolean) {
-    // Opening and reading wait in SQLite itself: the file is locked for moments only, when it is made or a last user leaves.
-    this.#db = new DatabaseSync(path, { readOnly, timeout: OPENING_WAIT, enableForeignKeyConstraints: true });
-    if (!readOnly) this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${BLOCKING_WAIT}`);
-  }
-
-  exec(sql: string): void {
-    this.#db.exec(sql);
-  }
-
-  rollback(): void {
-    // SQLite has already rolled back on some errors (a full disk); then there is nothing to undo.
-    if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-  }
-
-  async run(sql: string, params: readonly SqlValue[] = []): Promise<{ changes: number }> {
-    return { changes: Number(this.#statement(sql).run(...params).changes) };
-  }
-
-  async get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
-    return this.#statement(sql).get(...params);
-  }
-
-  async all(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
-    return this.#statement(sql).all(...params);
-  }
-
-  async *iterate(sql: string, params: readonly SqlValue[] = []): AsyncGenerator<Row> {
-    // A statement of its own: two iterations of the same text must not disturb each other.
-    yield* this.#db.prepare(sql).iterate(...params);
-  }
-
-  close(): void {
-    if (this.#db.isOpen) this.#db.close();
-  }
-
-  #statement(sql: string): StatementSync {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
-    const made = this.#db.prepare(sql);
-    this.#statements.set(sql, made);
-    return made;
-  }
-}
-
-/** SQLite's result codes that mean something to a user (sqlite.org/rescode.html); others pass as they are. */
-function storeError(error: unknown): unknown {
-  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
-  switch (code) {
-    case 13:
-      return new CofferdamError("RESOURCE_EXHAUSTED", "the disk of the state directory is full", {
-        hint: "free space there, or move it with --state",
-        cause: error,
-      });
-    case 11:
-    case 26:
-      return new CofferdamError("INTEGRITY_FAILURE", "the database of the state directory is damaged", {
-        hint: "restore it from a copy, or start another state directory (--state)",
-        cause: error,
-      });
-    case 8:
-    case 10:
-    case 14:
-      return new CofferdamError("ENVIRONMENT_UNFIT", `the database of the state directory cannot be used: ${messageOf(error)}`, {
-        hint: "cofferdam doctor",
-        cause: error,
-      });
-    default:
-      return error;
-  }
-}
-
-function prepareFile(path: string): void {
-  try {
-    makeFolder(dirname(path), 0o700);
-  } catch (error) {
-    throw wrapError(error, "ENVIRONMENT_UNFIT", "the state directory cannot be made");
-  }
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat !== undefined && !stat.isFile()) {
-    throw new CofferdamError("FAILED_PRECONDITION", `the database is not a regular file: ${path}`, {
-      hint: "a link there could make us write somebody else's file; remove it",
-    });
-  }
+function replaced(path: string | undefined): CofferdamError {
+  return new CofferdamError("CONFLICT", `the database was removed or replaced while it was in use: ${String(path)}`, {
+    hint: "put the right file back; what was being written is not recorded",
+  });
 }

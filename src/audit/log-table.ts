@@ -1,0 +1,109 @@
+/** The log's tables read and written: its identity, its last event, appending, and rows as events. */
+import { type Clock, CofferdamError, isoTime, newId } from "../foundation/index.ts";
+import type { Row, Transaction } from "../store/index.ts";
+import { type PreparedEvent, parseBody } from "./body.ts";
+import { chainHash, genesisHash, hashText, leafHash } from "./chain.ts";
+import type { AuditEvent } from "./event.ts";
+import type { HeadFile } from "./head-file.ts";
+
+/** What a log is known by. */
+export interface LogIdentity {
+  readonly logId: string;
+  /** Raw Ed25519 key, base64. */
+  readonly publicKey: string;
+}
+
+/** The last event's place and chain hash. */
+export interface LastEvent {
+  readonly seq: number;
+  readonly hash: Buffer;
+}
+
+export async function readLog(tx: Transaction): Promise<LogIdentity | undefined> {
+  const row = await tx.get("SELECT log_id, public_key FROM audit_log WHERE one = 1");
+  return row === undefined ? undefined : { logId: String(row["log_id"]), publicKey: String(row["public_key"]) };
+}
+
+/** The log of this database, made when there is none. */
+export async function createLog(tx: Transaction, publicKey: string, headFile: HeadFile | undefined): Promise<LogIdentity> {
+  const known = await readLog(tx);
+  if (known !== undefined) return known;
+  const log: LogIdentity = { logId: newId("log"), publicKey };
+  await tx.run("INSERT INTO audit_log (one, log_id, public_key) VALUES (1, ?, ?)", [log.logId, log.publicKey]);
+  const state = headFile?.read();
+  // A head that acknowledged nothing is of a log whose making was interrupted here. Any other belongs to a log that is gone;
+  // it stays, and the comparison will say so.
+  if (state !== undefined && ("absent" in state || ("head" in state && state.head.seq === 0)))
+    headFile?.create({ logId: log.logId, seq: 0, hash: genesisHash(log.logId, publicKey).toString("hex") });
+  return log;
+}
+
+export async function lastEvent(tx: Transaction): Promise<LastEvent | undefined> {
+  const row = await tx.get("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1");
+  return row === undefined ? undefined : { seq: Number(row["seq"]), hash: bytesOf(row["hash"]) };
+}
+
+/** Chain hash of the event at `seq`, hex. */
+export async function hashAt(tx: Transaction, seq: number): Promise<string | undefined> {
+  const row = await tx.get("SELECT hash FROM audit_events WHERE seq = ?", [seq]);
+  return row === undefined ? undefined : bytesOf(row["hash"]).toString("hex");
+}
+
+export async function append(
+  tx: Transaction,
+  log: LogIdentity,
+  last: LastEvent | undefined,
+  batch: readonly PreparedEvent[],
+  clock: Clock,
+): Promise<AuditEvent[]> {
+  const events: AuditEvent[] = [];
+  let seq = last?.seq ?? 0;
+  let previous = last?.hash ?? genesisHash(log.logId, log.publicKey);
+  for (const event of batch) {
+    seq += 1;
+    const timestamp = isoTime(clock);
+    const body = event.bytesAt({ seq, timestamp });
+    const leaf = leafHash(body);
+    const hash = chainHash(previous, leaf);
+    const { category, action, result, userId, sessionId, resourceType, resourceId } = event.input;
+    await tx.run(
+      "INSERT INTO audit_events (seq, id, at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      [
+        seq,
+        event.id,
+        Date.parse(timestamp),
+        category,
+        action,
+        result,
+        userId ?? null,
+        sessionId ?? null,
+        resourceType ?? null,
+        resourceId ?? null,
+        body,
+        leaf,
+        previous,
+        hash,
+      ],
+    );
+    events.push(eventOf({ body, hash, previous }));
+    previous = hash;
+  }
+  return events;
+}
+
+/** A stored row as an event. Throws INTEGRITY_FAILURE when it is none. */
+export function eventOf(row: Row): AuditEvent {
+  const body = parseBody(bytesOf(row["body"]));
+  if (body === undefined)
+    throw new CofferdamError("INTEGRITY_FAILURE", "the audit trail holds something that is not an event", { hint: "cofferdam audit verify" });
+  return { ...body, integrity: { hash: hashText(bytesOf(row["hash"])), algorithm: "sha256", previousHash: hashText(bytesOf(row["previous"])) } };
+}
+
+export async function* eventsOf(rows: AsyncIterable<Row>): AsyncGenerator<AuditEvent> {
+  for await (const row of rows) yield eventOf(row);
+}
+
+/** The bytes of a BLOB; none for a column that somebody gave another type. */
+export function bytesOf(value: unknown): Buffer {
+  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.alloc(0);
+}
