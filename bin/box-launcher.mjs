@@ -28,8 +28,12 @@ server.listen({ port: 0, host: "127.0.0.1", backlog: 511 }, () => {
   process.send({ port: server.address().port }, server, (error) => error && fail(error));
 });
 
+// Ended before it was told to go: bubblewrap, killed in its first moments, may not yet have tied us to its own life.
+process.once("disconnect", () => process.exit(1));
+
 process.once("message", ({ uid, gid }) => {
   server.close();
+  process.removeAllListeners("disconnect");
   process.disconnect();
   // Only a box that real root made (the project belongs to somebody else) still has an identity to give up here.
   if (uid !== undefined) {

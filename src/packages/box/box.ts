@@ -90,7 +90,11 @@ export async function startBox(request: BoxRequest): Promise<WaitingBox> {
     });
   }
   // SIGKILL on bubblewrap ends its pid namespace and with it everything inside.
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => {
+    child.kill("SIGKILL");
+    // A launcher that outlived a bubblewrap killed too early sees its channel close, and ends.
+    if (child.connected) child.disconnect();
+  };
   request.signal.addEventListener("abort", kill, { once: true });
   const ended = exitOf(child, output).finally(() => request.signal.removeEventListener("abort", kill));
   const { port, door } = await doorOf(child, ended, request);
