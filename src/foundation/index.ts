@@ -4,6 +4,7 @@ export { canonicalBytes, canonicalText, type JsonObject, type JsonValue } from "
 export { type Clock, isoTime, systemClock } from "./clock.ts";
 export { CofferdamError, ERROR_TABLE, type ErrorCode, type ErrorDetails, type ErrorSpec, errnoOf, messageOf, wrapError } from "./errors.ts";
 export { makeFolder } from "./folders.ts";
+export { homeFolder } from "./home.ts";
 export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
 export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";

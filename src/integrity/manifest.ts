@@ -3,7 +3,7 @@ import { createHash, type Hash, hash } from "node:crypto";
 import { CofferdamError } from "../foundation/index.ts";
 import { refuse } from "./archive-fault.ts";
 import { packagePath } from "./entry-path.ts";
-import { type PackageFacts, readPackageFacts } from "./package-facts.ts";
+import { type BundledPackage, type PackageFacts, readPackageFacts } from "./package-facts.ts";
 import type { TarEntry, TarHandler } from "./tar-reader.ts";
 
 export interface TarballLimits {
@@ -25,12 +25,17 @@ export interface TarballManifest {
   readonly entries: number;
   readonly unpackedBytes: number;
   readonly package: PackageFacts;
+  /** What it brings along in its own node_modules, by what the bytes say. */
+  readonly bundled: readonly BundledPackage[];
 }
 
 const MAX_PACKAGE_JSON: number = 2 * 2 ** 20;
 /** All names together. Names are what a manifest keeps in memory; those of the largest honest packages take 1% of this. */
 const MAX_NAMES: number = 256 * 2 ** 20;
 const EMPTY = Buffer.alloc(0);
+/** package.json of a package that the tarball bundles; one deeper in a test folder is nobody's dependency. */
+const BUNDLED_MANIFEST = /^((?:node_modules\/(?:@[^/]+\/)?[^/]+\/)+)package\.json$/;
+const MAX_BUNDLED = 2000;
 
 /** Gathers entries, and refuses what tar itself allows but a package must not have. */
 export class ManifestCollector implements TarHandler {
@@ -48,7 +53,9 @@ export class ManifestCollector implements TarHandler {
   #received = 0;
   #whole: Buffer | undefined;
   #hash: Hash | undefined;
-  #packageJson: Buffer[] | undefined;
+  /** Contents of package.json files by path, those that {@link manifest} reads. */
+  readonly #manifests = new Map<string, Buffer[]>();
+  #currentManifest: Buffer[] | undefined;
 
   constructor(limits: TarballLimits) {
     this.#limits = limits;
@@ -65,14 +72,16 @@ export class ManifestCollector implements TarHandler {
     this.#received = 0;
     if (entry.type === "directory") return;
     if ((entry.mode & 0o6000) !== 0) throw refuse("setuid", "a set-user-id or set-group-id file", entry.path);
-    if (this.#path === "package.json") {
+    if (this.#path === "package.json" || (this.#path.endsWith("/package.json") && BUNDLED_MANIFEST.test(this.#path))) {
       if (entry.size > MAX_PACKAGE_JSON) throw refuse("package-json", `a package.json of ${entry.size} bytes`);
-      this.#packageJson = [];
+      if (this.#manifests.size > MAX_BUNDLED) throw this.#tooMany("entries");
+      this.#currentManifest = [];
+      this.#manifests.set(this.#path, this.#currentManifest);
     }
   }
 
   data(piece: Buffer): void {
-    if (this.#path === "package.json") this.#packageJson?.push(Buffer.from(piece));
+    this.#currentManifest?.push(Buffer.from(piece));
     // The usual case, a file in one piece, is hashed in one call; only a split one needs a running hash.
     if (this.#received === 0 && piece.length === this.#current?.size) this.#whole = piece;
     else {
@@ -89,14 +98,27 @@ export class ManifestCollector implements TarHandler {
     else this.#file(entry, this.#hash === undefined ? hash("sha256", this.#whole ?? EMPTY, "base64") : this.#hash.digest("base64"));
     this.#hash = undefined;
     this.#whole = undefined;
+    this.#currentManifest = undefined;
     this.#current = undefined;
   }
 
   /** What was found. Throws INTEGRITY_FAILURE when there is no sound package.json. */
   manifest(): TarballManifest {
-    if (this.#packageJson === undefined) throw refuse("package-json", "no package.json");
-    const facts = readPackageFacts(Buffer.concat(this.#packageJson), this.#seen.has("binding.gyp"));
-    return { files: this.#files, entries: this.#entries, unpackedBytes: this.#bytes, package: facts };
+    const own = this.#manifests.get("package.json");
+    if (own === undefined) throw refuse("package-json", "no package.json");
+    const facts = readPackageFacts(Buffer.concat(own), this.#seen.has("binding.gyp"));
+    return { files: this.#files, entries: this.#entries, unpackedBytes: this.#bytes, package: facts, bundled: this.#bundled() };
+  }
+
+  #bundled(): BundledPackage[] {
+    const bundled: BundledPackage[] = [];
+    for (const [path, pieces] of this.#manifests) {
+      const folder = BUNDLED_MANIFEST.exec(path)?.[1];
+      if (folder === undefined) continue;
+      const { name, version, installScripts } = readPackageFacts(Buffer.concat(pieces), this.#seen.has(`${folder}binding.gyp`));
+      bundled.push({ path: folder.slice(0, -1), name, version, installScripts });
+    }
+    return bundled;
   }
 
   #file(entry: TarEntry, sha256: string): void {

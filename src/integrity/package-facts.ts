@@ -11,8 +11,15 @@ export interface PackageFacts {
   readonly installScripts: readonly string[];
   /** Command to file. */
   readonly bin: Readonly<Record<string, string>>;
-  /** Names of the packages that it says it brings along. */
-  readonly bundled: readonly string[];
+}
+
+/** A package that a tarball carries in its own node_modules. */
+export interface BundledPackage {
+  /** From the outer package: `node_modules/a/node_modules/b`. */
+  readonly path: string;
+  readonly name: string;
+  readonly version: string;
+  readonly installScripts: readonly string[];
 }
 
 /** @param bindingGyp whether a binding.gyp lies beside it. Throws INTEGRITY_FAILURE when it is not a JSON object. */
@@ -34,20 +41,12 @@ export function readPackageFacts(bytes: Buffer, bindingGyp: boolean): PackageFac
     version: text(json.get("version")),
     installScripts: builds ? ["install", ...installScripts] : installScripts,
     bin: commands(json.get("bin"), name),
-    bundled: bundledNames(json),
   };
 }
 
 function commands(bin: unknown, name: string): Record<string, string> {
   if (typeof bin === "string") return { [name.slice(name.indexOf("/") + 1)]: bin };
   return Object.fromEntries([...entries(bin)].filter((pair): pair is [string, string] => typeof pair[1] === "string").slice(0, MAX_LISTED));
-}
-
-/** npm takes both spellings; `true` stands for every dependency. */
-function bundledNames(json: ReadonlyMap<string, unknown>): string[] {
-  const said = json.get("bundleDependencies") ?? json.get("bundledDependencies");
-  const names: readonly unknown[] = said === true ? [...entries(json.get("dependencies")).keys()] : Array.isArray(said) ? said : [...entries(said).keys()];
-  return names.filter((name) => typeof name === "string").slice(0, MAX_LISTED);
 }
 
 const MAX_LISTED = 1000;

@@ -1,7 +1,7 @@
 /** Where policy comes from: /etc, the user's configuration, the repository, --config, environment, flags. */
 import { existsSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { homeFolder } from "../foundation/index.ts";
 
 export const POLICY_FILE = "cofferdam.yaml";
 
@@ -16,7 +16,7 @@ export interface PolicyPlaces {
 
 export function policyPlaces(cwd: string, env: Readonly<NodeJS.ProcessEnv>, etcFolder = "/etc/cofferdam"): PolicyPlaces {
   const config = env["XDG_CONFIG_HOME"];
-  const userFolder = join(config?.startsWith("/") === true ? config : join(env["HOME"] ?? homedir(), ".config"), "cofferdam");
+  const userFolder = join(config?.startsWith("/") === true ? config : join(homeFolder(env), ".config"), "cofferdam");
   return { etc: join(etcFolder, POLICY_FILE), user: join(userFolder, POLICY_FILE), userFolder, repository: repositoryFile(cwd) };
 }
 

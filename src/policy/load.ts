@@ -96,12 +96,18 @@ class Merge {
     if (layer.file !== undefined) this.#sources.unshift(layer.name);
     for (const rule of KEYS) {
       const key = keyOf(rule.key);
-      const asked = layer.values[key];
+      // Locks of a file that nobody trusted bind nobody, and are not shown as if they did.
+      const asked = key === "locks" && layer.untrusted ? undefined : layer.values[key];
       if (asked === undefined) continue;
       const before = this.#values[key];
       const after = joined(before, asked);
       if (same(before, after)) {
         if (!this.#origins.has(key)) this.#note(key, layer);
+        continue;
+      }
+      // First: what may not loosen is not applied, and so cannot run into a lock and stop the whole load either.
+      if (layer.untrusted && rule.loosens(before, after)) {
+        this.#notices.push(`ignored: ${placeOf(layer, key)} loosens ${key}; read the file, then: cofferdam policy trust`);
         continue;
       }
       const lock = this.#lockedBy.get(key);
@@ -111,14 +117,9 @@ class Merge {
           hint: `remove it there, or have the lock lifted in ${lock}`,
         });
       }
-      if (layer.untrusted && rule.loosens(before, after)) {
-        this.#notices.push(`ignored: ${placeOf(layer, key)} loosens ${key}; read the file, then: cofferdam policy trust`);
-        continue;
-      }
       this.#values = { ...this.#values, [key]: after };
       this.#note(key, layer);
     }
-    // Locks of a repository bind nobody: its rank is the lowest of all files.
     if (!layer.untrusted) for (const key of layer.values.locks ?? []) if (!this.#lockedBy.has(key)) this.#lockedBy.set(key, placeOf(layer, "locks"));
   }
 
@@ -192,6 +193,7 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "mode",
   "packages.registries",
   "packages.allow",
+  "packages.keep",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",

@@ -111,7 +111,19 @@ describe("locks", () => {
     expect((await load({ flags: { level: "high" } })).values.level).toBe("high");
     rmSync(join(base, ETC));
     write(REPO, { level: "high", locks: ["level"] });
-    expect((await load({ flags: { level: "low" } })).values.level).toBe("low");
+    const repository = await load({ flags: { level: "low" } });
+    expect(repository.values.level).toBe("low");
+    expect(repository.values.locks).toEqual([]);
+  });
+
+  test("a repository that would loosen a locked key is ignored and said; it does not stop anybody's work", async () => {
+    write(ETC, { level: "high", locks: ["level"] });
+    write(REPO, { level: "low" });
+    const { values, notices } = await load();
+    expect(values.level).toBe("high");
+    expect(notices).toEqual([expect.stringContaining("cofferdam.yaml:2 loosens level")]);
+    write(REPO, { level: "paranoid" });
+    await expect(load()).rejects.toMatchObject({ code: "POLICY_LOCKED" });
   });
 });
 
@@ -179,6 +191,7 @@ test("property: an untrusted repository never loosens anything", async () => {
     mode: (after, before) => expect([before, after]).not.toEqual(["enforce", "observe"]),
     "packages.registries": (after, before) => expect(after).toEqual(before),
     "packages.allow": (after, before) => expect(after).toEqual(before),
+    "packages.keep": () => undefined,
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,

@@ -32,7 +32,7 @@ test("docs/policy.md tells the defaults that are", () => {
 
 function defaultOf(key: string, text: string): unknown {
   if (text === "none") return [];
-  if (key === "limits.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
+  if (key === "packages.keep" || key === "limits.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
   if (key === "limits.tarball" || key === "limits.unpacked") return parseBytes(text);
   return /^\d+$/.test(text) ? Number(text) : text;
 }

@@ -22,7 +22,9 @@ export interface PolicyFile {
   readonly version: 1;
   readonly level?: Level | undefined;
   readonly mode?: Mode | undefined;
-  readonly packages?: { readonly registries?: readonly string[] | undefined; readonly allow?: readonly Allowance[] | undefined } | undefined;
+  readonly packages?:
+    | { readonly registries?: readonly string[] | undefined; readonly allow?: readonly Allowance[] | undefined; readonly keep?: string | undefined }
+    | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -63,6 +65,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
           .optional()
           .describe("addresses that lockfiles and a project's .npmrc may use besides those of your own npm configuration"),
         allow: z.array(allowance).max(1000).optional().describe("exceptions"),
+        keep: duration.optional().describe("how long verified tarballs that no install asks for stay in the store"),
       })
       .optional(),
     limits: z
@@ -102,6 +105,7 @@ export const KEYS: readonly KeyRule[] = [
   { key: "mode", loosens: (before, after) => before === "enforce" && after === "observe" },
   { key: "packages.registries", loosens: adds },
   { key: "packages.allow", loosens: adds },
+  { key: "packages.keep", loosens: harmless },
   { key: "limits.tarball", loosens: growing },
   { key: "limits.unpacked", loosens: growing },
   { key: "limits.entries", loosens: growing },

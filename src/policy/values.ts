@@ -8,6 +8,7 @@ export interface PolicyValues {
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
   readonly "packages.allow": readonly Allowance[];
+  readonly "packages.keep": number;
   readonly "limits.tarball": number;
   readonly "limits.unpacked": number;
   readonly "limits.entries": number;
@@ -28,6 +29,7 @@ export function presetOf(level: Level): PolicyValues {
     mode: "enforce",
     "packages.registries": [],
     "packages.allow": [],
+    "packages.keep": 90 * 86_400_000,
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
     "limits.entries": 200_000,
@@ -48,6 +50,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     mode: file.mode,
     "packages.registries": packages?.registries,
     "packages.allow": packages?.allow,
+    "packages.keep": time(packages?.keep),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
     "limits.entries": limits?.entries,

@@ -115,6 +115,11 @@ export class Telemetry {
     };
   }
 
+  /** Takes a measurement that was made elsewhere (a worker thread). Wall and CPU in ms. */
+  add(operation: Operation, outcome: Outcome, wallMs: number, cpuMs: number): void {
+    this.#record(operation, outcome, wallMs, cpuMs, 0);
+  }
+
   snapshot(): ReadonlyMap<Operation, OperationSummary> {
     return new Map(
       [...this.#series].map(([operation, { all, failures, cpuMs, maxMemoryBytes, exceeded }]) => [

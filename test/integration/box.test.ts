@@ -48,6 +48,7 @@ async function run(code: string, bubblewrap: string | undefined): Promise<string
       // Without the box the caller's environment is what a plain run would have.
       env: boxed ? { PATH: "/usr/bin:/bin" } : { PATH: "/usr/bin:/bin", SECRET_OF_CALLER: "WON" },
       owner: undefined,
+      userns: true,
       startTimeout: 20_000,
       signal: AbortSignal.timeout(25_000),
     };

@@ -1,4 +1,7 @@
 /** The guarded install end to end: the built command line, real npm in a real box, a registry on loopback. */
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import { requires } from "../world/needs.ts";
 import { TestProject } from "../world/project.ts";
@@ -120,7 +123,6 @@ describe("an honest project", () => {
     using _p = project;
     project.write("packages/one/package.json", JSON.stringify({ name: "one", version: "1.0.0", dependencies: { c: "1.0.0" } }));
     project.write("local/package.json", JSON.stringify({ name: "local", version: "1.0.0" }));
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(`${project.root}/packed.tgz`, packTarball([["package/package.json", '{"name":"packed","version":"1.0.0"}']]));
     await project.lock();
     const { exit, document } = await project.installJson("--", "npm", "ci");
@@ -133,6 +135,87 @@ describe("an honest project", () => {
     // From inside a workspace folder the same project is meant.
     const inner = await project.cli(["npm", "ci"], { cwd: `${project.root}/packages/one` });
     expect(inner.exit).toBe(0);
+  });
+
+  test("a tarball that bundles another version than the lockfile says is stopped before npm starts; its scripts are listed", async (context) => {
+    requires(context, "bwrap");
+    const { registry, project } = await world({ dependencies: { bundler: "1.0.0" } }, (r) => {
+      r.publish({
+        name: "bundler",
+        version: "1.0.0",
+        manifest: { dependencies: { inner: "1.0.0" }, bundleDependencies: ["inner"] },
+        extra: [["package/node_modules/inner/package.json", '{"name":"inner","version":"1.0.0","scripts":{"install":"true"}}']],
+      });
+    });
+    await using _r = registry;
+    using _p = project;
+    await project.lock();
+    const honest = await project.installJson("--", "npm", "ci");
+    expect(honest.document).toMatchObject({ decision: "allowed", scripts: [{ package: "inner@1.0.0", script: "install", decision: "skipped" }] });
+    project.editLock((lock) => {
+      for (const [path, entry] of Object.entries(lock.packages)) if (path.endsWith("/inner")) entry["version"] = "1.0.1";
+    });
+    const { exit, document } = await project.installJson("--", "npm", "ci");
+    expect(document).toMatchObject({ decision: "denied", denied: [{ code: "bundled-mismatch", subject: "bundler@1.0.0" }] });
+    expect([exit, document["client"]]).toEqual([3, undefined]);
+  });
+
+  test("what nobody asks for leaves the store, what is asked for stays; durations come as JSON and as Prometheus text", async (context) => {
+    requires(context, "bwrap");
+    const { registry, project } = await world({ dependencies: { c: "1.0.0" } }, publishAbc);
+    await using _r = registry;
+    using _p = project;
+    await project.lock();
+    const first = await project.installJson("--metrics", "out.prom", "--", "npm", "ci");
+    expect(first.document["operations"]).toMatchObject({ integrity: { count: 1, failures: 0 }, protection: { count: 1 }, audit: { count: 2 } });
+    expect(project.read("out.prom")).toMatch(/cofferdam_op_duration_seconds_count\{op="integrity",result="success"\} 1\n/);
+    const tarballs = (): string[] =>
+      readdirSync(join(project.state, "tarballs"), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+    const [used = ""] = tarballs();
+    const unused = join(project.state, "tarballs", "sha512", "aa", "bb", "c".repeat(124));
+    mkdirSync(dirname(unused), { recursive: true });
+    writeFileSync(unused, "old");
+    const old = Date.now() / 1000 - 100 * 86_400;
+    for (const path of [used, unused]) utimesSync(path, old, old);
+    const db = new DatabaseSync(join(project.state, "cofferdam.db"));
+    db.exec("DELETE FROM facts WHERE namespace = 'tarball-store'");
+    db.close();
+    const asked = registry.requests.length;
+    expect((await project.installJson("--", "npm", "ci")).exit).toBe(0);
+    expect(tarballs()).toEqual([used]);
+    expect(registry.requests.length).toBe(asked);
+  });
+
+  test("root inside of a chroot, where no user namespace can be made: boxed all the same at medium, and refused at high", async (context) => {
+    requires(context, "bwrap");
+    requires(context, "root");
+    const { registry, project } = await world({ dependencies: { c: "1.0.0" } }, publishAbc);
+    await using _r = registry;
+    using _p = project;
+    await project.lock();
+    const root = join(project.base, "root");
+    mkdirSync(root);
+    const inChroot = (level: string): ReturnType<TestProject["run"]> => {
+      const script = 'mount --rbind / "$1" && root=$1 && shift && exec chroot "$root" sh -c \'cd "$0" && exec "$@"\' "$@"';
+      return project.run("unshare", [
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        root,
+        project.root,
+        ...project.command("install", "--json", "--level", level, "--", "npm", "ci"),
+      ]);
+    };
+    const medium = await inChroot("medium");
+    expect(JSON.parse(medium.stdout)).toMatchObject({ decision: "allowed", layers: { userns: false, mount: true, pid: true, net: true } });
+    const high = await inChroot("high");
+    expect([high.exit, JSON.parse(high.stdout)]).toEqual([7, expect.objectContaining({ stoppedBy: expect.objectContaining({ code: "ENVIRONMENT_UNFIT" }) })]);
   });
 
   test("scoped registry, credentials from the user's configuration stay outside of the box", async (context) => {

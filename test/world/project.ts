@@ -71,17 +71,17 @@ export class TestProject implements Disposable {
 
   /** Runs the built command line to its end. */
   async cli(args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Promise<CliResult> {
-    const child = this.start(args, options);
-    let stdout = "";
-    let stderr = "";
-    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    const exit = await new Promise<number>((resolve) => child.once("close", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128))));
-    return { exit, stdout, stderr };
+    return await outcomeOf(this.start(args, options));
+  }
+
+  /** The words that start the built command line. */
+  command(...args: string[]): string[] {
+    return [process.execPath, join(ROOT, "bin", "cofferdam.js"), ...args];
+  }
+
+  /** Runs another program in the same surroundings. */
+  async run(program: string, args: readonly string[]): Promise<CliResult> {
+    return await outcomeOf(spawn(program, args, { cwd: this.root, env: this.env, stdio: ["ignore", "pipe", "pipe"] }));
   }
 
   start(args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): ChildProcess {
@@ -100,4 +100,17 @@ export class TestProject implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.base, { recursive: true, force: true });
   }
+}
+
+async function outcomeOf(child: ChildProcess): Promise<CliResult> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const exit = await new Promise<number>((resolve) => child.once("close", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128))));
+  return { exit, stdout, stderr };
 }

@@ -1,7 +1,9 @@
 /** `cofferdam audit search|export|verify`. */
+
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { resolve } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { AuditQuery } from "../../audit/index.ts";
 import { CofferdamError, errnoOf, parseDuration, systemClock, wrapError } from "../../foundation/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionSpec } from "./command.ts";
@@ -67,6 +69,9 @@ const exportCommand: Command = {
     try {
       await withState(context, async ({ audit }) => {
         for await (const piece of audit.exportStream(queryOf(context), format)) {
+          // A reader that went away shows between two turns of the event loop.
+          await setImmediate();
+          context.signal.throwIfAborted();
           bytes += Buffer.byteLength(piece);
           if (file === undefined) out.data(piece);
           else await file.writeFile(piece);
@@ -97,8 +102,8 @@ const verify: Command = {
       const head = report.head === undefined ? "" : `\n  head ${report.head.seq} ${report.head.hash}: keep it elsewhere, and a later change shows`;
       out.note(`audit: ${report.verified} events verified, chain whole; not anchored: no outside copy was given${head}`);
     } else {
-      out.note(`audit: BROKEN, ${report.failed} of ${report.size} events do not verify`);
-      for (const fault of report.errors.slice(0, 20)) out.note(`${fault.kind.padEnd(9)} event ${fault.seq}: ${fault.detail}`);
+      out.fault(`audit: BROKEN, ${report.failed} of ${report.size} events do not verify`);
+      for (const fault of report.errors.slice(0, 20)) out.fault(`${fault.kind.padEnd(9)} event ${fault.seq}: ${fault.detail}`);
     }
     return report.failed === 0 ? 0 : 6;
   },

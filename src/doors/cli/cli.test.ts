@@ -154,3 +154,29 @@ test("a reader that goes away ends us quietly", () => {
 test("control characters of others do not reach the terminal", () => {
   expect(plain("a\u001b[31mb\r\u0007\u202ec\td\n")).toBe("a\\u001b[31mb\\u000d\\u0007\\u202ec\td\n");
 });
+
+describe("what never gets lost", () => {
+  test("--quiet keeps refusals and errors", async () => {
+    const missing = await cli("verify", "none", "--integrity", "0".repeat(128), "--quiet");
+    expect([missing.exit, missing.stderr]).toEqual([2, expect.stringContaining("NOT_FOUND")]);
+    const refused = await cli("install", "--quiet", "--", "npm", "ci");
+    expect(refused.exit).not.toBe(0);
+    expect(refused.stderr).toContain("cofferdam: stopped");
+    expect((await cli("verify", "package.json", "--integrity", hash("sha512", project.read("package.json"), "hex"), "-q")).stderr).toBe("");
+  });
+
+  test("a reader that goes away keeps the exit code of what was decided", async () => {
+    const script = `"$0" "$1" verify package.json --integrity ${"0".repeat(128)} --json | true; echo "\${PIPESTATUS[0]}"`;
+    const executable = new URL("../../../bin/cofferdam.js", import.meta.url).pathname;
+    const out = execFileSync("bash", ["-c", script, process.execPath, executable], { cwd: project.root, env: project.env, encoding: "utf8" });
+    expect(out.trim()).toBe("6");
+  });
+
+  test("an empty or relative HOME never makes the working folder the user's own", async () => {
+    project.write(".config/cofferdam/cofferdam.yaml", "version: 1\nlevel: low\n");
+    for (const home of ["", "."]) {
+      const { stdout } = await project.cli(["policy", "show", "--json"], { env: { HOME: home } });
+      expect(JSON.parse(stdout).values.level).toBe("medium");
+    }
+  });
+});

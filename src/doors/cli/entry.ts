@@ -1,5 +1,5 @@
 /** Starts the command line in this process: signals, broken pipes, exit code. */
-import { CofferdamError } from "../../foundation/index.ts";
+import { CofferdamError, ERROR_TABLE } from "../../foundation/index.ts";
 import { main } from "./main.ts";
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -15,8 +15,13 @@ export async function start(): Promise<void> {
       controller.abort(new CofferdamError("CANCELLED", `interrupted by ${name}`, { hint: "run it again: what was verified is kept" }));
     });
   }
-  // `cofferdam audit export | head` ends us quietly.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(0));
+  // `cofferdam audit export | head`: nobody reads on, so the work ends, quietly. What was decided keeps its exit code.
+  let unread = false;
+  process.stdout.on("error", () => {
+    unread = true;
+    controller.abort(new CofferdamError("CANCELLED", "nobody reads standard output any more"));
+  });
+  process.stderr.on("error", () => undefined);
   const exit = await main({
     argv: process.argv.slice(2),
     env: process.env,
@@ -25,5 +30,5 @@ export async function start(): Promise<void> {
     stderr: process.stderr,
     signal: controller.signal,
   });
-  process.exitCode = exitOnSignal ?? exit;
+  process.exitCode = exitOnSignal ?? (unread && exit === ERROR_TABLE.CANCELLED.exit ? 0 : exit);
 }

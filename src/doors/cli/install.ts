@@ -1,16 +1,22 @@
 /** `cofferdam install -- npm ci` and its shorthand `cofferdam npm ci`. */
 import { ERROR_TABLE, formatBytes, systemClock } from "../../foundation/index.ts";
 import { exitOf, guardedInstall, type InstallProgress, type InstallResult, locateBubblewrap } from "../../packages/index.ts";
+import { Telemetry, type ThresholdExceeded } from "../../telemetry/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { installReport } from "./install-report.ts";
+import { writeMetrics } from "./metrics.ts";
 import { openPolicy, withState } from "./session.ts";
+import { version } from "./version.ts";
 
 export const installCommand: Command = {
   name: "install",
   summary: "Judges the lockfile, verifies every tarball, runs the client in a box, compares the installed tree.",
   usage: "[OPTIONS] -- npm ci|install|update|uninstall [ARGS]",
   examples: ["cofferdam install -- npm ci", "cofferdam install --level high -- npm ci --omit=dev", "cofferdam install --json -- npm install express"],
-  options: { "client-output": { type: "boolean", describe: "show what the client prints while it runs" } },
+  options: {
+    "client-output": { type: "boolean", describe: "show what the client prints while it runs" },
+    metrics: { type: "string", value: "FILE", describe: "write durations as Prometheus text (for a textfile collector)" },
+  },
   passthrough: "after-dashes",
   run,
 };
@@ -29,6 +35,12 @@ async function run(context: CommandContext): Promise<number> {
   const { globals, out, args, cwd, env, signal } = context;
   const policy = await openPolicy(context);
   for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
+  const { values } = policy;
+  const telemetry = new Telemetry({
+    thresholds: { integrity: values["thresholds.integrity"], audit: values["thresholds.audit"], protection: values["thresholds.protection"] },
+  });
+  const slow: ThresholdExceeded[] = [];
+  telemetry.events.on("thresholdExceeded", (event) => slow.push(event));
   const result = await withState(context, async ({ store, audit }) =>
     guardedInstall({
       command: args,
@@ -39,16 +51,20 @@ async function run(context: CommandContext): Promise<number> {
       store,
       audit,
       clock: systemClock,
+      telemetry,
       signal,
       bubblewrap: locateBubblewrap(env["PATH"] ?? ""),
       onProgress: (progress) => out.progress(progressLine(progress)),
       ...(context.values["client-output"] === true ? { onClientOutput: (text: string) => out.note(text) } : {}),
     }),
   );
-  if (globals.json) out.json(installDocument(result));
-  else out.note(installReport(result));
+  const metrics = context.values["metrics"];
+  if (typeof metrics === "string") await writeMetrics(metrics, cwd, telemetry, version());
+  if (globals.json) out.json({ ...installDocument(result), operations: Object.fromEntries(telemetry.snapshot()), thresholdExceeded: slow });
+  else if (result.decision === "allowed") out.note(installReport(result));
+  else out.fault(installReport(result));
   const exit = exitOf(result, ERROR_TABLE);
-  if (result.stoppedBy !== undefined) out.note(`cofferdam: stopped ${result.stoppedBy.code}`);
+  if (result.stoppedBy !== undefined) out.fault(`cofferdam: stopped ${result.stoppedBy.code}`);
   return exit;
 }
 

@@ -1,5 +1,4 @@
 /** The command line: finds the command, parses its options, runs it, and turns what it throws into words and an exit code. */
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { CofferdamError, nearestWord, parseDuration, wrapError } from "../../foundation/index.ts";
 import { type Command, type CommandGroup, GLOBAL_OPTIONS, type Globals, type OptionSpec } from "./command.ts";
@@ -7,6 +6,7 @@ import { groupHelp, help, overview } from "./help.ts";
 import { type Output, TerminalOutput } from "./output.ts";
 import { stateDirectory } from "./state-dir.ts";
 import { COMMANDS } from "./table.ts";
+import { version } from "./version.ts";
 
 export interface Host {
   readonly argv: readonly string[];
@@ -125,10 +125,10 @@ function fail(error: CofferdamError, out: Output, json: boolean, env: Readonly<N
       details: error.details,
     });
   } else {
-    out.note(`cofferdam: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}\n  ${error.code}`);
+    out.fault(`cofferdam: ${error.message}${error.hint === undefined ? "" : `\n  ${error.hint}`}\n  ${error.code}`);
   }
   // A stack helps who works on Cofferdam itself; nobody else is shown one.
-  if (env["COFFERDAM_DEBUG"] === "1") out.note(error.stack ?? "");
+  if (env["COFFERDAM_DEBUG"] === "1") out.fault(error.stack ?? "");
   return error.exitCode;
 }
 
@@ -159,10 +159,4 @@ function isGroup(loaded: Command | CommandGroup): loaded is CommandGroup {
 
 function text(value: string | boolean | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-/** Ours, as package.json says. */
-export function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
 }

@@ -11,6 +11,8 @@ export interface Output {
   json(document: object): void;
   /** Words for the user. */
   note(text: string): void;
+  /** What went wrong or was refused: said in quiet mode too. */
+  fault(text: string): void;
   /** Replaces the last progress line; nothing unless stderr is a terminal. */
   progress(text: string): void;
 }
@@ -47,7 +49,10 @@ export class TerminalOutput implements Output {
   }
 
   note(text: string): void {
-    if (this.#quiet) return;
+    if (!this.#quiet) this.fault(text);
+  }
+
+  fault(text: string): void {
     this.#clearProgress();
     const clean = plain(text.endsWith("\n") ? text : `${text}\n`);
     this.#streams.stderr.write(this.#color ? coloured(clean) : clean);

@@ -1,10 +1,10 @@
 /** The state directory when none is named. */
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { homeFolder } from "../../foundation/index.ts";
 
 export function stateDirectory(option: string | undefined, env: Readonly<NodeJS.ProcessEnv>, cwd: string): string {
   const named = option ?? env["COFFERDAM_STATE"];
   if (named !== undefined && named !== "") return resolve(cwd, named);
   const base = env["XDG_STATE_HOME"];
-  return join(base?.startsWith("/") === true ? base : join(env["HOME"] ?? homedir(), ".local", "state"), "cofferdam");
+  return join(base?.startsWith("/") === true ? base : join(homeFolder(env), ".local", "state"), "cofferdam");
 }

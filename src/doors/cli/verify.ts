@@ -45,7 +45,7 @@ export const verifyCommand: Command = {
       return failure?.exitCode ?? 0;
     }
     if (failure !== undefined) {
-      out.note(`cofferdam: ${failure.message}\n  expected ${result.expected}\n  actual   ${result.actual}\n  ${failure.hint ?? ""}\n  ${failure.code}`);
+      out.fault(`cofferdam: ${failure.message}\n  expected ${result.expected}\n  actual   ${result.actual}\n  ${failure.hint ?? ""}\n  ${failure.code}`);
       return failure.exitCode;
     }
     const structure = manifest === undefined ? "" : `; ${manifest.package.name}@${manifest.package.version}, ${manifest.files.length} files, soundly built`;

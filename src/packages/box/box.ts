@@ -3,9 +3,10 @@
  * no capabilities, no home, no host environment, and one door: a loopback socket whose other end is the gate.
  * (Install scripts do not run here; they are off.)
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { Server as NetServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { CofferdamError, messageOf } from "../../foundation/index.ts";
 import { systemMounts } from "./filesystem.ts";
 import { BoundedText } from "./output.ts";
@@ -30,6 +31,8 @@ export interface BoxRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Owner of the project when it is not the caller and the caller is root. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** False where the kernel gives no user namespace: then only root can make a box, and the client is uid 0 without capabilities. */
+  readonly userns: boolean;
   /** Longest wait for the box to come up, ms. */
   readonly startTimeout: number;
   /** Called with every piece of the client's output. */
@@ -68,9 +71,18 @@ const INNER_LAUNCHER = "/run/cofferdam/launcher.mjs";
 const INNER_NODE = "/run/cofferdam/node";
 const OUTPUT_LIMIT = 256 * 1024;
 
-export function layersOf(request: Pick<BoxRequest, "bubblewrap" | "owner">): BoxLayers {
+export function layersOf(request: Pick<BoxRequest, "bubblewrap" | "owner" | "userns">): BoxLayers {
   const boxed = request.bubblewrap !== undefined;
-  return { userns: boxed && request.owner === undefined, mount: boxed, pid: boxed, net: boxed };
+  return { userns: boxed && request.userns && request.owner === undefined, mount: boxed, pid: boxed, net: boxed };
+}
+
+/** Whether bubblewrap can make a user namespace here. Not so inside a chroot, and where an administrator switched them off. */
+export async function userNamespacesWork(bubblewrap: string): Promise<boolean> {
+  const args = ["--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--", "/bin/true"];
+  return await promisify(execFile)(bubblewrap, args, { timeout: 10_000, env: {} }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Starts the box and waits until its door is ours. Throws ENVIRONMENT_UNFIT when it cannot start. */
@@ -117,10 +129,10 @@ export async function startBox(request: BoxRequest): Promise<WaitingBox> {
 
 function commandLine(request: BoxRequest): [string, string[]] {
   if (request.bubblewrap === undefined) return [request.node, [LAUNCHER, request.links, request.script, ...request.args]];
-  const args =
-    request.owner === undefined
-      ? ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
-      : ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"];
+  const args = ["--cap-drop", "ALL"];
+  // As root for a project of somebody else: the launcher gives up the identity, and with it these two.
+  if (request.owner !== undefined) args.push("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID");
+  else if (request.userns) args.push("--unshare-user", "--disable-userns");
   args.push("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv");
   args.push(...systemMounts());
   args.push("--ro-bind", request.node, INNER_NODE, "--ro-bind", LAUNCHER, INNER_LAUNCHER);

@@ -2,10 +2,9 @@
  * npm's configuration as npm reads it: flags over environment over project, user, global and builtin .npmrc files. The
  * project's file is kept apart, because it is untrusted. Credentials stay inside {@link Secret}.
  */
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parse } from "ini";
-import { CofferdamError, readBounded } from "../../foundation/index.ts";
+import { CofferdamError, homeFolder, readBounded } from "../../foundation/index.ts";
 import type { NpmClient } from "./locate.ts";
 
 /** One setting of a file. Arrays (`ca[]`) are kept as such. */
@@ -43,7 +42,7 @@ export async function readNpmrc(
   const fromFlags = fileOf("command line", flags, env);
   const fromEnv = fileOf("environment", environmentSettings(env), env);
   const set = (key: string): string | undefined => first(fromFlags, key) ?? first(fromEnv, key);
-  const home = env["HOME"] ?? homedir();
+  const home = homeFolder(env);
   const user = await read(resolve(set("userconfig") ?? join(home, ".npmrc")), env, true);
   const prefix = set("prefix") ?? (user === undefined ? undefined : first(user, "prefix")) ?? env["PREFIX"] ?? dirname(dirname(client.node));
   const global = await read(resolve(set("globalconfig") ?? join(prefix, "etc", "npmrc")), env, true);

@@ -7,9 +7,10 @@
  *     manifests/<aa>/<bb>/<rest of the sha512>      line 1: sha256 of the rest; line 2: summary; line 3: files
  */
 import { createHash, hash } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CofferdamError, errnoOf, newId } from "../../foundation/index.ts";
+import type { BundledPackage } from "../../integrity/index.ts";
 import type { StrongDigest } from "./digest.ts";
 
 /** What the check found out about a tarball, apart from its files. */
@@ -18,6 +19,8 @@ export interface TarballSummary {
   readonly version: string;
   /** Names of lifecycle scripts that an install would run; `install` also for an implicit node-gyp build. */
   readonly installScripts: readonly string[];
+  /** Packages in its own node_modules, as their package.json in the tarball says. */
+  readonly bundled: readonly BundledPackage[];
   /** Executables: command name to file. */
   readonly bin: Readonly<Record<string, string>>;
   /** SHA-512 of the tarball, lower-case hex. */
@@ -38,7 +41,7 @@ function isSummary(value: unknown): value is TarballSummary {
   const one: Partial<Record<keyof TarballSummary, unknown>> = value;
   const texts = [one.name, one.version, one.sha512].every((text) => typeof text === "string");
   const numbers = [one.bytes, one.unpackedBytes].every((number) => Number.isSafeInteger(number));
-  return texts && numbers && Array.isArray(one.installScripts) && typeof one.bin === "object" && one.bin !== null;
+  return texts && numbers && Array.isArray(one.installScripts) && Array.isArray(one.bundled) && typeof one.bin === "object" && one.bin !== null;
 }
 
 function isFiles(value: unknown): value is InstalledFile[] {
@@ -46,6 +49,8 @@ function isFiles(value: unknown): value is InstalledFile[] {
     Array.isArray(value) && value.every((one) => Array.isArray(one) && typeof one[0] === "string" && typeof one[1] === "number" && typeof one[2] === "string")
   );
 }
+
+const DAY = 86_400_000;
 
 export class TarballStore {
   readonly #root: string;
@@ -75,8 +80,38 @@ export class TarballStore {
   find(digest: StrongDigest): TarballSummary | undefined {
     const sha512 = this.#sha512Of(digest);
     const record = sha512 === undefined ? undefined : this.#record(sha512);
-    if (record === undefined || !existsSync(this.contentPath(digest))) return undefined;
-    return record.summary;
+    return record !== undefined && this.#inUse(this.contentPath(digest)) ? record.summary : undefined;
+  }
+
+  /**
+   * Removes what no run has asked for in so many ms. A run that asks at this very moment fetches again.
+   * @returns tarballs removed and their bytes.
+   */
+  prune(unusedMs: number, now: number): { removed: number; bytes: number } {
+    const pruned = { removed: 0, bytes: 0 };
+    for (const algorithm of listing(this.contentRoot)) {
+      const root = join(this.contentRoot, algorithm);
+      for (const first of listing(root)) {
+        for (const second of listing(join(root, first))) {
+          for (const rest of listing(join(root, first, second))) {
+            const path = join(root, first, second, rest);
+            const { mtimeMs, size } = statSync(path);
+            if (now - mtimeMs <= unusedMs) continue;
+            const hex = first + second + rest;
+            // The record first: content without one is not in the store, a record without content would say that it is.
+            rmSync(algorithm === "sha512" ? this.#manifestPath(hex) : join(this.#root, "manifests", algorithm, segments(hex)), { force: true });
+            rmSync(path, { force: true });
+            if (algorithm === "sha512") {
+              pruned.removed += 1;
+              pruned.bytes += size;
+            }
+          }
+          removeEmpty(join(root, first, second));
+        }
+        removeEmpty(join(root, first));
+      }
+    }
+    return pruned;
   }
 
   /** Files of a stored tarball. Throws when it is not there; ask {@link find} first. */
@@ -116,6 +151,15 @@ export class TarballStore {
       rmSync(this.contentPath({ algorithm: "sha512", hex: sha512 }), { force: true });
     }
     rmSync(this.contentPath(digest), { force: true });
+  }
+
+  /** False when there is no such content. Its time of change is when it was last asked for, to the day. */
+  #inUse(path: string): boolean {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return false;
+    const now = Date.now();
+    if (now - stat.mtimeMs > DAY) utimesSync(path, stat.atimeMs / 1000, now / 1000);
+    return true;
   }
 
   #alias(target: string, wanted: StrongDigest, sha512: string): void {
@@ -172,6 +216,23 @@ export class TarballStore {
 /** `sha512/ab/cd/ef...`, the same in the store and in a client's cache. */
 export function relativeContentPath(digest: StrongDigest): string {
   return join(digest.algorithm, segments(digest.hex));
+}
+
+function listing(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Something is in it, or came just now.
+  }
 }
 
 function segments(hex: string): string {

@@ -6,7 +6,7 @@ import { inspectTarball, installedFiles, integrityFailure, type TarballManifest,
 import { strongestDigest } from "./digest.ts";
 import type { GateLimits } from "./limits.ts";
 import { type InstalledFile, TarballStore, type TarballSummary } from "./tarball-store.ts";
-import type { VerifyAnswer, VerifyJob } from "./verifier.ts";
+import type { CheckCost, VerifyAnswer, VerifyJob } from "./verifier.ts";
 
 interface WorkerInput {
   readonly stateDir: string;
@@ -19,9 +19,15 @@ if (port !== null) {
   const { stateDir, incoming, limits }: WorkerInput = workerData;
   const store = new TarballStore(stateDir, incoming);
   port.on("message", (job: VerifyJob & { readonly id: number }) => {
+    const started = performance.now();
+    const cpu = process.threadCpuUsage();
+    const cost = (): CheckCost => {
+      const { user, system } = process.threadCpuUsage(cpu);
+      return { wallMs: performance.now() - started, cpuMs: (user + system) / 1000 };
+    };
     verify(job, store, limits).then(
-      (summary) => port.postMessage({ id: job.id, summary } satisfies VerifyAnswer),
-      (error: unknown) => port.postMessage({ id: job.id, error: answerOf(error, `${job.name}@${job.version}`) } satisfies VerifyAnswer),
+      (summary) => port.postMessage({ id: job.id, cost: cost(), summary } satisfies VerifyAnswer),
+      (error: unknown) => port.postMessage({ id: job.id, cost: cost(), error: answerOf(error, `${job.name}@${job.version}`) } satisfies VerifyAnswer),
     );
   });
 }
@@ -31,7 +37,7 @@ async function verify(job: VerifyJob, store: TarballStore, limits: GateLimits): 
   const { sha512, bytes, manifest } = "bytes" in source ? await checkBytes(job, source.bytes, limits) : await checkFile(job, source.path, limits);
   const files = [...installedFiles(manifest)].map(([path, file]): InstalledFile => [path, file.size, file.sha256]);
   const { name, version, installScripts, bin } = manifest.package;
-  const summary: TarballSummary = { name, version, installScripts, bin, sha512, bytes, unpackedBytes: manifest.unpackedBytes };
+  const summary: TarballSummary = { name, version, installScripts, bundled: manifest.bundled, bin, sha512, bytes, unpackedBytes: manifest.unpackedBytes };
   const wanted = job.integrity === undefined ? undefined : strongestDigest(job.integrity);
   store.put(source, wanted ?? { algorithm: "sha512", hex: sha512 }, summary, files);
   return summary;

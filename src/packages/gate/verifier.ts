@@ -15,9 +15,15 @@ export interface VerifyJob {
   readonly integrity: string | undefined;
 }
 
+/** What one check took in its thread, ms. */
+export interface CheckCost {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
 export type VerifyAnswer =
-  | { readonly id: number; readonly summary: TarballSummary }
-  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } };
+  | { readonly id: number; readonly cost: CheckCost; readonly summary: TarballSummary }
+  | { readonly id: number; readonly cost: CheckCost; readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } };
 
 interface Pending {
   resolve(summary: TarballSummary): void;
@@ -30,12 +36,15 @@ export class Verifier {
   readonly #stateDir: string;
   readonly #incoming: string;
   readonly #limits: GateLimits;
+  readonly #onCheck: (cost: CheckCost, ok: boolean) => void;
   readonly #pending = new Map<number, Pending>();
   #workers: Worker[] = [];
   #next = 0;
   #closed = false;
 
-  constructor(stateDir: string, incoming: string, limits: GateLimits) {
+  /** @param onCheck told of every check that ended. */
+  constructor(stateDir: string, incoming: string, limits: GateLimits, onCheck: (cost: CheckCost, ok: boolean) => void = () => undefined) {
+    this.#onCheck = onCheck;
     this.#stateDir = stateDir;
     this.#incoming = incoming;
     this.#limits = limits;
@@ -76,6 +85,7 @@ export class Verifier {
   #settle(answer: VerifyAnswer): void {
     const pending = this.#pending.get(answer.id);
     this.#pending.delete(answer.id);
+    this.#onCheck(answer.cost, "summary" in answer);
     if ("summary" in answer) pending?.resolve(answer.summary);
     else pending?.reject(new CofferdamError(answer.error.code, answer.error.message, { details: answer.error.details }));
   }

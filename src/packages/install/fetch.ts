@@ -6,7 +6,7 @@ import type { PlannedTarball } from "./judged-set.ts";
 import { usesMusl } from "./project.ts";
 
 /**
- * @returns summaries of what is verified now, by `name@version integrity`.
+ * @returns summaries of what is verified now, by {@link keyOfTarball}.
  * Optional packages that cannot be reached are left to the client; one whose bytes are wrong is refused like any other.
  */
 export async function fetchAll(
@@ -28,7 +28,7 @@ export async function fetchAll(
   const runner = async (): Promise<void> => {
     for (let one = needed[next++]; one !== undefined && !stop.aborted; one = needed[next++]) {
       try {
-        verified.set(`${one.name}@${one.version} ${one.integrity ?? ""}`, await source.ensure(one, stop));
+        verified.set(keyOfTarball(one.name, one.version, one.integrity), await source.ensure(one, stop));
         onProgress(verified.size, needed.length);
       } catch (error) {
         if (one.optional && isUnreachable(error) && !stop.aborted) continue;
@@ -44,6 +44,11 @@ export async function fetchAll(
   const real = errors.find((error) => !(error instanceof CofferdamError && error.code === "CANCELLED")) ?? errors[0];
   if (real !== undefined) throw real;
   return verified;
+}
+
+/** How a verified tarball is looked up by what a lockfile says of it. */
+export function keyOfTarball(name: string, version: string | undefined, integrity: string | undefined): string {
+  return `${name}@${version ?? "?"} ${integrity ?? ""}`;
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -6,15 +6,17 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, realpathSync } from "node:fs";
 import type { AuditSink } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
-import type { NpmLockfile } from "../../inventory/index.ts";
+import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
-import type { Store } from "../../store/index.ts";
-import { type BoxRequest, layersOf, startBox, type WaitingBox } from "../box/box.ts";
+import { Facts, type Store } from "../../store/index.ts";
+import type { Telemetry } from "../../telemetry/index.ts";
+import { type BoxRequest, layersOf, startBox, userNamespacesWork, type WaitingBox } from "../box/box.ts";
 import { type ClientSetup, setUpClient } from "../client/setup.ts";
 import {
   DEFAULT_GATE_LIMITS,
   Gate,
   type GateLimits,
+  strongestDigest,
   TarballSource,
   TarballStore,
   type TarballSummary,
@@ -22,12 +24,12 @@ import {
   Verifier,
   type WantedTarball,
 } from "../gate/index.ts";
-import { judge } from "../judge/judge.ts";
+import { judge, judgeBundles } from "../judge/judge.ts";
 import { verdictOf } from "../judge/rules.ts";
 import { TreeChecker } from "../tree/tree.ts";
 import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
-import { fetchAll } from "./fetch.ts";
+import { fetchAll, keyOfTarball } from "./fetch.ts";
 import { judgedTree, type PlannedTarball, wantedTarballs } from "./judged-set.ts";
 import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
@@ -47,6 +49,7 @@ export interface InstallRequest {
   readonly store: Store;
   readonly audit: AuditSink;
   readonly clock: Clock;
+  readonly telemetry: Telemetry;
   readonly signal: AbortSignal;
   /** Path of bubblewrap; undefined when there is none. */
   readonly bubblewrap: string | undefined;
@@ -59,6 +62,8 @@ export interface InstallProgress {
   readonly done: number;
   readonly total: number;
 }
+
+const DAY = 86_400_000;
 
 /**
  * Runs a guarded install. Refusals and failures of the client are results; throws INVALID_ARGUMENT (the command, the
@@ -116,10 +121,13 @@ class Installation {
     this.#setup = setup;
     this.#lock = lock;
     this.#run = run;
-    this.#record = new InstallRecord(request.audit, project.root, runId);
+    const { audit, telemetry } = request;
+    this.#record = new InstallRecord({ log: (event) => telemetry.time("audit", () => audit.log(event)) }, project.root, runId);
     this.#limits = gateLimits(request.policy);
     this.#store = new TarballStore(request.stateDir, run.incoming);
-    this.#verifier = new Verifier(request.stateDir, run.incoming, this.#limits);
+    this.#verifier = new Verifier(request.stateDir, run.incoming, this.#limits, ({ wallMs, cpuMs }, ok) =>
+      telemetry.add("integrity", ok ? "success" : "failure", wallMs, cpuMs),
+    );
     this.#upstream = new Upstream(setup.connection, this.#limits);
     this.#source = new TarballSource({
       store: this.#store,
@@ -143,7 +151,24 @@ class Installation {
     const { asked, fetched, bytes } = this.#source.counts;
     this.#set({ fetched: { asked, count: fetched, bytes }, times: { ...this.#result.times, totalMs: this.#request.clock.monotonic() - this.#started } });
     await this.#recordOutcome();
+    await this.#prune();
     return this.#result;
+  }
+
+  /** Once a day, what nobody asks for any more leaves the store. */
+  async #prune(): Promise<void> {
+    const { store, clock, policy, signal } = this.#request;
+    const now = clock.now();
+    const facts = new Facts(store, "tarball-store");
+    try {
+      await facts.initialize();
+      const last = Number((await facts.get("pruned-at")) ?? Number.NaN);
+      if (signal.aborted || (last <= now && now - last < DAY)) return;
+      this.#store.prune(policy.values["packages.keep"], now);
+      await facts.put("pruned-at", JSON.stringify(now), now);
+    } catch {
+      // Housekeeping: the install stands without it, and the next run tries again.
+    }
   }
 
   async #install(): Promise<void> {
@@ -154,14 +179,17 @@ class Installation {
     this.#set({ packages: wanted.length });
     await this.#lock.enter("fetch");
     // Box and comparison threads come up while tarballs are fetched. The client is not loaded before it is told to go.
-    const box = this.#prepareBox(wanted, read?.lockfile);
+    const box = await this.#prepareBox(wanted, read?.lockfile);
     const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
-    const starting = startBox(box);
+    const starting = this.#request.telemetry.time("protection", () => startBox(box));
     // It may fail (Ctrl-C ends it) while the fetch is still going on; whoever awaits it hears of it then.
     starting.catch(() => undefined);
     try {
       const summaries = await this.#fetch(wanted, read?.lineOf);
       this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
+      const bundled = (outer: LockedPackage): TarballSummary["bundled"] | undefined =>
+        summaries.get(keyOfTarball(outer.name, outer.version, outer.integrity))?.bundled;
+      if (!this.#judgeBundles(read?.lockfile, read?.lineOf, bundled)) return;
       await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
       this.#set({ layers: layersOf(box) });
       await this.#client(await starting, box, checker, wanted, read?.lockfile);
@@ -206,6 +234,26 @@ class Installation {
     }
   }
 
+  /** The tarballs have the last word on what they bundle; it is asked before the client starts. */
+  #judgeBundles(
+    lockfile: NpmLockfile | undefined,
+    lineOf: ((path: string) => number | undefined) | undefined,
+    bundledBy: (outer: LockedPackage) => TarballSummary["bundled"] | undefined,
+  ): boolean {
+    const { policy } = this.#request;
+    const findings = judgeBundles(
+      {
+        lockfileName: this.#project.lockfileName,
+        lineOf: lineOf ?? (() => undefined),
+        level: policy.values.level,
+        allows: (what) => policy.allowance(what) !== undefined,
+      },
+      lockfile?.packages ?? [],
+      bundledBy,
+    );
+    return this.#accept(findings);
+  }
+
   /** False when something is denied. In observe mode denials are said and do not stop. */
   #judge(lockfile: NpmLockfile | undefined, lineOf: ((path: string) => number | undefined) | undefined): boolean {
     const { policy } = this.#request;
@@ -223,23 +271,30 @@ class Installation {
       declared: this.#command.verb === "ci" ? this.#project.declared : undefined,
       mayLink: (target) => mayLink(this.#project, target),
     });
-    const now = policy.values.mode === "observe" ? findings.map(observed) : findings;
-    // A second judgement (of the lockfile that npm install wrote) adds to the first, which saw what was there before.
-    const earlier = this.#result.findings.filter((one) => !now.some((two) => two.code === one.code && two.subject === one.subject));
-    this.#set({ findings: [...now, ...earlier] });
-    const denied = this.#result.findings.filter((finding) => finding.decision === "deny");
+    const accepted = this.#accept(findings);
     if (this.#command.verb === "ci" && lockfile === undefined) {
       this.#stop(
         new CofferdamError("FAILED_PRECONDITION", `npm ci needs ${this.#project.lockfileName}`, { hint: "npm install --package-lock-only, and commit it" }),
       );
       return false;
     }
+    return accepted;
+  }
+
+  /** Adds findings to the result. False, and stopped, when one of them denies. */
+  #accept(findings: readonly InstallFinding[]): boolean {
+    const now = this.#request.policy.values.mode === "observe" ? findings.map(observed) : findings;
+    // A second judgement (of the lockfile that npm install wrote) adds to the first, which saw what was there before.
+    const earlier = this.#result.findings.filter((one) => !now.some((two) => two.code === one.code && two.subject === one.subject));
+    this.#set({ findings: [...now, ...earlier] });
+    const denied = this.#result.findings.filter((finding) => finding.decision === "deny");
     if (denied.length === 0) return true;
     this.#stop(new CofferdamError("SECURITY_VIOLATION", `${denied.length} refused before ${this.#command.manager} started`), "denied");
     return false;
   }
 
-  #prepareBox(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): BoxRequest {
+  async #prepareBox(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<BoxRequest> {
+    const bubblewrap = this.#bubblewrap();
     const parts = {
       client: this.#setup.client,
       command: this.#command,
@@ -247,7 +302,8 @@ class Installation {
       cwd: this.#request.cwd,
       run: this.#run,
       contentRoot: this.#store.contentRoot,
-      bubblewrap: this.#bubblewrap(),
+      bubblewrap,
+      userns: await this.#userns(bubblewrap),
       packages: before?.packages ?? [],
       npmrcPresent: this.#setup.npmrc.project !== undefined,
       signal: this.#request.signal,
@@ -321,7 +377,11 @@ class Installation {
       throw new CofferdamError("FAILED_PRECONDITION", "npm left no lockfile: the tree cannot be compared with anything", {
         hint: "remove package-lock=false from your npm configuration",
       });
-    if (this.#command.verb !== "ci" && !this.#judge(after, undefined)) {
+    const stored = (outer: LockedPackage): TarballSummary["bundled"] | undefined => {
+      const digest = outer.integrity === undefined ? undefined : strongestDigest(outer.integrity);
+      return digest === undefined ? undefined : this.#store.find(digest)?.bundled;
+    };
+    if (this.#command.verb !== "ci" && !(this.#judge(after, undefined) && this.#judgeBundles(after, undefined, stored))) {
       this.#giveBack();
       return;
     }
@@ -376,6 +436,16 @@ class Installation {
     const refused = this.#result.findings.find((finding) => finding.code === "npmrc-key");
     if (refused !== undefined) throw new CofferdamError("SECURITY_VIOLATION", `without a box npm would obey ${refused.subject} in the project's .npmrc`);
     return undefined;
+  }
+
+  /** Only root can make a box without a user namespace; for everybody else bubblewrap itself says what is wrong. */
+  async #userns(bubblewrap: string | undefined): Promise<boolean> {
+    if (bubblewrap === undefined || process.getuid?.() !== 0 || (await userNamespacesWork(bubblewrap))) return true;
+    const { level } = this.#request.policy.values;
+    if (level === "low" || level === "medium") return false;
+    throw new CofferdamError("ENVIRONMENT_UNFIT", `no user namespace can be made here, and level ${level} needs one around the client`, {
+      hint: "cofferdam doctor",
+    });
   }
 
   async #recordOutcome(): Promise<void> {
@@ -442,10 +512,9 @@ function observed(finding: InstallFinding): InstallFinding {
   return finding.decision === "deny" ? { ...finding, decision: "warn", message: `${finding.message} (would be refused)` } : finding;
 }
 
-function skippedScripts(
-  summaries: Iterable<{ readonly name: string; readonly version: string; readonly installScripts: readonly string[] }>,
-): InstallResult["scripts"] {
-  const byPackage = new Map([...summaries].filter((one) => one.installScripts.length > 0).map((one) => [`${one.name}@${one.version}`, one.installScripts]));
+function skippedScripts(summaries: Iterable<Pick<TarballSummary, "name" | "version" | "installScripts" | "bundled">>): InstallResult["scripts"] {
+  const all = [...summaries].flatMap((one) => [one, ...one.bundled]);
+  const byPackage = new Map(all.filter((one) => one.installScripts.length > 0).map((one) => [`${one.name}@${one.version}`, one.installScripts]));
   return [...byPackage].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, scripts]) => ({ package: name, scripts }));
 }
 

@@ -34,7 +34,7 @@ const npmrc = (...entries: [string, string][]): Partial<JudgeInput> => ({
 });
 
 /** One input for each rule, and nothing else wrong with it. */
-const BAD: Readonly<Record<RuleId, JudgeInput>> = {
+const BAD: Readonly<Record<Exclude<RuleId, "bundled-mismatch">, JudgeInput>> = {
   "foreign-host": input({ "node_modules/a": { ...good, resolved: "https://evil.example/a.tgz" } }),
   "http-resolved": input({ "node_modules/a": { ...good, resolved: "http://mirror.example/npm/a.tgz" } }, { trusted: ["http://mirror.example/npm/"] }),
   "missing-hash": input({ "node_modules/a": { ...good, integrity: undefined } }),
@@ -55,7 +55,9 @@ const BAD: Readonly<Record<RuleId, JudgeInput>> = {
 };
 
 describe("each rule at each level", () => {
+  // The tarballs themselves are needed for the one that is missing here: bundles.test.ts.
   for (const rule of RULE_IDS) {
+    if (rule === "bundled-mismatch") continue;
     test.each(LEVELS)(`${rule} at %s`, (level: Level) => {
       const findings = judge({ ...BAD[rule], level });
       expect(findings.map(({ code, decision }) => [code, decision])).toEqual([[rule, verdictOf(rule, level)]]);

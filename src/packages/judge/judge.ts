@@ -3,6 +3,7 @@
  * Pure: everything it needs is handed in, nothing is read or asked.
  */
 import { clean } from "semver";
+import type { BundledPackage } from "../../integrity/index.ts";
 import { folderName, type LockedPackage, type NpmLockfile } from "../../inventory/index.ts";
 import type { Level } from "../../policy/index.ts";
 import type { NpmrcFile } from "../client/npmrc.ts";
@@ -49,6 +50,48 @@ export function judge(input: JudgeInput): InstallFinding[] {
   } else {
     judgeRoot(input, input.lockfile, findings);
     judgePackages(input, input.lockfile.packages, findings);
+  }
+  return findings.sorted();
+}
+
+export type BundleInput = Pick<JudgeInput, "lockfileName" | "lineOf" | "level" | "allows">;
+
+/**
+ * Compares what the lockfile says is bundled with what the verified tarballs carry: both ways, by place, name and version.
+ * @param bundledBy packages inside the tarball of an entry; undefined when that tarball was not fetched (another platform).
+ */
+export function judgeBundles(
+  input: BundleInput,
+  packages: readonly LockedPackage[],
+  bundledBy: (outer: LockedPackage) => readonly BundledPackage[] | undefined,
+): InstallFinding[] {
+  const findings = new Findings(input);
+  const said = new Map(packages.filter((entry) => entry.kind === "bundled").map((entry) => [entry.path, entry]));
+  const carriers = packages.filter((entry) => entry.kind === "registry" || entry.kind === "remote" || entry.kind === "file");
+  const seen = new Set<string>();
+  for (const outer of carriers) {
+    const bundled = bundledBy(outer);
+    const subject = `${outer.name}@${outer.version ?? "?"}`;
+    if (bundled === undefined) {
+      for (const path of said.keys()) if (path.startsWith(`${outer.path}/`)) seen.add(path);
+      continue;
+    }
+    for (const one of bundled) {
+      const path = `${outer.path}/${one.path}`;
+      const entry = said.get(path);
+      seen.add(path);
+      const actual = `${one.name}@${one.version}`;
+      if (entry === undefined) {
+        // A package of its own at that place replaces what the tarball has there; the tree comparison holds it to its own hash.
+        if (packages.some((other) => other.path === path)) continue;
+        findings.add("bundled-mismatch", subject, `its tarball brings ${actual}, which the lockfile does not list`, { entry: outer });
+      } else if (entry.version !== undefined && (entry.name !== one.name || entry.version !== one.version))
+        findings.add("bundled-mismatch", subject, `its tarball brings ${actual} where the lockfile says ${entry.name}@${entry.version}`, { entry });
+    }
+  }
+  for (const [path, entry] of said) {
+    if (!seen.has(path) && !entry.optional)
+      findings.add("bundled-mismatch", `${entry.name}@${entry.version ?? "?"}`, "is bundled, the lockfile says, but no verified tarball brings it", { entry });
   }
   return findings.sorted();
 }
@@ -193,10 +236,10 @@ interface Facts {
 }
 
 class Findings {
-  readonly #input: JudgeInput;
+  readonly #input: BundleInput;
   readonly #list: InstallFinding[] = [];
 
-  constructor(input: JudgeInput) {
+  constructor(input: BundleInput) {
     this.#input = input;
   }
 

@@ -17,7 +17,8 @@ export type RuleId =
   | "lockfile-missing"
   | "lockfile-mismatch"
   | "conflicting-hash"
-  | "shadowed-name";
+  | "shadowed-name"
+  | "bundled-mismatch";
 
 type Verdict = InstallFinding["decision"];
 
@@ -38,6 +39,8 @@ const TABLE: Readonly<Record<RuleId, readonly [low: Verdict, medium: Verdict, hi
   "lockfile-mismatch": ["deny", "deny", "deny", "deny"],
   "conflicting-hash": ["deny", "deny", "deny", "deny"],
   "shadowed-name": ["warn", "deny", "deny", "deny"],
+  // What the lockfile says of a bundled package is what was reviewed and scanned; what the tarball holds is what is installed.
+  "bundled-mismatch": ["warn", "deny", "deny", "deny"],
 };
 
 const COLUMN: Readonly<Record<Level, 0 | 1 | 2 | 3>> = { low: 0, medium: 1, high: 2, paranoid: 3 };
