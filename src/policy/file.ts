@@ -9,8 +9,8 @@ export interface LoadedFile {
   readonly policy: PolicyFile;
   /** SHA-256 of the bytes, hex; what trust is keyed by. */
   readonly sha256: string;
-  /** 1-based line of a dotted key, or of its nearest parent. */
-  lineOf(key: string): number | undefined;
+  /** 1-based line of a dotted key (of an entry, where it is a map), or of its nearest parent. */
+  lineOf(key: string, entry?: string): number | undefined;
 }
 
 const MAX_BYTES: number = 256 * 1024;
@@ -53,7 +53,12 @@ export function parsePolicy(text: string, path: string): LoadedFile {
     const first = problems[0] ?? { path: "", message: "invalid" };
     throw invalid(path, at(first.path.split(".")), describeProblem(first), problems);
   }
-  return { path, policy: parsed.data, sha256: hash("sha256", text, "hex"), lineOf: (key) => at(key.split("."))?.line };
+  return {
+    path,
+    policy: parsed.data,
+    sha256: hash("sha256", text, "hex"),
+    lineOf: (key, entry) => at([...key.split("."), ...(entry === undefined ? [] : [entry])])?.line,
+  };
 }
 
 /** The key's own node, or that of the innermost parent that exists. */

@@ -1,8 +1,9 @@
 /** Policy: what is enforced, where that was decided, and who may change it. */
 export { gitRoot, POLICY_FILE, type PolicyPlaces, policyPlaces } from "./discover.ts";
-export { addAllowance } from "./edit.ts";
+export { addAllowance, addApprovedScripts, type EditResult, removeApprovedScripts } from "./edit.ts";
 export { type LoadedFile, parsePolicy, readPolicyFile } from "./file.ts";
 export { type EffectivePolicy, loadPolicy, type Origin, type PolicyRequest } from "./load.ts";
 export { type Allowance, KEYS, LEVELS, type Level, type Mode, type PolicyFile, policyFileSchema } from "./schema.ts";
+export { parseScriptKey, SCRIPT_EXCEPTIONS, type ScriptException, type ScriptGrant, type ScriptKey, type Switch } from "./scripts.ts";
 export { TrustStore } from "./trust.ts";
 export { type PolicyKey, type PolicyValues, presetOf } from "./values.ts";

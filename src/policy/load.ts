@@ -7,7 +7,7 @@ import { basename } from "node:path";
 import { type Clock, CofferdamError, canonicalText, systemClock } from "../foundation/index.ts";
 import { type PolicyPlaces, policyPlaces } from "./discover.ts";
 import { type LoadedFile, readPolicyFile } from "./file.ts";
-import { type Allowance, KEYS, LEVELS, type PolicyFile } from "./schema.ts";
+import { type Allowance, KEYS, type KeyRule, LEVELS, type PolicyFile } from "./schema.ts";
 import { TrustStore } from "./trust.ts";
 import { type PolicyKey, type PolicyValues, presetOf, valuesOf } from "./values.ts";
 
@@ -100,14 +100,11 @@ class Merge {
       const asked = key === "locks" && layer.untrusted ? undefined : layer.values[key];
       if (asked === undefined) continue;
       const before = this.#values[key];
-      const after = joined(before, asked);
+      // First: what may not loosen is not applied, and so cannot run into a lock and stop the whole load either.
+      const after = this.#admitted(rule, before, asked, layer);
+      if (after === undefined) continue;
       if (same(before, after)) {
         if (!this.#origins.has(key)) this.#note(key, layer);
-        continue;
-      }
-      // First: what may not loosen is not applied, and so cannot run into a lock and stop the whole load either.
-      if (layer.untrusted && rule.loosens(before, after)) {
-        this.#notices.push(`ignored: ${placeOf(layer, key)} loosens ${key}; read the file, then: cofferdam policy trust`);
         continue;
       }
       const lock = this.#lockedBy.get(key);
@@ -121,6 +118,24 @@ class Merge {
       this.#note(key, layer);
     }
     if (!layer.untrusted) for (const key of layer.values.locks ?? []) if (!this.#lockedBy.has(key)) this.#lockedBy.set(key, placeOf(layer, "locks"));
+  }
+
+  /** What a layer's value comes to, without what it may not loosen; undefined when nothing of it is left. */
+  #admitted(rule: KeyRule, before: unknown, asked: unknown, layer: Layer): unknown {
+    if (rule.merge !== "entries") {
+      const after = rule.merge === "add" ? added(before, asked) : asked;
+      return this.#mayChange(rule, before, after, layer) ? after : undefined;
+    }
+    const known = entriesOf(before);
+    const left = [...entriesOf(asked)].filter(([entry, value]) => this.#mayChange(rule, known.get(entry), value, layer, entry));
+    return left.length === 0 ? undefined : Object.fromEntries([...known, ...left]);
+  }
+
+  #mayChange(rule: KeyRule, before: unknown, after: unknown, layer: Layer, entry?: string): boolean {
+    if (!layer.untrusted || !rule.loosens(before, after)) return true;
+    const what = entry === undefined ? rule.key : `${rule.key} of ${entry}`;
+    this.#notices.push(`ignored: ${placeOf(layer, rule.key, entry)} loosens ${what}; read the file, then: cofferdam policy trust`);
+    return false;
   }
 
   result(clock: Clock): EffectivePolicy {
@@ -151,19 +166,23 @@ function covers(allowed: string, what: string): boolean {
   return allowed === what || (allowed.endsWith("@*") && what.startsWith(allowed.slice(0, -1)) && !what.slice(allowed.length - 1).includes("@"));
 }
 
-/** Lists add up over the layers; everything else is replaced. */
-function joined(before: unknown, asked: unknown): unknown {
+function added(before: unknown, asked: unknown): unknown {
   if (!Array.isArray(before) || !Array.isArray(asked)) return asked;
   const known = new Set(before.map((item) => JSON.stringify(item)));
   return [...before, ...asked.filter((item) => !known.has(JSON.stringify(item)))];
+}
+
+/** A Map: packages are named `constructor` and `toString`, too. */
+function entriesOf(value: unknown): ReadonlyMap<string, unknown> {
+  return typeof value === "object" && value !== null ? new Map(Object.entries(value)) : new Map();
 }
 
 function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-function placeOf(layer: Layer, key: string): string {
-  const line = layer.file?.lineOf(key);
+function placeOf(layer: Layer, key: string, entry?: string): string {
+  const line = layer.file?.lineOf(key, entry);
   return line === undefined ? layer.name : `${layer.name}:${line}`;
 }
 
@@ -194,6 +213,9 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "packages.registries",
   "packages.allow",
   "packages.keep",
+  "scripts.approved",
+  "scripts.grants",
+  "scripts.exceptions",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",

@@ -16,6 +16,7 @@ import {
   type PolicyValues,
   parsePolicy,
   presetOf,
+  SCRIPT_EXCEPTIONS,
   TrustStore,
 } from "./index.ts";
 
@@ -31,6 +32,9 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "mode",
   "packages.registries",
   "packages.allow",
+  "scripts.approved",
+  "scripts.grants",
+  "scripts.exceptions",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -154,6 +158,14 @@ describe("trust", () => {
 });
 
 const allow = fc.record({ what: fc.constantFrom("missing-hash a@1.0.0", "missing-hash b@*"), reason: fc.constant("because") });
+const SHA = `sha512-${"A".repeat(86)}==`;
+const grant = fc.record(
+  {
+    net: fc.uniqueArray(fc.constantFrom("a.example:443", "b.example:443"), { maxLength: 2 }),
+    write: fc.uniqueArray(fc.constantFrom("build", "node_modules/.prisma"), { maxLength: 2 }),
+  },
+  { requiredKeys: [] },
+);
 const durations = fc.constantFrom("1ms", "10ms", "50ms", "100ms", "1s", "30m");
 const policies: fc.Arbitrary<PolicyFile> = fc.record(
   {
@@ -164,6 +176,14 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       {
         registries: fc.uniqueArray(fc.constantFrom("https://a.example/", "https://b.example/"), { maxLength: 2 }),
         allow: fc.uniqueArray(allow, { maxLength: 2, selector: (one) => one.what }),
+      },
+      { requiredKeys: [] },
+    ),
+    scripts: fc.record(
+      {
+        approved: fc.uniqueArray(fc.constantFrom(`a@1.0.0#${SHA}`, `b@1.0.0#${SHA}`), { maxLength: 2 }),
+        grants: fc.dictionary(fc.constantFrom("a", "a@1.0.0", "constructor"), grant, { maxKeys: 3 }),
+        exceptions: fc.dictionary(fc.constantFrom("husky", "prisma"), fc.constantFrom("on" as const, "off" as const), { maxKeys: 2 }),
       },
       { requiredKeys: [] },
     ),
@@ -192,6 +212,17 @@ test("property: an untrusted repository never loosens anything", async () => {
     "packages.registries": (after, before) => expect(after).toEqual(before),
     "packages.allow": (after, before) => expect(after).toEqual(before),
     "packages.keep": () => undefined,
+    "scripts.approved": (after, before) => expect(after).toEqual(before),
+    "scripts.grants": (after, before) => {
+      for (const [name, { net = [], write = [] }] of Object.entries(after)) {
+        const had = Object.hasOwn(before, name) ? before[name] : undefined;
+        expect(had?.net ?? []).toEqual(expect.arrayContaining([...net]));
+        expect(had?.write ?? []).toEqual(expect.arrayContaining([...write]));
+      }
+    },
+    "scripts.exceptions": (after, before) => {
+      for (const name of SCRIPT_EXCEPTIONS) expect([before[name], after[name]]).not.toEqual(["off", "on"]);
+    },
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,
@@ -214,6 +245,7 @@ test("property: an untrusted repository never loosens anything", async () => {
       for (const key of POLICY_KEYS) check(key, values, before);
       // What was not applied is said, and what tightens is applied.
       if (repository.mode === "observe" && before.mode === "enforce") expect(notices).toContainEqual(expect.stringContaining("loosens mode"));
+      if (repository.scripts?.exceptions?.husky === "off") expect(values["scripts.exceptions"].husky).toBe("off");
       if (repository.limits?.entries !== undefined) expect(values["limits.entries"]).toBe(Math.min(repository.limits.entries, before["limits.entries"]));
     }),
     { numRuns: 200 },

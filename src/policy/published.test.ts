@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
-import { KEYS, policyFileSchema, presetOf } from "./index.ts";
+import { KEYS, policyFileSchema, presetOf, SCRIPT_EXCEPTIONS } from "./index.ts";
 import { schemaText } from "./publish-schema.ts";
 
 test("the published JSON Schema is current (node src/policy/publish-schema.ts)", () => {
@@ -31,7 +31,8 @@ test("docs/policy.md tells the defaults that are", () => {
 });
 
 function defaultOf(key: string, text: string): unknown {
-  if (text === "none") return [];
+  if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
+  if (text === "none") return key === "scripts.grants" ? {} : [];
   if (key === "packages.keep" || key === "limits.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
   if (key === "limits.tarball" || key === "limits.unpacked") return parseBytes(text);
   return /^\d+$/.test(text) ? Number(text) : text;

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
+import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
 export type Level = (typeof LEVELS)[number];
@@ -24,6 +25,13 @@ export interface PolicyFile {
   readonly mode?: Mode | undefined;
   readonly packages?:
     | { readonly registries?: readonly string[] | undefined; readonly allow?: readonly Allowance[] | undefined; readonly keep?: string | undefined }
+    | undefined;
+  readonly scripts?:
+    | {
+        readonly approved?: readonly string[] | undefined;
+        readonly grants?: Readonly<Record<string, ScriptGrant>> | undefined;
+        readonly exceptions?: Readonly<Partial<Record<ScriptException, Switch>>> | undefined;
+      }
     | undefined;
   readonly limits?:
     | {
@@ -68,6 +76,17 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
         keep: duration.optional().describe("how long verified tarballs that no install asks for stay in the store"),
       })
       .optional(),
+    scripts: z
+      .strictObject({
+        approved: approvedSchema.optional().describe("packages whose install scripts may run at level high: name@version#sha512-..."),
+        grants: grantsSchema
+          .optional()
+          .describe(
+            "what scripts of a package get besides their own folder, by name, name@version or name@version#sha512-...; the most exact key counts alone",
+          ),
+        exceptions: exceptionsSchema.optional().describe("exceptions that ship with the product, on or off"),
+      })
+      .optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -92,7 +111,9 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
 /** Every key that a policy has, dotted, with how a change of it is judged when it comes from a repository. */
 export interface KeyRule {
   readonly key: string;
-  /** True when going from `before` to `after` allows more. */
+  /** How the value of a stronger file meets a weaker one's: it replaces it, it adds to a list, or it does so entry by entry of a map. */
+  readonly merge: "replace" | "add" | "entries";
+  /** True when going from `before` to `after` allows more. Of a map: for one entry, `before` undefined where there was none. */
   loosens(before: unknown, after: unknown): boolean;
 }
 
@@ -101,20 +122,23 @@ const growing: KeyRule["loosens"] = (before, after) => Number(after) > Number(be
 const harmless: KeyRule["loosens"] = () => false;
 
 export const KEYS: readonly KeyRule[] = [
-  { key: "level", loosens: (before, after) => rank(after) < rank(before) },
-  { key: "mode", loosens: (before, after) => before === "enforce" && after === "observe" },
-  { key: "packages.registries", loosens: adds },
-  { key: "packages.allow", loosens: adds },
-  { key: "packages.keep", loosens: harmless },
-  { key: "limits.tarball", loosens: growing },
-  { key: "limits.unpacked", loosens: growing },
-  { key: "limits.entries", loosens: growing },
-  { key: "limits.timeout", loosens: growing },
-  { key: "limits.concurrency", loosens: growing },
-  { key: "thresholds.integrity", loosens: growing },
-  { key: "thresholds.audit", loosens: growing },
-  { key: "thresholds.protection", loosens: growing },
-  { key: "locks", loosens: harmless },
+  { key: "level", merge: "replace", loosens: (before, after) => rank(after) < rank(before) },
+  { key: "mode", merge: "replace", loosens: (before, after) => before === "enforce" && after === "observe" },
+  { key: "packages.registries", merge: "add", loosens: adds },
+  { key: "packages.allow", merge: "add", loosens: adds },
+  { key: "packages.keep", merge: "replace", loosens: harmless },
+  { key: "scripts.approved", merge: "add", loosens: adds },
+  { key: "scripts.grants", merge: "entries", loosens: addsToGrant },
+  { key: "scripts.exceptions", merge: "entries", loosens: (before, after) => before !== "on" && after === "on" },
+  { key: "limits.tarball", merge: "replace", loosens: growing },
+  { key: "limits.unpacked", merge: "replace", loosens: growing },
+  { key: "limits.entries", merge: "replace", loosens: growing },
+  { key: "limits.timeout", merge: "replace", loosens: growing },
+  { key: "limits.concurrency", merge: "replace", loosens: growing },
+  { key: "thresholds.integrity", merge: "replace", loosens: growing },
+  { key: "thresholds.audit", merge: "replace", loosens: growing },
+  { key: "thresholds.protection", merge: "replace", loosens: growing },
+  { key: "locks", merge: "add", loosens: harmless },
 ];
 
 function rank(level: unknown): number {

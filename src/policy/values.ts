@@ -1,6 +1,7 @@
 /** The values that a policy comes to, and what each level presets. */
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
+import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
 export interface PolicyValues {
@@ -9,6 +10,9 @@ export interface PolicyValues {
   readonly "packages.registries": readonly string[];
   readonly "packages.allow": readonly Allowance[];
   readonly "packages.keep": number;
+  readonly "scripts.approved": readonly string[];
+  readonly "scripts.grants": Readonly<Record<string, ScriptGrant>>;
+  readonly "scripts.exceptions": Readonly<Partial<Record<ScriptException, Switch>>>;
   readonly "limits.tarball": number;
   readonly "limits.unpacked": number;
   readonly "limits.entries": number;
@@ -30,6 +34,9 @@ export function presetOf(level: Level): PolicyValues {
     "packages.registries": [],
     "packages.allow": [],
     "packages.keep": 90 * 86_400_000,
+    "scripts.approved": [],
+    "scripts.grants": {},
+    "scripts.exceptions": { esbuild: "on", husky: "on", prisma: "on" },
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
     "limits.entries": 200_000,
@@ -44,13 +51,16 @@ export function presetOf(level: Level): PolicyValues {
 
 /** The keys that a file sets, in their effective form. */
 export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
-  const { packages, limits, thresholds } = file;
+  const { packages, scripts, limits, thresholds } = file;
   return defined({
     level: file.level,
     mode: file.mode,
     "packages.registries": packages?.registries,
     "packages.allow": packages?.allow,
     "packages.keep": time(packages?.keep),
+    "scripts.approved": scripts?.approved,
+    "scripts.grants": scripts?.grants,
+    "scripts.exceptions": scripts?.exceptions,
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
     "limits.entries": limits?.entries,
