@@ -7,6 +7,7 @@ export { makeFolder } from "./folders.ts";
 export { homeFolder } from "./home.ts";
 export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
+export { replaceFile } from "./replace-file.ts";
 export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";
 export { nearestWord } from "./suggest.ts";
 export { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";

@@ -1,8 +1,6 @@
 /** Edits cofferdam.yaml as a person would: comments and layout stay. */
-import { constants } from "node:fs";
-import { lstat, open, rename, rm } from "node:fs/promises";
 import { type Document, isSeq, parseDocument } from "yaml";
-import { CofferdamError, newId, readBounded } from "../foundation/index.ts";
+import { readBounded, replaceFile } from "../foundation/index.ts";
 import { parsePolicy, policyText, readPolicyFile } from "./file.ts";
 import type { Allowance, PolicyFile } from "./schema.ts";
 
@@ -61,22 +59,4 @@ async function edit(path: string, change: (document: Document, before: PolicyFil
   const after = parsePolicy(text, path);
   await replaceFile(path, text);
   return { sha256Before: before?.sha256, sha256After: after.sha256 };
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const next = `${path}.${newId("new")}`;
-  const known = await lstat(path).catch(() => undefined);
-  const file = await open(next, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644);
-  try {
-    // A file that was private stays so.
-    if (known !== undefined) await file.chmod(known.mode & 0o777);
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(next, path).catch(async (error: unknown) => {
-    await rm(next, { force: true });
-    throw new CofferdamError("FAILED_PRECONDITION", `cannot write ${path}`, { cause: error });
-  });
 }

@@ -12,6 +12,8 @@ interface Version1Entry {
   dev?: boolean | undefined;
   optional?: boolean | undefined;
   dependencies?: Record<string, unknown> | undefined;
+  /** Specs of what it depends on; `true` at the root of some lockfiles. */
+  requires?: boolean | Record<string, unknown> | undefined;
 }
 
 const word = z.string().max(8192);
@@ -23,6 +25,7 @@ const entrySchema: z.ZodType<Version1Entry> = z.looseObject({
   dev: z.boolean().optional(),
   optional: z.boolean().optional(),
   dependencies: z.record(z.string().max(214), z.unknown()).optional(),
+  requires: z.union([z.boolean(), z.record(z.string().max(214), z.unknown())]).optional(),
 });
 
 const MAX_DEPTH = 64;
@@ -68,6 +71,7 @@ function lockedPackage(path: string, folder: string, entry: Version1Entry): Lock
     os: [],
     cpu: [],
     libc: [],
+    dependsOn: typeof entry.requires === "object" ? Object.keys(entry.requires) : [],
   };
 }
 

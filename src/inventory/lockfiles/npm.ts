@@ -38,6 +38,8 @@ export interface LockedPackage {
   readonly os: readonly string[];
   readonly cpu: readonly string[];
   readonly libc: readonly string[];
+  /** Names of what it depends on, in any way that the lockfile records for it. */
+  readonly dependsOn: readonly string[];
 }
 
 export interface NpmLockfile {
@@ -163,6 +165,7 @@ function lockedPackage(path: string, entry: LockEntry, urls: ReadonlySet<string>
     os: list(entry.os),
     cpu: list(entry.cpu),
     libc: list(entry.libc),
+    dependsOn: [...dependencyMap(entry).keys()],
   };
 }
 
