@@ -1,5 +1,6 @@
 /** Foundation: what every room stands on. Imports nothing of ours. */
 export { BoundedQueue } from "./bounded-queue.ts";
+export { BoundedText } from "./bounded-text.ts";
 export { canonicalBytes, canonicalText, type JsonObject, type JsonValue } from "./canonical.ts";
 export { type Clock, isoTime, systemClock } from "./clock.ts";
 export { CofferdamError, ERROR_TABLE, type ErrorCode, type ErrorDetails, type ErrorSpec, errnoOf, messageOf, wrapError } from "./errors.ts";

@@ -7,9 +7,8 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { Server as NetServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { CofferdamError, messageOf } from "../../foundation/index.ts";
+import { BoundedText, CofferdamError, messageOf } from "../../foundation/index.ts";
 import { systemMounts } from "./filesystem.ts";
-import { BoundedText } from "./output.ts";
 
 export interface Bind {
   readonly from: string;

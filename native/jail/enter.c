@@ -1,0 +1,150 @@
+/*
+ * Outside of the jail, before bubblewrap. The stage is a tmpfs in a mount namespace that nobody else sees and that ends with
+ * the jail: bounded in bytes and inodes, owned by the jail's uid, with copies of the trees that may be written.
+ */
+#define _GNU_SOURCE
+#include "jail.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_TREES 64
+
+struct tree {
+    const char *from;
+    char *excluded[MAX_TREES];
+    size_t exclusions;
+};
+
+struct entry {
+    const char *stage;
+    uint64_t bytes;
+    uint64_t inodes;
+    bool drops, network, door;
+    uid_t uid;
+    gid_t gid;
+    struct tree writable[MAX_TREES];
+    size_t writables;
+    const char *bound[MAX_TREES];
+    size_t bounds;
+    const char *text[MAX_TREES];
+    size_t texts;
+};
+
+static void write_all(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) die("%s: %s", path, strerror(errno));
+    close(fd);
+}
+
+/* Without root, mounts need a user namespace; it maps the caller to itself and nobody else. */
+static void own_user_namespace(uid_t uid, gid_t gid) {
+    char line[64];
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) die("no user namespace: %s", strerror(errno));
+    write_all("/proc/self/setgroups", "deny");
+    snprintf(line, sizeof line, "%u %u 1", uid, uid);
+    write_all("/proc/self/uid_map", line);
+    snprintf(line, sizeof line, "%u %u 1", gid, gid);
+    write_all("/proc/self/gid_map", line);
+}
+
+static const char *place(const struct entry *self, const char *name, size_t index, char *into) {
+    int length = snprintf(into, PATH_MAX, "%s/%s%zu", self->stage, name, index);
+    if (length < 0 || length >= PATH_MAX) die("a path is too long");
+    return into;
+}
+
+static void make_stage(const struct entry *self) {
+    char path[PATH_MAX], options[160];
+    if (geteuid() == 0) {
+        if (unshare(CLONE_NEWNS) != 0) die("no mount namespace: %s", strerror(errno));
+    } else {
+        own_user_namespace(self->uid, self->gid);
+    }
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("mounts stay shared: %s", strerror(errno));
+    snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=0755", (unsigned long long)self->bytes, (unsigned long long)self->inodes);
+    if (mount("cofferdam", self->stage, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0) die("%s: %s", self->stage, strerror(errno));
+    for (size_t i = 0; i < 3; i++) {
+        if (mkdir(place(self, "t", i, path), 0700) != 0 || chown(path, self->uid, self->gid) != 0) die("%s: %s", path, strerror(errno));
+    }
+    for (size_t i = 0; i < self->writables; i++) {
+        const struct tree *tree = &self->writable[i];
+        copy_tree(tree->from, place(self, "w", i, path), self->uid, self->gid, tree->excluded, tree->exclusions);
+    }
+    for (size_t i = 0; i < self->texts; i++) {
+        int fd = open(place(self, "f", i, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+        if (fd < 0 || write(fd, self->text[i], strlen(self->text[i])) != (ssize_t)strlen(self->text[i])) die("%s: %s", path, strerror(errno));
+        close(fd);
+    }
+    /* A tree below a folder that only root may pass gets an entrance that the jail's uid can take. */
+    for (size_t i = 0; i < self->bounds; i++) {
+        struct stat stat;
+        if (lstat(self->bound[i], &stat) != 0) die("%s: %s", self->bound[i], strerror(errno));
+        place(self, "b", i, path);
+        if (S_ISDIR(stat.st_mode) ? mkdir(path, 0755) != 0 : mknod(path, S_IFREG | 0444, 0) != 0) die("%s: %s", path, strerror(errno));
+        if (mount(self->bound[i], path, NULL, MS_BIND | MS_REC, NULL) != 0) die("%s: %s", self->bound[i], strerror(errno));
+    }
+}
+
+static void give_up_root(uid_t uid, gid_t gid) {
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) die("uid %u: %s", uid, strerror(errno));
+    if (setresuid(0, 0, 0) == 0) die("root came back");
+}
+
+int enter(int argc, char **argv, char **envp) {
+    struct entry self = {.uid = geteuid(), .gid = getegid()};
+    pid_t caller = getppid();
+    int option;
+    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:b:f:nd")) != -1) {
+        switch (option) {
+        case 'n': self.network = true; break;
+        case 'd': self.door = true; break;
+        case 'c': write_all(optarg, "0"); break;
+        case 'u': self.uid = (uid_t)number(optarg, "uid"), self.drops = true; break;
+        case 'g': self.gid = (gid_t)number(optarg, "gid"); break;
+        case 's': self.stage = optarg; break;
+        case 'z': self.bytes = number(optarg, "size"); break;
+        case 'i': self.inodes = number(optarg, "inodes"); break;
+        case 'w':
+            if (self.writables == MAX_TREES) die("too many trees");
+            self.writable[self.writables++].from = optarg;
+            break;
+        case 'x': {
+            if (self.writables == 0) die("-x comes after its -w");
+            struct tree *tree = &self.writable[self.writables - 1];
+            if (tree->exclusions == MAX_TREES) die("too many exclusions");
+            tree->excluded[tree->exclusions++] = optarg;
+            break;
+        }
+        case 'b':
+            if (self.bounds == MAX_TREES) die("too many trees");
+            self.bound[self.bounds++] = optarg;
+            break;
+        case 'f':
+            if (self.texts == MAX_TREES) die("too many files");
+            self.text[self.texts++] = optarg;
+            break;
+        default: die("enter: unknown option");
+        }
+    }
+    if (optind >= argc) die("enter: nothing to start");
+    if (self.drops && self.uid == 0) die("the jail's uid cannot be root");
+    close_from(OPTIONS + 1);
+    if (self.stage != NULL) make_stage(&self);
+    if (self.network) own_network(self.door);
+    if (self.drops) give_up_root(self.uid, self.gid);
+    /* Set last: a change of identity clears it. The caller may be gone already. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != caller) die("the caller is gone");
+    execve(argv[optind], argv + optind, envp);
+    die("%s: %s", argv[optind], strerror(errno));
+}

@@ -1,0 +1,337 @@
+/**
+ * Runs one command in a jail: namespaces and mounts by bubblewrap, memory and processes by a cgroup, and by our own helper
+ * (native/jail/) a size-limited stage, resource limits, Landlock, the system call filter, proof of all that, and the record
+ * of what was refused. Nothing runs unless every layer that the level needs is proven.
+ *
+ * @example
+ * ```ts
+ * const result = await runJail({
+ *   command: ["node", "build.js"], cwd: "/srv/app", env: { PATH: "/usr/bin:/bin" },
+ *   readable: ["/srv/app"], writable: [{ path: "/srv/app/out", mode: "staged", except: [] }], net: [],
+ *   level: "medium", keep: "on-success", output: "capture", signal: AbortSignal.timeout(60_000),
+ * });
+ * ```
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { statfsSync } from "node:fs";
+import { Server as NetServer, Socket } from "node:net";
+import { BoundedText, CofferdamError, messageOf, newId } from "../foundation/index.ts";
+import { Cgroup } from "./cgroup.ts";
+import { jailIdentity } from "./identity.ts";
+import { DEFAULT_LIMITS, type JailLayers, type JailLimits, type JailRequest, type JailResult, type KilledBy, type Refusal, type TreeOutput } from "./jail-types.ts";
+import { type Ended, type Ready, readMessage } from "./messages.ts";
+import { takeOver } from "./outputs.ts";
+import { JailProxy } from "./proxy.ts";
+import { refusalOf, refusalOfProxy } from "./refusals.ts";
+import { seccompFilter } from "./seccomp/filter.ts";
+import { stageFolder } from "./stage-folder.ts";
+import { JAIL_HELPER, JAIL_HOME, type View, viewOf } from "./view.ts";
+
+export interface JailTools {
+  /** Absolute path of bubblewrap, 0.8 or newer. */
+  readonly bubblewrap: string;
+  /** Absolute path of cofferdam-jail; see helper.ts. */
+  readonly helper: string;
+}
+
+const CAPTURED = 256 * 1024;
+/** How long the jail may take to come up, and to go after it was told to; ms. */
+const START_TIME = 20_000;
+const END_TIME = 4000;
+const MAX_REFUSED = 1000;
+const DOOR = "http://127.0.0.1:3128";
+
+/**
+ * Throws ENVIRONMENT_UNFIT when a layer cannot be had that the level needs, RESOURCE_EXHAUSTED when the staged trees do not
+ * fit, CANCELLED when the signal ended it before it began. What happens inside is a result.
+ */
+export async function runJail(request: JailRequest, tools: JailTools): Promise<JailResult> {
+  request.signal.throwIfAborted();
+  const run = new JailRun(request, tools);
+  try {
+    return await run.run();
+  } finally {
+    await run.close();
+  }
+}
+
+class JailRun {
+  readonly #request: JailRequest;
+  readonly #limits: JailLimits;
+  readonly #view: View;
+  readonly #dropped: boolean;
+  readonly #cgroup: Cgroup | undefined;
+  readonly #proxy: JailProxy | undefined;
+  readonly #child: ChildProcess;
+  readonly #refused: Refusal[] = [];
+  readonly #notes: string[] = [];
+  readonly #stdout = new BoundedText(CAPTURED);
+  readonly #stderr = new BoundedText(CAPTURED);
+  readonly #started: number = performance.now();
+  readonly #closed: Promise<void>;
+  #bytes = 0;
+  #killedBy: KilledBy | undefined;
+  #hardKill: NodeJS.Timeout | undefined;
+
+  constructor(request: JailRequest, tools: JailTools) {
+    this.#request = request;
+    this.#limits = { ...DEFAULT_LIMITS, ...request.limits };
+    const identity = jailIdentity();
+    this.#dropped = identity.dropped;
+    const stage = stageFolder();
+    this.#view = viewOf({ stage, helper: tools.helper, identity, readable: request.readable, writable: request.writable, cwd: request.cwd, env: request.env });
+    this.#cgroup = Cgroup.create(newId("cofferdam").toLowerCase(), this.#limits);
+    this.#requireMemoryBound();
+    this.#proxy = request.net.length === 0 ? undefined : new JailProxy({ allowed: request.net, onEvent: (event) => this.#addRefusal(refusalOfProxy(event)) });
+    const enter = [
+      ...(this.#cgroup?.joins ?? []).flatMap((file) => ["-c", file]),
+      ...(identity.dropped ? ["-u", String(identity.uid), "-g", String(identity.gid)] : []),
+      ...(this.#proxy === undefined ? ["-n"] : ["-n", "-d"]),
+      ...["-s", stage, "-z", String(this.#limits.disk), "-i", String(this.#limits.inodes)],
+      ...this.#view.enter,
+    ];
+    const streams = request.output === "capture" ? undefined : request.output;
+    this.#child = spawn(tools.helper, ["enter", ...enter, "--", tools.bubblewrap, "--args", "4", "--", JAIL_HELPER, "init", ...this.#initArguments(), "--", ...request.command], {
+      env: {},
+      cwd: "/",
+      stdio: [
+        request.stdin ?? "ignore",
+        streams?.stdout.isTTY === true ? "inherit" : "pipe",
+        streams?.stderr.isTTY === true ? "inherit" : "pipe",
+        "ipc",
+        "pipe",
+      ],
+    });
+    this.#closed = goneOf(this.#child, this.#stderr);
+  }
+
+  async run(): Promise<JailResult> {
+    this.#collect();
+    const deadline = setTimeout(() => this.#end("timeout"), this.#limits.timeout);
+    const cancel = (): void => this.#end("cancelled");
+    this.#request.signal.addEventListener("abort", cancel, { once: true });
+    try {
+      const { ready, ended } = await this.#conversation();
+      return await this.#result(ready, ended);
+    } finally {
+      clearTimeout(deadline);
+      this.#request.signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Ends whatever still runs. The jail's pid 1 leaves when its channel closes, and everything in it ends with pid 1. */
+  async close(): Promise<void> {
+    this.#proxy?.close();
+    if (this.#child.connected) this.#child.disconnect();
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), END_TIME);
+    await this.#closed;
+    clearTimeout(late);
+    clearTimeout(this.#hardKill);
+    await this.#cgroup?.remove();
+  }
+
+  #requireMemoryBound(): void {
+    if (this.#cgroup !== undefined) return;
+    const { level } = this.#request;
+    if (level === "high" || level === "paranoid") {
+      throw new CofferdamError("ENVIRONMENT_UNFIT", `no cgroup can be made here, and level ${level} needs the kernel to bound memory`, {
+        hint: "run as root, or under a delegated cgroup: systemd-run --user --scope -p Delegate=yes ...; cofferdam doctor says more",
+      });
+    }
+    this.#notes.push("memory is watched ten times a second, not bounded by the kernel: no cgroup can be made here");
+  }
+
+  #initArguments(): string[] {
+    const { request, limits } = { request: this.#request, limits: this.#limits };
+    const filter = seccompFilter({
+      architecture: process.arch === "arm64" ? "arm64" : "x64",
+      unixSockets: request.unixSockets ?? false,
+      observe: request.observe ?? "all",
+    });
+    // Pid 1 and its first child count too.
+    const rlimits: Record<string, number> = { core: 0, nproc: limits.pids + 2, fsize: limits.fileSize, nofile: limits.openFiles, memlock: 65_536, msgqueue: 0 };
+    if (limits.cpuTime !== undefined) rlimits["cpu"] = Math.max(1, Math.ceil(limits.cpuTime / 1000));
+    return [
+      ...["-f", filter.toString("hex")],
+      ...this.#view.landlock,
+      ...(request.hidden ?? []).flatMap((path) => ["-h", path]),
+      ...Object.entries(rlimits).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
+      ...(this.#cgroup === undefined ? ["-m", String(limits.memory)] : []),
+    ];
+  }
+
+  /** Options go through a pipe: the values of variables are nobody's business who lists processes. */
+  #sendOptions(): void {
+    const net = this.#proxy === undefined ? {} : proxyEnvironment();
+    const env = { ...this.#request.env, ...net, HOME: JAIL_HOME, TMPDIR: "/tmp", USER: "jail", LOGNAME: "jail" };
+    const options = [
+      ...["--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"],
+      ...["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "jail", "--cap-drop", "ALL", "--clearenv"],
+      ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value]),
+      ...this.#view.bubblewrap,
+    ];
+    const pipe = this.#child.stdio[4];
+    if (!(pipe instanceof Socket)) throw new CofferdamError("INTERNAL", "no pipe for the jail's options");
+    // A jail that is gone already says so in its exit.
+    pipe.on("error", () => undefined);
+    pipe.resume();
+    pipe.end(`${options.join("\0")}\0`);
+  }
+
+  #collect(): void {
+    const { output, onOutput } = this.#request;
+    const pipes = [
+      { from: this.#child.stdout, text: this.#stdout, to: output === "capture" ? undefined : output.stdout },
+      { from: this.#child.stderr, text: this.#stderr, to: output === "capture" ? undefined : output.stderr },
+    ];
+    for (const { from, text, to } of pipes) {
+      from?.on("data", (piece: Buffer) => {
+        this.#bytes += piece.length;
+        if (this.#bytes > this.#limits.output) this.#end("output");
+        const decoded = piece.toString("utf8");
+        text.add(decoded);
+        onOutput?.(decoded);
+        if (to !== undefined && !to.write(piece)) {
+          from.pause();
+          to.once("drain", () => from.resume());
+        }
+      });
+    }
+  }
+
+  async #conversation(): Promise<{ ready: Ready | undefined; ended: Ended | undefined }> {
+    let ready: Ready | undefined;
+    const outcome = new Promise<Ended | undefined>((resolve) => {
+      this.#child.on("message", (raw: unknown, handle: unknown) => {
+        const message = readMessage(raw);
+        if (message === undefined) this.#end("cancelled");
+        else if (message.kind === "ready") ready = message;
+        else if (message.kind === "ended") resolve(message);
+        else if (message.kind === "refused") this.#addRefusal(refusalOf(message));
+        else if (message.kind === "overflow") this.#notes.push("more was refused than could be recorded");
+        else if (handle instanceof NetServer) this.#proxy?.serve(handle);
+      });
+      this.#closed.then(() => resolve(undefined));
+    });
+    this.#sendOptions();
+    const starting = setTimeout(() => {
+      if (ready === undefined) this.#child.kill("SIGKILL");
+    }, START_TIME);
+    try {
+      return { ended: await outcome, ready };
+    } finally {
+      clearTimeout(starting);
+    }
+  }
+
+  async #result(ready: Ready | undefined, ended: Ended | undefined): Promise<JailResult> {
+    if (ready === undefined) throw this.#startFailure();
+    const layers = this.#layers(ready);
+    if (this.#cgroup?.oomKilled === true) this.#killedBy ??= "memory";
+    else if (ended?.killedBy === "memory") this.#killedBy ??= "memory";
+    if (ended === undefined && this.#killedBy === undefined) throw new CofferdamError("INTERNAL", `the jail ended without a word: ${this.#stderr.text().trim().slice(-300)}`);
+    const outputs = this.#takeOver(ended);
+    if (this.#killedBy !== undefined) this.#addRefusal({ kind: "limit", what: this.#killedBy, why: "reached", by: undefined });
+    if (this.#cgroup?.pidsExhausted === true) this.#addRefusal({ kind: "limit", what: "pids", why: "reached", by: undefined });
+    const signal = ended === undefined ? 9 : ended.signal === 0 ? undefined : ended.signal;
+    return {
+      exit: ended === undefined || signal !== undefined ? undefined : ended.exit,
+      signal,
+      timedOut: this.#killedBy === "timeout",
+      killedBy: this.#killedBy,
+      cpuMs: ended?.cpuMs ?? 0,
+      maxRssBytes: Math.max(ended?.maxRss ?? 0, this.#cgroup?.peakMemory ?? 0),
+      wallMs: Math.round(performance.now() - this.#started),
+      refused: this.#refused,
+      leftovers: ended?.leftovers ?? 0,
+      layers,
+      stdout: this.#request.output === "capture" ? this.#stdout.text() : "",
+      stderr: this.#request.output === "capture" ? this.#stderr.text() : "",
+      outputs,
+      notes: this.#notes,
+    };
+  }
+
+  #layers({ landlock }: Ready): JailLayers {
+    if (landlock === 0 && this.#request.level === "paranoid")
+      throw new CofferdamError("ENVIRONMENT_UNFIT", "the kernel has no Landlock, and level paranoid needs it", { hint: "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK" });
+    // bubblewrap ends before the command when one of these cannot be had; pid 1 proved the filter, the privileges and its pid.
+    return {
+      ...{ userns: true, mount: true, net: true, pid: true, seccomp: true, limits: true },
+      cgroup: this.#cgroup?.controllers ?? [],
+      landlock,
+      dropped: this.#dropped,
+      memory: this.#cgroup === undefined ? "watched" : "kernel",
+    };
+  }
+
+  /** The stage can be read through the process that holds its mount namespace, for as long as pid 1 waits. */
+  #takeOver(ended: Ended | undefined): TreeOutput[] {
+    if (ended === undefined || this.#child.pid === undefined) return [];
+    const root = `/proc/${this.#child.pid}/root`;
+    try {
+      const { bavail, ffree } = statfsSync(`${root}${stageFolder()}`);
+      if (bavail === 0) this.#addRefusal({ kind: "limit", what: "disk", why: "reached", by: undefined });
+      if (ffree === 0) this.#addRefusal({ kind: "limit", what: "inodes", why: "reached", by: undefined });
+    } catch {
+      // Only says that a limit was met; the limit itself stood.
+    }
+    const clean = ended.exit === 0 && ended.signal === 0 && this.#killedBy === undefined;
+    if (this.#killedBy === "cancelled" || (this.#request.keep === "on-success" && !clean)) return [];
+    return this.#view.staged.map(({ tree, place }) => takeOver(tree, `${root}${place}`));
+  }
+
+  #startFailure(): CofferdamError {
+    if (this.#request.signal.aborted) return new CofferdamError("CANCELLED", "interrupted");
+    const said = this.#stderr.text().trim();
+    const limit = /LIMIT disk: (.*)/.exec(said)?.[1];
+    if (limit !== undefined)
+      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${limit}`, { hint: "raise the disk limit" });
+    return new CofferdamError("ENVIRONMENT_UNFIT", `the jail did not start: ${said.slice(0, 500) || "no word of why"}`, { hint: "cofferdam doctor" });
+  }
+
+  #end(why: KilledBy): void {
+    if (this.#killedBy !== undefined) return;
+    this.#killedBy = why;
+    // Asked to end first; pid 1 kills what has not ended after two seconds. When it does not answer, the jail goes as a whole.
+    if (this.#child.connected) this.#child.send({ end: true }, () => undefined);
+    this.#hardKill = setTimeout(() => {
+      if (this.#child.connected) this.#child.disconnect();
+      this.#child.kill("SIGKILL");
+    }, END_TIME);
+  }
+
+  #addRefusal(refusal: Refusal | undefined): void {
+    if (refusal === undefined || this.#refused.length >= MAX_REFUSED) return;
+    const known = this.#refused.some((one) => one.kind === refusal.kind && one.what === refusal.what && one.why === refusal.why);
+    if (!known) this.#refused.push(refusal);
+  }
+}
+
+function proxyEnvironment(): Record<string, string> {
+  const names = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "npm_config_proxy", "npm_config_https_proxy"];
+  return {
+    ...Object.fromEntries(names.map((name) => [name, DOOR])),
+    NO_PROXY: "127.0.0.1,localhost",
+    no_proxy: "127.0.0.1,localhost",
+    // Node's own fetch and https obey the variables above only when told to.
+    NODE_USE_ENV_PROXY: "1",
+  };
+}
+
+/** When the process is gone and its output has been read. (Node's own "close" never comes after a disconnect from our side.) */
+async function goneOf(child: ChildProcess, stderr: BoundedText): Promise<void> {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  const started = await new Promise<boolean>((resolve) => {
+    child.once("spawn", () => resolve(true));
+    child.once("error", (error) => {
+      stderr.add(messageOf(error));
+      resolve(false);
+    });
+  });
+  if (!started) return;
+  await Promise.all([
+    new Promise<void>((resolve) => child.once("exit", () => resolve())),
+    ...streams.map((stream) => new Promise<void>((resolve) => stream.once("close", () => resolve()))),
+  ]);
+}

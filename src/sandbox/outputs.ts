@@ -1,0 +1,146 @@
+/**
+ * Takes over what a jail wrote on its stage. Nothing runs there any more, but every name and every byte is still hostile:
+ * only files, folders and links that stay inside come back, each new file replaces the old one by name (so that a hard link
+ * into a package store is broken, never written through), and nothing is followed.
+ */
+import { closeSync, constants, type Dirent, fchmodSync, fstatSync, lchownSync, lstatSync, mkdirSync } from "node:fs";
+import { openSync, readdirSync, readlinkSync, readSync, renameSync, rmSync, type Stats, symlinkSync, writeSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { CofferdamError } from "../foundation/index.ts";
+import type { TreeOutput, WritableTree } from "./jail-types.ts";
+
+const PIECE = 1 << 20;
+const MAX_DEPTH = 128;
+const MAX_REFUSED = 200;
+/** A name of ours while a file is written; it is never left behind. */
+const TEMPORARY = ".cofferdam-output";
+
+/** @param place the staged copy as we see it. Throws INTERNAL when the host's tree cannot be written. */
+export function takeOver(tree: WritableTree, place: string): TreeOutput {
+  const owner = lstatSync(tree.path);
+  return new Taking(tree, place, owner).run();
+}
+
+class Taking {
+  readonly #tree: WritableTree;
+  readonly #place: string;
+  readonly #owner: Stats;
+  readonly #except: ReadonlySet<string>;
+  readonly #written: string[] = [];
+  readonly #removed: string[] = [];
+  readonly #refused: { path: string; why: string }[] = [];
+  readonly #buffer: Buffer = Buffer.allocUnsafe(PIECE);
+
+  constructor(tree: WritableTree, place: string, owner: Stats) {
+    this.#tree = tree;
+    this.#place = place;
+    this.#owner = owner;
+    this.#except = new Set(tree.except);
+  }
+
+  run(): TreeOutput {
+    this.#folder("", 0);
+    return { path: this.#tree.path, written: this.#written, removed: this.#removed, refused: this.#refused };
+  }
+
+  #folder(path: string, depth: number): void {
+    if (depth > MAX_DEPTH) return this.#refuse(path, "too deep");
+    const staged = readdirSync(join(this.#place, path), { withFileTypes: true });
+    const names = new Set(staged.map((entry) => entry.name));
+    for (const { name } of readdirSync(join(this.#tree.path, path), { withFileTypes: true })) {
+      const gone = path === "" ? name : `${path}/${name}`;
+      if (names.has(name) || this.#except.has(gone) || this.#leadsToException(gone)) continue;
+      rmSync(join(this.#tree.path, gone), { recursive: true, force: true });
+      this.#removed.push(gone);
+    }
+    for (const entry of staged) this.#entry(path === "" ? entry.name : `${path}/${entry.name}`, entry, depth);
+  }
+
+  #leadsToException(path: string): boolean {
+    for (const except of this.#except) if (except.startsWith(`${path}/`)) return true;
+    return false;
+  }
+
+  #entry(path: string, entry: Dirent, depth: number): void {
+    if (this.#except.has(path)) return;
+    // Whoever runs git there later would run what stands in it.
+    if (entry.name.toLowerCase() === ".git" && lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined)
+      return this.#refuse(path, "a planted git folder");
+    const before = lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false });
+    if (entry.isDirectory()) {
+      if (before?.isDirectory() !== true) this.#makeFolder(path, before);
+      this.#folder(path, depth + 1);
+    } else if (entry.isFile()) this.#file(path, before);
+    else if (entry.isSymbolicLink()) this.#link(path, before);
+    else this.#refuse(path, "not a file, folder or link");
+  }
+
+  #makeFolder(path: string, before: Stats | undefined): void {
+    const target = join(this.#tree.path, path);
+    if (before !== undefined) rmSync(target);
+    mkdirSync(target, { mode: lstatSync(join(this.#place, path)).mode & 0o777 });
+    this.#own(target);
+    this.#written.push(`${path}/`);
+  }
+
+  #file(path: string, before: Stats | undefined): void {
+    const from = openSync(join(this.#place, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const now = fstatSync(from);
+      if (!now.isFile()) return this.#refuse(path, "not a file");
+      if ((now.mode & 0o6000) !== 0) return this.#refuse(path, "a set-user-id or set-group-id bit");
+      if (before?.isFile() === true && before.size === now.size && before.mtimeMs === now.mtimeMs && (before.mode & 0o777) === (now.mode & 0o777)) return;
+      const target = join(this.#tree.path, path);
+      if (before?.isDirectory() === true) rmSync(target, { recursive: true });
+      const temporary = join(dirname(target), TEMPORARY);
+      rmSync(temporary, { force: true });
+      const to = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+      try {
+        this.#copy(from, to, now.size);
+        fchmodSync(to, now.mode & 0o777);
+      } finally {
+        closeSync(to);
+      }
+      this.#own(temporary, before);
+      renameSync(temporary, target);
+      this.#written.push(path);
+    } finally {
+      closeSync(from);
+    }
+  }
+
+  #copy(from: number, to: number, size: number): void {
+    for (let done = 0; done < size; ) {
+      const length = readSync(from, this.#buffer, 0, PIECE, done);
+      if (length === 0) return;
+      // On a full disk a write comes back short, without an error.
+      if (writeSync(to, this.#buffer, 0, length, done) !== length) throw new CofferdamError("RESOURCE_EXHAUSTED", `no space for the outputs in ${this.#tree.path}`);
+      done += length;
+    }
+  }
+
+  #link(path: string, before: Stats | undefined): void {
+    const target = join(this.#tree.path, path);
+    const leadsTo = readlinkSync(join(this.#place, path));
+    const resolved = resolve(dirname(target), leadsTo);
+    if (resolved !== this.#tree.path && !resolved.startsWith(`${this.#tree.path}/`)) {
+      // A link that was there before is the host's own and stays.
+      if (before?.isSymbolicLink() === true && readlinkSync(target) === leadsTo) return;
+      return this.#refuse(path, "a link out of the tree");
+    }
+    if (before?.isSymbolicLink() === true && readlinkSync(target) === leadsTo) return;
+    if (before !== undefined) rmSync(target, { recursive: true });
+    symlinkSync(leadsTo, target);
+    this.#own(target);
+    this.#written.push(path);
+  }
+
+  /** Only root writes for somebody else; everybody else's files are their own. */
+  #own(path: string, { uid, gid }: Pick<Stats, "uid" | "gid"> = this.#owner): void {
+    if (process.geteuid?.() === 0) lchownSync(path, uid, gid);
+  }
+
+  #refuse(path: string, why: string): void {
+    if (this.#refused.length < MAX_REFUSED) this.#refused.push({ path, why });
+  }
+}
