@@ -10,14 +10,21 @@ export type DigestAlgorithm = "sha512" | "sha384" | "sha256" | "sha1";
 /** Parsed expectation: one algorithm and the digests that satisfy it. */
 export interface ExpectedDigest {
   readonly algorithm: DigestAlgorithm;
-  readonly digests: readonly Buffer[];
+  /** In `encoding`, in the one spelling it has: equal text is an equal digest. (Decoding took longer than all other parsing.) */
+  readonly digests: readonly string[];
   /** SHA-1 can be collided on purpose: a match says little against an attacker. */
   readonly weak: boolean;
-  /** Result texts follow the form the caller used. */
-  readonly form: "sri" | "hex";
+  /** The form the caller used, base64 for SRI; result texts follow it. */
+  readonly encoding: "base64" | "hex";
 }
 
-const BYTES: Readonly<Record<DigestAlgorithm, number>> = { sha512: 64, sha384: 48, sha256: 32, sha1: 20 };
+/** A digest in base64. Where its last digit carries spare bits they must be zero: two texts would be one digest otherwise. */
+const BASE64: Readonly<Record<DigestAlgorithm, RegExp>> = {
+  sha512: /^[A-Za-z0-9+/]{85}[AQgw]==$/,
+  sha384: /^[A-Za-z0-9+/]{64}$/,
+  sha256: /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/,
+  sha1: /^[A-Za-z0-9+/]{26}[AEIMQUYcgkosw048]=$/,
+};
 const STRENGTH: readonly DigestAlgorithm[] = ["sha512", "sha384", "sha256", "sha1"];
 const MAX_TEXT = 8192;
 const MAX_PARTS = 64;
@@ -25,39 +32,39 @@ const MAX_PARTS = 64;
 /** Parses an expectation. Throws INVALID_ARGUMENT when nothing in it can be checked, and for a digest of the wrong length. */
 export function parseExpected(text: string): ExpectedDigest {
   if (text.length > MAX_TEXT) throw invalid(`longer than ${MAX_TEXT} characters`);
-  if (/^[0-9a-fA-F]{128}$/.test(text)) return { algorithm: "sha512", digests: [Buffer.from(text, "hex")], weak: false, form: "hex" };
+  if (/^[0-9a-fA-F]{128}$/.test(text)) return { algorithm: "sha512", digests: [text.toLowerCase()], weak: false, encoding: "hex" };
   const parts = text.split(/\s+/).filter((part) => part !== "");
   if (parts.length > MAX_PARTS) throw invalid(`more than ${MAX_PARTS} digests`);
   const parsed = parts.map(parsePart).filter((part) => part !== undefined);
   for (const algorithm of STRENGTH) {
     const digests = parsed.filter((part) => part.algorithm === algorithm).map((part) => part.digest);
-    if (digests.length > 0) return { algorithm, digests, weak: algorithm === "sha1", form: "sri" };
+    if (digests.length > 0) return { algorithm, digests, weak: algorithm === "sha1", encoding: "base64" };
   }
   throw invalid(`${JSON.stringify(text.slice(0, 80))} holds no sha512, sha384, sha256 or sha1 digest and is not 128 hex digits`);
 }
 
-function parsePart(part: string): { algorithm: DigestAlgorithm; digest: Buffer } | undefined {
-  const match = /^([a-z0-9]+)-([A-Za-z0-9+/]+={0,2})(?:\?[\x21-\x7e]*)?$/.exec(part);
-  const algorithm = STRENGTH.find((name) => name === match?.[1]);
+function parsePart(part: string): { algorithm: DigestAlgorithm; digest: string } | undefined {
+  const [, name, digest] = /^([a-z0-9]+)-([A-Za-z0-9+/]+={0,2})(?:\?[\x21-\x7e]*)?$/.exec(part) ?? [];
+  const algorithm = STRENGTH.find((one) => one === name);
   // An algorithm that nobody here computes is passed over, as SRI asks; what is left must still decide.
-  if (match?.[2] === undefined || algorithm === undefined) return undefined;
-  const digest = Buffer.from(match[2], "base64");
-  if (digest.length !== BYTES[algorithm] || digest.toString("base64") !== match[2]) throw invalid(`not a ${algorithm} digest: ${part.slice(0, 120)}`);
+  if (digest === undefined || algorithm === undefined) return undefined;
+  if (!BASE64[algorithm].test(digest)) throw invalid(`not a ${algorithm} digest: ${part.slice(0, 120)}`);
   return { algorithm, digest };
 }
 
-/** Constant-time in the digest's content. */
-export function matches(expected: ExpectedDigest, actual: Buffer): boolean {
+/** @param actual a digest in the expectation's encoding. Constant-time in its content. */
+export function matches(expected: ExpectedDigest, actual: string): boolean {
+  const bytes = Buffer.from(actual, "latin1");
   let matched = false;
   for (const digest of expected.digests) {
-    if (digest.length === actual.length && timingSafeEqual(digest, actual)) matched = true;
+    if (digest.length === bytes.length && timingSafeEqual(Buffer.from(digest, "latin1"), bytes)) matched = true;
   }
   return matched;
 }
 
 /** A digest as text in the caller's form. */
-export function digestText(expected: ExpectedDigest, digest: Buffer): string {
-  return expected.form === "hex" ? digest.toString("hex") : `${expected.algorithm}-${digest.toString("base64")}`;
+export function digestText(expected: ExpectedDigest, digest: string): string {
+  return expected.encoding === "hex" ? digest : `${expected.algorithm}-${digest}`;
 }
 
 /** The expectation as text: only the digests that count. */

@@ -55,6 +55,31 @@ describe("what is expected", () => {
     expect(() => parseExpected(text)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   });
 
+  test.each([
+    ["sha1", 20],
+    ["sha256", 32],
+    ["sha384", 48],
+    ["sha512", 64],
+  ] as const)("%s: a digest has one spelling", (algorithm, length) => {
+    const accepted = (text: string): boolean => {
+      try {
+        return parseExpected(`${algorithm}-${text}`).digests.length === 1;
+      } catch {
+        return false;
+      }
+    };
+    const alphabet = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"];
+    const text = randomBytes(length).toString("base64");
+    const last = text.replaceAll("=", "").length - 1;
+    expect(accepted(text)).toBe(true);
+    for (const one of alphabet) {
+      const spelling = text.slice(0, last) + one + text.slice(last + 1);
+      expect(accepted(spelling)).toBe(Buffer.from(spelling, "base64").toString("base64") === spelling);
+    }
+    expect(accepted(randomBytes(length + 1).toString("base64"))).toBe(false);
+    expect(accepted(randomBytes(length - 1).toString("base64"))).toBe(false);
+  });
+
   test("property: no other content matches", () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {

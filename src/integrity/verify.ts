@@ -27,7 +27,7 @@ const CHUNK: number = 2 * 2 ** 20;
 /** Compares bytes in memory. Throws INVALID_ARGUMENT for an expectation that cannot be checked; a mismatch is a result. */
 export function verifyBytes(bytes: Uint8Array, expected: string): VerifyResult {
   const want = parseExpected(expected);
-  return compare(want, hash(want.algorithm, bytes, "buffer"), bytes.length);
+  return compare(want, hash(want.algorithm, bytes, want.encoding), bytes.length);
 }
 
 /**
@@ -45,7 +45,7 @@ export async function verifyFile(path: string, expected: string, options: Verify
       });
     }
     // Five trips to the thread pool cost more than reading a small file: most tarballs take the direct way.
-    const digest = size <= CHUNK ? hashSmall(fd, size, want.algorithm) : await hashLarge(fd, want.algorithm, options.signal);
+    const digest = size <= CHUNK ? hashSmall(fd, size, want) : await hashLarge(fd, want, options.signal);
     // A small file came in one read, which is one moment; a large one may have been written to in between.
     const changed = digest.bytes !== size || (size > CHUNK && fstatSync(fd).ctimeMs !== changedAt);
     if (changed) throw new CofferdamError("CONFLICT", `${path} changed while it was read`, { details: { before: size, read: digest.bytes } });
@@ -82,18 +82,22 @@ function openRegular(path: string): { fd: number; size: number; changedAt: numbe
 }
 
 interface Digest {
-  readonly value: Buffer;
+  /** In the encoding of the expectation. */
+  readonly value: string;
   readonly bytes: number;
 }
 
-function hashSmall(fd: number, size: number, algorithm: DigestAlgorithm): Digest {
+/** Used again for every small file, since hashing one never waits: fresh memory costs about as much as the reading. */
+let small: Buffer | undefined;
+
+function hashSmall(fd: number, size: number, { algorithm, encoding }: ExpectedDigest): Digest {
+  small ??= Buffer.allocUnsafeSlow(CHUNK + 1);
   // One byte more than expected shows a file that grew. A regular file gives all it has in one read.
-  const buffer = Buffer.allocUnsafe(size + 1);
-  const length = readSync(fd, buffer, 0, buffer.length, null);
-  return { value: hash(algorithm, buffer.subarray(0, length), "buffer"), bytes: length };
+  const length = readSync(fd, small, 0, size + 1, null);
+  return { value: hash(algorithm, small.subarray(0, length), encoding), bytes: length };
 }
 
-async function hashLarge(fd: number, algorithm: DigestAlgorithm, signal: AbortSignal | undefined): Promise<Digest> {
+async function hashLarge(fd: number, { algorithm, encoding }: ExpectedDigest, signal: AbortSignal | undefined): Promise<Digest> {
   const readAt = promisify(read);
   const digest = createHash(algorithm);
   const buffers = [Buffer.allocUnsafeSlow(CHUNK), Buffer.allocUnsafeSlow(CHUNK)] as const;
@@ -103,7 +107,7 @@ async function hashLarge(fd: number, algorithm: DigestAlgorithm, signal: AbortSi
   for (;;) {
     const { bytesRead, buffer } = await pending;
     if (signal?.aborted === true) throw signal.reason instanceof CofferdamError ? signal.reason : new CofferdamError("CANCELLED", "interrupted");
-    if (bytesRead === 0) return { value: digest.digest(), bytes: position };
+    if (bytesRead === 0) return { value: digest.digest(encoding), bytes: position };
     position += bytesRead;
     current = 1 - current;
     pending = readAt(fd, current === 0 ? buffers[0] : buffers[1], 0, CHUNK, position);
@@ -111,6 +115,6 @@ async function hashLarge(fd: number, algorithm: DigestAlgorithm, signal: AbortSi
   }
 }
 
-function compare(want: ExpectedDigest, actual: Buffer, bytes: number): VerifyResult {
+function compare(want: ExpectedDigest, actual: string, bytes: number): VerifyResult {
   return { ok: matches(want, actual), algorithm: want.algorithm, expected: expectedText(want), actual: digestText(want, actual), bytes, weak: want.weak };
 }
