@@ -51,8 +51,9 @@ static bool is_new(const char *text) {
     return false;
 }
 
+/* The program that a process runs, by its file: the name that a process gives itself is its own to choose. */
 static bool status_of(pid_t pid, char *name, size_t size, pid_t *parent) {
-    char path[64], text[512];
+    char path[64], text[PATH_MAX];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -60,11 +61,14 @@ static bool status_of(pid_t pid, char *name, size_t size, pid_t *parent) {
     close(fd);
     if (length <= 0) return false;
     text[length] = '\0';
-    char *open_mark = strchr(text, '('), *close_mark = strrchr(text, ')');
-    if (open_mark == NULL || close_mark == NULL || close_mark < open_mark) return false;
-    *close_mark = '\0';
-    snprintf(name, size, "%s", open_mark + 1);
-    *parent = atoi(close_mark + 4);
+    char *mark = strrchr(text, ')');
+    if (mark == NULL) return false;
+    *parent = atoi(mark + 4);
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    length = readlink(path, text, sizeof text - 1);
+    if (length <= 0) return false;
+    text[length] = '\0';
+    snprintf(name, size, "%s", strrchr(text, '/') + 1);
     return true;
 }
 

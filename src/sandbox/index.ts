@@ -1,5 +1,8 @@
 /** A process on the host in a jail. */
-export * from "./jail-types.ts";
-export { runJail, type JailTools } from "./jail.ts";
+
 export { locateJailHelper } from "./helper.ts";
+export { type JailTools, runJail } from "./jail.ts";
+export * from "./jail-types.ts";
+export { parseNetTarget } from "./net-target.ts";
+export { type Toolchain, toolchain } from "./toolchain.ts";
 export { systemBinds } from "./view.ts";

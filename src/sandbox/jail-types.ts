@@ -104,7 +104,7 @@ export interface JailLayers {
   readonly memory: "kernel" | "watched";
 }
 
-export type KilledBy = "timeout" | "memory" | "output" | "cancelled";
+export type KilledBy = "timeout" | "memory" | "cpu" | "output" | "cancelled";
 
 export interface JailResult {
   /** Undefined when a signal ended it. */

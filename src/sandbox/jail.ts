@@ -18,10 +18,19 @@ import { Server as NetServer, Socket } from "node:net";
 import { BoundedText, CofferdamError, messageOf, newId } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
 import { jailIdentity } from "./identity.ts";
-import { DEFAULT_LIMITS, type JailLayers, type JailLimits, type JailRequest, type JailResult, type KilledBy, type Refusal, type TreeOutput } from "./jail-types.ts";
+import {
+  DEFAULT_LIMITS,
+  type JailLayers,
+  type JailLimits,
+  type JailRequest,
+  type JailResult,
+  type KilledBy,
+  type Refusal,
+  type TreeOutput,
+} from "./jail-types.ts";
 import { type Ended, type Ready, readMessage } from "./messages.ts";
 import { takeOver } from "./outputs.ts";
-import { JailProxy } from "./proxy.ts";
+import { JailProxy, type ProxyOptions } from "./proxy.ts";
 import { refusalOf, refusalOfProxy } from "./refusals.ts";
 import { seccompFilter } from "./seccomp/filter.ts";
 import { stageFolder } from "./stage-folder.ts";
@@ -32,6 +41,8 @@ export interface JailTools {
   readonly bubblewrap: string;
   /** Absolute path of cofferdam-jail; see helper.ts. */
   readonly helper: string;
+  /** How granted names are resolved, and which addresses they may not lead to; see {@link ProxyOptions}. */
+  readonly resolver?: Pick<ProxyOptions, "resolve" | "blocked">;
 }
 
 const CAPTURED = 256 * 1024;
@@ -82,7 +93,10 @@ class JailRun {
     this.#view = viewOf({ stage, helper: tools.helper, identity, readable: request.readable, writable: request.writable, cwd: request.cwd, env: request.env });
     this.#cgroup = Cgroup.create(newId("cofferdam").toLowerCase(), this.#limits);
     this.#requireMemoryBound();
-    this.#proxy = request.net.length === 0 ? undefined : new JailProxy({ allowed: request.net, onEvent: (event) => this.#addRefusal(refusalOfProxy(event)) });
+    this.#proxy =
+      request.net.length === 0
+        ? undefined
+        : new JailProxy({ ...tools.resolver, allowed: request.net, onEvent: (event) => this.#addRefusal(refusalOfProxy(event)) });
     const enter = [
       ...(this.#cgroup?.joins ?? []).flatMap((file) => ["-c", file]),
       ...(identity.dropped ? ["-u", String(identity.uid), "-g", String(identity.gid)] : []),
@@ -91,24 +105,28 @@ class JailRun {
       ...this.#view.enter,
     ];
     const streams = request.output === "capture" ? undefined : request.output;
-    this.#child = spawn(tools.helper, ["enter", ...enter, "--", tools.bubblewrap, "--args", "4", "--", JAIL_HELPER, "init", ...this.#initArguments(), "--", ...request.command], {
-      env: {},
-      cwd: "/",
-      stdio: [
-        request.stdin ?? "ignore",
-        streams?.stdout.isTTY === true ? "inherit" : "pipe",
-        streams?.stderr.isTTY === true ? "inherit" : "pipe",
-        "ipc",
-        "pipe",
-      ],
-    });
+    this.#child = spawn(
+      tools.helper,
+      ["enter", ...enter, "--", tools.bubblewrap, "--args", "4", "--", JAIL_HELPER, "init", ...this.#initArguments(), "--", ...request.command],
+      {
+        env: {},
+        cwd: "/",
+        stdio: [
+          request.stdin ?? "ignore",
+          streams?.stdout.isTTY === true ? "inherit" : "pipe",
+          streams?.stderr.isTTY === true ? "inherit" : "pipe",
+          "ipc",
+          "pipe",
+        ],
+      },
+    );
     this.#closed = goneOf(this.#child, this.#stderr);
   }
 
   async run(): Promise<JailResult> {
     this.#collect();
     const deadline = setTimeout(() => this.#end("timeout"), this.#limits.timeout);
-    const cancel = (): void => this.#end("cancelled");
+    const cancel = (): void => this.#end(isDeadline(this.#request.signal.reason) ? "timeout" : "cancelled");
     this.#request.signal.addEventListener("abort", cancel, { once: true });
     try {
       const { ready, ended } = await this.#conversation();
@@ -150,7 +168,7 @@ class JailRun {
     });
     // Pid 1 and its first child count too.
     const rlimits: Record<string, number> = { core: 0, nproc: limits.pids + 2, fsize: limits.fileSize, nofile: limits.openFiles, memlock: 65_536, msgqueue: 0 };
-    if (limits.cpuTime !== undefined) rlimits["cpu"] = Math.max(1, Math.ceil(limits.cpuTime / 1000));
+    if (limits.cpuTime !== undefined) rlimits["cpu"] = cpuSeconds(limits.cpuTime);
     return [
       ...["-f", filter.toString("hex")],
       ...this.#view.landlock,
@@ -229,8 +247,10 @@ class JailRun {
     const layers = this.#layers(ready);
     if (this.#cgroup?.oomKilled === true) this.#killedBy ??= "memory";
     else if (ended?.killedBy === "memory") this.#killedBy ??= "memory";
-    if (ended === undefined && this.#killedBy === undefined) throw new CofferdamError("INTERNAL", `the jail ended without a word: ${this.#stderr.text().trim().slice(-300)}`);
+    if (ended === undefined && this.#killedBy === undefined)
+      throw new CofferdamError("INTERNAL", `the jail ended without a word: ${this.#stderr.text().trim().slice(-300)}`);
     const outputs = this.#takeOver(ended);
+    if (this.#outOfCpu(ended)) this.#killedBy ??= "cpu";
     if (this.#killedBy !== undefined) this.#addRefusal({ kind: "limit", what: this.#killedBy, why: "reached", by: undefined });
     if (this.#cgroup?.pidsExhausted === true) this.#addRefusal({ kind: "limit", what: "pids", why: "reached", by: undefined });
     const signal = ended === undefined ? 9 : ended.signal === 0 ? undefined : ended.signal;
@@ -252,9 +272,17 @@ class JailRun {
     };
   }
 
+  /** One process past its own limit gets SIGKILL from the kernel, and that looks like any other. */
+  #outOfCpu(ended: Ended | undefined): boolean {
+    const limit = this.#limits.cpuTime;
+    return limit !== undefined && (ended?.signal === 9 || ended?.exit === 137) && ended.cpuMs >= cpuSeconds(limit) * 950;
+  }
+
   #layers({ landlock }: Ready): JailLayers {
     if (landlock === 0 && this.#request.level === "paranoid")
-      throw new CofferdamError("ENVIRONMENT_UNFIT", "the kernel has no Landlock, and level paranoid needs it", { hint: "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK" });
+      throw new CofferdamError("ENVIRONMENT_UNFIT", "the kernel has no Landlock, and level paranoid needs it", {
+        hint: "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK",
+      });
     // bubblewrap ends before the command when one of these cannot be had; pid 1 proved the filter, the privileges and its pid.
     return {
       ...{ userns: true, mount: true, net: true, pid: true, seccomp: true, limits: true },
@@ -286,7 +314,9 @@ class JailRun {
     const said = this.#stderr.text().trim();
     const limit = /LIMIT disk: (.*)/.exec(said)?.[1];
     if (limit !== undefined)
-      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${limit}`, { hint: "raise the disk limit" });
+      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${limit}`, {
+        hint: "raise the disk limit",
+      });
     return new CofferdamError("ENVIRONMENT_UNFIT", `the jail did not start: ${said.slice(0, 500) || "no word of why"}`, { hint: "cofferdam doctor" });
   }
 
@@ -306,6 +336,15 @@ class JailRun {
     const known = this.#refused.some((one) => one.kind === refusal.kind && one.what === refusal.what && one.why === refusal.why);
     if (!known) this.#refused.push(refusal);
   }
+}
+
+/** The kernel counts whole seconds. */
+function cpuSeconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000));
+}
+
+function isDeadline(reason: unknown): boolean {
+  return (reason instanceof CofferdamError && reason.code === "DEADLINE_EXCEEDED") || (reason instanceof DOMException && reason.name === "TimeoutError");
 }
 
 function proxyEnvironment(): Record<string, string> {

@@ -19,9 +19,13 @@ export function maskedNodes(root: string): string[] {
       else if (!entry.isFile() && !entry.isSymbolicLink()) found.push(join(folder, entry.name));
     }
     if (entries > MAX_ENTRIES || found.length > MAX_NODES)
-      throw new CofferdamError("RESOURCE_EXHAUSTED", `${root} has too many ${entries > MAX_ENTRIES ? "entries" : "sockets, FIFOs or devices"} to be shown to a jail`, {
-        hint: "show a smaller folder",
-      });
+      throw new CofferdamError(
+        "RESOURCE_EXHAUSTED",
+        `${root} has too many ${entries > MAX_ENTRIES ? "entries" : "sockets, FIFOs or devices"} to be shown to a jail`,
+        {
+          hint: "show a smaller folder",
+        },
+      );
   }
   return found;
 }

@@ -34,7 +34,15 @@ const schema: z.ZodType<Message> = z.union([
     .strictObject({ refused: z.enum(["read", "write", "connect", "name", "call"]), what: text, why: text, by: text })
     .transform((message): Refused => ({ kind: "refused", ...message })),
   z
-    .strictObject({ ended: z.literal(true), exit: z.int(), signal: count, cpuMs: count, maxRss: count, leftovers: count, killedBy: z.enum(["memory", "term"]).nullable() })
+    .strictObject({
+      ended: z.literal(true),
+      exit: z.int(),
+      signal: count,
+      cpuMs: count,
+      maxRss: count,
+      leftovers: count,
+      killedBy: z.enum(["memory", "term"]).nullable(),
+    })
     .transform(({ ended: _, ...message }): Ended => ({ kind: "ended", ...message })),
   z.strictObject({ overflow: z.literal(true) }).transform((): Message => ({ kind: "overflow" })),
   z.strictObject({ door: z.int() }).transform((): Message => ({ kind: "door" })),

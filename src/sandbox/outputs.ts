@@ -3,8 +3,25 @@
  * only files, folders and links that stay inside come back, each new file replaces the old one by name (so that a hard link
  * into a package store is broken, never written through), and nothing is followed.
  */
-import { closeSync, constants, type Dirent, fchmodSync, fstatSync, lchownSync, lstatSync, mkdirSync } from "node:fs";
-import { openSync, readdirSync, readlinkSync, readSync, renameSync, rmSync, type Stats, symlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fchmodSync,
+  fstatSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { CofferdamError } from "../foundation/index.ts";
 import type { TreeOutput, WritableTree } from "./jail-types.ts";
@@ -114,7 +131,8 @@ class Taking {
       const length = readSync(from, this.#buffer, 0, PIECE, done);
       if (length === 0) return;
       // On a full disk a write comes back short, without an error.
-      if (writeSync(to, this.#buffer, 0, length, done) !== length) throw new CofferdamError("RESOURCE_EXHAUSTED", `no space for the outputs in ${this.#tree.path}`);
+      if (writeSync(to, this.#buffer, 0, length, done) !== length)
+        throw new CofferdamError("RESOURCE_EXHAUSTED", `no space for the outputs in ${this.#tree.path}`);
       done += length;
     }
   }

@@ -3,10 +3,14 @@ import type { Output } from "./output.ts";
 
 export interface OptionSpec {
   readonly type: "string" | "boolean";
+  /** May be given more than once; the value is then a list. */
+  readonly multiple?: boolean;
   /** A placeholder for --help: `FILE`. Only for strings. */
   readonly value?: string;
   readonly describe: string;
 }
+
+export type OptionValue = string | boolean | readonly string[] | undefined;
 
 export interface Globals {
   readonly json: boolean;
@@ -20,7 +24,7 @@ export interface Globals {
 export interface CommandContext {
   /** Words that are not options. */
   readonly args: readonly string[];
-  readonly values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly values: Readonly<Record<string, OptionValue>>;
   readonly globals: Globals;
   readonly out: Output;
   readonly env: Readonly<NodeJS.ProcessEnv>;

@@ -1,7 +1,7 @@
 /** The command line: finds the command, parses its options, runs it, and turns what it throws into words and an exit code. */
 import { parseArgs } from "node:util";
 import { CofferdamError, nearestWord, parseDuration, wrapError } from "../../foundation/index.ts";
-import { type Command, type CommandGroup, GLOBAL_OPTIONS, type Globals, type OptionSpec } from "./command.ts";
+import { type Command, type CommandGroup, GLOBAL_OPTIONS, type Globals, type OptionSpec, type OptionValue } from "./command.ts";
 import { groupHelp, help, overview } from "./help.ts";
 import { type Output, TerminalOutput } from "./output.ts";
 import { stateDirectory } from "./state-dir.ts";
@@ -76,17 +76,18 @@ async function runCommand(command: Command, words: readonly string[], host: Host
   }
 }
 
-function parse(command: Command, words: readonly string[]): { values: Record<string, string | boolean | undefined>; args: readonly string[] } {
+function parse(command: Command, words: readonly string[]): { values: Record<string, OptionValue>; args: readonly string[] } {
   const { own, foreign } = split(command, words);
   const specs: Record<string, OptionSpec> = { ...GLOBAL_OPTIONS, ...command.options };
   try {
     const options = Object.fromEntries(
-      Object.entries(specs).map(([name, spec]) => [name, { type: spec.type, ...(SHORT[name] === undefined ? {} : { short: SHORT[name] }) }]),
+      Object.entries(specs).map(([name, spec]) => [
+        name,
+        { type: spec.type, multiple: spec.multiple === true, ...(SHORT[name] === undefined ? {} : { short: SHORT[name] }) },
+      ]),
     );
     const parsed = parseArgs({ args: own, options, allowPositionals: true, strict: true });
-    const values = Object.fromEntries(
-      Object.entries(parsed.values).map(([name, value]) => [name, typeof value === "string" || typeof value === "boolean" ? value : undefined]),
-    );
+    const values = Object.fromEntries(Object.entries(parsed.values).map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : value]));
     return { values, args: [...parsed.positionals, ...foreign] };
   } catch (error) {
     const named = error instanceof Error ? /'?-{1,2}([a-zA-Z0-9-]+)/.exec(error.message)?.[1] : undefined;
@@ -157,6 +158,6 @@ function isGroup(loaded: Command | CommandGroup): loaded is CommandGroup {
   return "commands" in loaded;
 }
 
-function text(value: string | boolean | undefined): string | undefined {
+function text(value: OptionValue): string | undefined {
   return typeof value === "string" ? value : undefined;
 }

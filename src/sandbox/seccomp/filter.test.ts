@@ -113,7 +113,19 @@ describe.each(ARCHITECTURES)("%s", (architecture) => {
   });
 
   test("property: every program ends, and what is not named is allowed", () => {
-    const names: readonly SyscallName[] = [...REFUSED, ...OBSERVED, "open", "clone", "clone3", "socket", "socketpair", "ioctl", "personality", "openat", "sendto"];
+    const names: readonly SyscallName[] = [
+      ...REFUSED,
+      ...OBSERVED,
+      "open",
+      "clone",
+      "clone3",
+      "socket",
+      "socketpair",
+      "ioctl",
+      "personality",
+      "openat",
+      "sendto",
+    ];
     const named = new Set(names.map((name) => syscallNumber(name, architecture)));
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 600 }), fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 6, maxLength: 6 }), (nr, args) => {

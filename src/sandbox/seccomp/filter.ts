@@ -153,7 +153,12 @@ export function seccompFilter(options: FilterOptions): Buffer {
   program.label("openat").load(OFFSET.argument(2)).ifAnyBit(WRITE_FLAGS, "ask").return(ALLOW);
   program.label("open").load(OFFSET.argument(1)).ifAnyBit(WRITE_FLAGS, "ask").return(ALLOW);
   // Only datagrams that name their receiver; 64 bits of a pointer in two halves.
-  program.label("sendto").load(OFFSET.argument(4)).ifEqual(0, "next", "send").load(OFFSET.argument(4) + 4).ifEqual(0, "allow");
+  program
+    .label("sendto")
+    .load(OFFSET.argument(4))
+    .ifEqual(0, "next", "send")
+    .load(OFFSET.argument(4) + 4)
+    .ifEqual(0, "allow");
   program.label("send").label("ask").return(ASK_LISTENER);
   program.label("socket").load(OFFSET.argument(0)).ifEqual(AF.inet, "allow").ifEqual(AF.inet6, "allow");
   if (options.unixSockets) program.ifEqual(AF.unix, "allow");
