@@ -30,6 +30,10 @@ describe("finding the way", () => {
       ["policy", "check"],
       ["policy", "trust"],
       ["policy", "allow"],
+      ["scripts", "list"],
+      ["scripts", "show"],
+      ["scripts", "approve"],
+      ["scripts", "deny"],
     ]) {
       expect((await cli(...words, "--help")).stdout).toContain(`usage: cofferdam ${words.join(" ")}`);
     }

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { CofferdamError, isoTime, nearestWord, systemClock } from "../../foundation/index.ts";
 import { addAllowance, KEYS, POLICY_FILE, policyPlaces, readPolicyFile, TrustStore } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
+import { keepingTrust } from "./policy-edit.ts";
 import { openPolicy } from "./session.ts";
 
 const show: Command = {
@@ -116,11 +117,8 @@ const allow: Command = {
       throw new CofferdamError("INVALID_ARGUMENT", "one 'RULE SUBJECT' and --reason, please", { hint: "cofferdam policy allow --help" });
     const places = policyPlaces(cwd, env);
     const path = places.repository ?? join(realpathSync(cwd), POLICY_FILE);
-    const trusted = new TrustStore(places.userFolder);
     const edit = await addAllowance(path, { what: args[0], reason, ...(typeof until === "string" ? { until } : {}) });
-    // The user's own act keeps the trust that was there; it does not make a stranger's file trusted.
-    const keeps = edit.sha256Before === undefined || (await trusted.isTrusted(path, edit.sha256Before));
-    if (keeps) await trusted.trust(path, edit.sha256After, isoTime(systemClock));
+    const keeps = await keepingTrust(places.userFolder, path, edit);
     if (globals.json) out.json({ schema: "cofferdam/policy-allow/v1", file: path, what: args[0], applies: keeps });
     else out.note(`${path}: ${args[0]} is accepted${keeps ? "" : "; it applies once you trust the file: cofferdam policy trust"}`);
     return 0;

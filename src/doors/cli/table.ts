@@ -5,6 +5,7 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "install", summary: "guarded install in this directory: install -- npm ci", load: async () => (await import("./install.ts")).installCommand },
   { name: "npm", summary: "shorthand of install -- npm ...", load: async () => (await import("./install.ts")).npmCommand },
   { name: "sandbox", summary: "run any command in the jail: sandbox run -- npm test", load: async () => (await import("./sandbox.ts")).sandboxCommands },
+  { name: "scripts", summary: "install scripts: list, show, approve or deny", load: async () => (await import("./scripts.ts")).scriptsCommands },
   { name: "verify", summary: "is a file what its integrity value says", load: async () => (await import("./verify.ts")).verifyCommand },
   { name: "audit", summary: "search, export or verify the audit trail", load: async () => (await import("./audit.ts")).auditCommands },
   { name: "policy", summary: "show, explain, check, trust or allow", load: async () => (await import("./policy.ts")).policyCommands },

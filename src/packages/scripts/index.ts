@@ -1,0 +1,14 @@
+/** Scripts: which run, in which order, in which environment, and who said so. Running them is the runner's. */
+export type { Approval, ApprovalChange, Approvals, ApprovalsFile, Verdict } from "./approvals.ts";
+export { approvalKey, type Basis, decide, grantFor, type ScriptDecision, type ScriptReview, type ScriptRules } from "./decide.ts";
+export { type ScriptSurroundings, scriptEnvironment } from "./environment.ts";
+export { type DownloadHint, downloadHint, EXCEPTIONS, type Extras, extrasFor, type GeneratedFile, type ScriptInQuestion } from "./exceptions.ts";
+export { folderFiles, type PackageFiles, type ShownFile, tarballFiles } from "./files.ts";
+export { hasBindingGyp, parseScriptManifest, readScriptManifest, type Script, type ScriptManifest, scriptsFor } from "./manifest.ts";
+export { NpmApprovals, npmSkipsUnlisted } from "./npm-approvals.ts";
+export { eventsOf, inOrder, type ProjectEvents, projectEvents } from "./order.ts";
+export { Places } from "./places.ts";
+export { selectPackages } from "./select.ts";
+export { MAX_FILES, MAX_SHOWN, namedFiles } from "./show.ts";
+export { labelOf, type Origin, projectSubject, type ScriptSubject, subjectOf, subjectsOf, trustedName } from "./subject.ts";
+export { filesOf, openScriptProject, type ScriptProject, type ScriptSurvey, type SurveyedPackage, type SurveyRequest, surveyScripts } from "./survey.ts";
