@@ -30,8 +30,13 @@ const KEY: RegExp = new RegExp(
   `^(?<name>(?:@${PART}/)?${PART})(?:@(?<version>\\d+\\.\\d+\\.\\d+(?:-[0-9A-Za-z.-]+)?(?:\\+[0-9A-Za-z.-]+)?)(?:#(?<integrity>sha512-[A-Za-z0-9+/]{86}==))?)?$`,
 );
 
-/** `name`, `name@version` or `name@version#sha512-...`; undefined for anything else. */
+/**
+ * `name`, `name@version` or `name@version#sha512-...`; for own code, whose name is anybody's choice, its place: `.` for the
+ * project, `./packages/x` for a folder of it. Undefined for anything else.
+ */
 export function parseScriptKey(text: string): ScriptKey | undefined {
+  if (text === "." || (text.startsWith("./") && text.length <= MAX_KEY && isGrantable(text.slice(2))))
+    return { name: text, version: undefined, integrity: undefined };
   const groups = text.length > MAX_KEY ? undefined : KEY.exec(text)?.groups;
   const name = groups?.["name"];
   return name === undefined || name.length > 214 ? undefined : { name, version: groups?.["version"], integrity: groups?.["integrity"] };
@@ -44,7 +49,10 @@ const MAX_LIST = 100;
 const scriptKey = z
   .string()
   .max(MAX_KEY)
-  .refine((text) => parseScriptKey(text) !== undefined, "not a package; write it like esbuild, esbuild@0.25.2 or esbuild@0.25.2#sha512-...");
+  .refine(
+    (text) => parseScriptKey(text) !== undefined,
+    "not a package; write it like esbuild, esbuild@0.25.2 or esbuild@0.25.2#sha512-..., and for your own code . or ./packages/x",
+  );
 const boundKey = z
   .string()
   .max(MAX_KEY)

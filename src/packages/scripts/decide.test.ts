@@ -112,6 +112,16 @@ describe("grants", () => {
       ).toBeUndefined();
   });
 
+  test("own code by its place, since a repository names its packages as it likes", () => {
+    const named = projectSubject("a", "1.0.0");
+    const folder = subject("packages/a", { name: "a", version: "1.0.0" });
+    for (const one of [named, folder]) expect(grantFor({ level: "low", grants }, one)).toBeUndefined();
+    const places = { ".": { write: ["dist"] }, "./packages/a": { net: ["a.example:1"] } };
+    expect(grantFor({ level: "medium", grants: places }, named)?.key).toBe(".");
+    expect(grantFor({ level: "medium", grants: places }, folder)?.key).toBe("./packages/a");
+    for (const one of [named, folder]) expect(grantFor({ level: "high", grants: places }, one)).toBeUndefined();
+  });
+
   test("what is skipped has none", () => {
     expect(decide(rules("medium", "approved", { grants }), a).grant).toEqual({ net: [], write: ["bound"], key: `a@1.0.0#${SHA}` });
     expect(decide(rules("medium", "denied", { grants }), a).grant).toEqual({ net: [], write: [], key: undefined });

@@ -78,7 +78,13 @@ export function grantFor(
   rules: Pick<ScriptRules, "level" | "grants">,
   subject: ScriptSubject,
 ): { readonly key: string; readonly grant: ScriptGrant } | undefined {
-  const { version } = subject;
+  const { version, path } = subject;
+  // A repository chooses its packages' names: one of them must not come to a grant that was meant for a dependency.
+  if (subject.origin === "own") {
+    const key = path === "" ? "." : `./${path}`;
+    const own = rules.level !== "high" && Object.hasOwn(rules.grants, key) ? rules.grants[key] : undefined;
+    return own === undefined ? undefined : { key, grant: own };
+  }
   const bound = approvalKey(subject);
   const name = rules.level === "high" ? undefined : trustedName(subject);
   const keys = [bound, name === undefined || version === undefined ? undefined : `${name}@${version}`, name].filter((key) => key !== undefined);

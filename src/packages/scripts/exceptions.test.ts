@@ -70,6 +70,15 @@ test("prisma writes beside @prisma, and a name alone is not enough", () => {
   expect(extras({ "node_modules/alias": { name: "@prisma/client", ...entry("@prisma/client") } }, "node_modules/alias", "postinstall")).toEqual([]);
 });
 
+test("own code that calls itself like one of them gets nothing", () => {
+  const folders = {
+    "packages/@prisma/client": { version: "1.0.0" },
+    "packages/esbuild": { version: "1.0.0" },
+    "node_modules/@esbuild/linux-x64": entry("@esbuild/linux-x64"),
+  };
+  for (const path of ["packages/@prisma/client", "packages/esbuild"]) expect(extras(folders, path, "postinstall")).toEqual([]);
+});
+
 test("each exception has its switch, and is listed in the documentation", () => {
   expect(EXCEPTIONS.map(({ name }) => name)).toEqual([...SCRIPT_EXCEPTIONS]);
   const page = readFileSync(new URL("../../../docs/policy.md", import.meta.url), "utf8");

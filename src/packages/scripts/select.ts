@@ -25,7 +25,7 @@ export function selectPackages(lockfile: NpmLockfile | undefined, words: readonl
 }
 
 function nameOf(subject: ScriptSubject): string {
-  // Of bundled packages and of tarballs by path or URL nobody else says a name; they can be looked at by their own.
-  const claimed = subject.origin === "bundled" || subject.locked?.kind === "file" || subject.locked?.kind === "remote";
+  // Of own code, bundled packages and tarballs by path or URL nobody else says a name; they can be looked at by their own.
+  const claimed = subject.origin !== "dependency" || subject.locked?.kind === "file" || subject.locked?.kind === "remote";
   return trustedName(subject) ?? (claimed ? subject.name : "");
 }

@@ -45,11 +45,10 @@ export function subjectsOf(lockfile: NpmLockfile): ScriptSubject[] {
 }
 
 /**
- * The name, when somebody besides the package itself says so: the registry's address, or the user for own code. Undefined
- * for bundled packages, for tarballs by path or URL, and where address and lockfile differ.
+ * The name, when the registry's address says it, too. Undefined for whatever only claims one: own code, bundled packages,
+ * tarballs by path or URL, and where address and lockfile differ.
  */
 export function trustedName(subject: ScriptSubject): string | undefined {
-  if (subject.origin === "own") return subject.name;
   const identity = subject.locked === undefined ? undefined : identityOf(subject.locked);
   return identity?.name === subject.name ? subject.name : undefined;
 }
