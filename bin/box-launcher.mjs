@@ -13,7 +13,7 @@ const fail = (error) => {
 };
 
 // [place to make links in, place they lead to, [relative paths]]: verified content under the names the client looks up.
-// Made here, because here it is memory; on a busy disk the same links take half a second.
+// Made here, because here the client's cache may be memory (see client-box.ts).
 const linkContent = (file) => {
   const [from, to, paths] = JSON.parse(readFileSync(file, "utf8"));
   for (const path of paths) {

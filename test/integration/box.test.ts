@@ -31,7 +31,7 @@ const ATTACKS: readonly Attack[] = [
   { name: "makes a user namespace", code: () => `require("child_process").execFileSync("/usr/bin/unshare", ["-U", "true"]); console.log("WON")` },
 ];
 
-async function run(code: string, bubblewrap: string | undefined): Promise<string> {
+async function run(code: string, bubblewrap: string | undefined, more: Partial<BoxRequest> = {}): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "cofferdam-box-"));
   try {
     writeFileSync(join(folder, "attack.cjs"), code);
@@ -44,6 +44,7 @@ async function run(code: string, bubblewrap: string | undefined): Promise<string
       args: [],
       links: boxed ? "/run/cofferdam/links.json" : join(folder, "links.json"),
       binds: boxed ? ["attack.cjs", "links.json"].map((name) => ({ from: join(folder, name), to: `/run/cofferdam/${name}`, writable: false })) : [],
+      scratch: [],
       cwd: boxed ? "/tmp" : folder,
       // Without the box the caller's environment is what a plain run would have.
       env: boxed ? { PATH: "/usr/bin:/bin" } : { PATH: "/usr/bin:/bin", SECRET_OF_CALLER: "WON" },
@@ -51,6 +52,7 @@ async function run(code: string, bubblewrap: string | undefined): Promise<string
       userns: true,
       startTimeout: 20_000,
       signal: AbortSignal.timeout(25_000),
+      ...more,
     };
     const box = await startBox(request);
     box.door.close();
@@ -82,6 +84,21 @@ describe("a program in the box", () => {
       }
     });
   }
+
+  test("a scratch folder is memory that it may write to", async (context) => {
+    requires(context, "bwrap");
+    const code = `const fs = require("fs"); fs.mkdirSync("/run/scratch/a"); console.log(fs.statfsSync("/run/scratch/a").type, fs.statSync("/run/scratch").mode.toString(8))`;
+    const TMPFS = 0x01021994;
+    expect(await run(code, "/usr/bin/bwrap", { scratch: ["/run/scratch"] })).toBe(`${TMPFS} 40777\n`);
+  });
+
+  test("for somebody else's project it is that uid, and reaches what it was given", async (context) => {
+    requires(context, "bwrap");
+    requires(context, "root");
+    const code = `const fs = require("fs"); fs.mkdirSync("/run/deep/scratch/a"); console.log(process.getuid(), fs.readdirSync("/run/deep/scratch").join())`;
+    const more = { owner: { uid: 65_534, gid: 65_534 }, scratch: ["/run/deep/scratch"] };
+    expect(await run(code, "/usr/bin/bwrap", more)).toBe("65534 a\n");
+  });
 
   test("a box that cannot start is ENVIRONMENT_UNFIT with the reason", async () => {
     await expect(run("", "/bin/false")).rejects.toMatchObject({ code: "ENVIRONMENT_UNFIT" });

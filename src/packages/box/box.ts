@@ -26,6 +26,8 @@ export interface BoxRequest {
   /** File, as the box sees it, that tells the launcher which content links to make. See bin/box-launcher.mjs. */
   readonly links: string;
   readonly binds: readonly Bind[];
+  /** Empty folders in memory, writable and gone with the box. */
+  readonly scratch: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   /** Owner of the project when it is not the caller and the caller is root. */
@@ -134,12 +136,23 @@ function commandLine(request: BoxRequest): [string, string[]] {
   else if (request.userns) args.push("--unshare-user", "--disable-userns");
   args.push("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv");
   args.push(...systemMounts());
+  // Left to itself bubblewrap makes them for root alone, and the client may be somebody else.
+  for (const folder of parentsOf([INNER_NODE, ...request.scratch, ...request.binds.map((bind) => bind.to)])) args.push("--perms", "0755", "--dir", folder);
   args.push("--ro-bind", request.node, INNER_NODE, "--ro-bind", LAUNCHER, INNER_LAUNCHER);
+  // Open to every uid: which one the client gives up to is no concern of the mount, and nobody else is in the box.
+  for (const path of request.scratch) args.push("--perms", "0777", "--tmpfs", path);
   for (const bind of request.binds) args.push(bind.writable ? "--bind" : "--ro-bind", bind.from, bind.to);
   for (const [name, value] of Object.entries(request.env)) args.push("--setenv", name, value);
   args.push("--setenv", "NODE_CHANNEL_FD", "3", "--setenv", "NODE_CHANNEL_SERIALIZATION_MODE", "json");
   args.push("--chdir", request.cwd, "--", INNER_NODE, INNER_LAUNCHER, request.links, request.script, ...request.args);
   return [request.bubblewrap, args];
+}
+
+/** Every folder above these paths, outer ones first. */
+function parentsOf(paths: readonly string[]): Set<string> {
+  const parents = new Set<string>();
+  for (const path of paths) for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) parents.add(path.slice(0, at));
+  return parents;
 }
 
 function exitOf(child: ChildProcess, output: BoundedText): Promise<BoxResult> {

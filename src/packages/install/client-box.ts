@@ -75,6 +75,7 @@ export function clientBox(parts: ClientBoxParts): BoxRequest {
     args: [command.verb, ...FIXED_FLAGS, ...command.args],
     links: view.links,
     binds: bubblewrap === undefined ? [] : binds(parts, inUsr),
+    scratch: bubblewrap !== undefined && cachesNothing(command) ? [view.cache] : [],
     cwd: parts.cwd,
     env: {
       HOME: view.home,
@@ -109,14 +110,22 @@ function binds({ client, command, project, run, contentRoot, packages, npmrcPres
   if (command.verb === "ci") for (const name of ["package.json", project.lockfileName]) addReadOnly(list, join(project.root, name));
   // The project's own .npmrc was judged; what passed stands in the generated one.
   if (npmrcPresent) list.push({ from: run.emptyFile, to: join(project.root, ".npmrc"), writable: false });
+  if (!cachesNothing(command)) list.push({ from: run.cache, to: BOXED.cache, writable: true });
   list.push(
-    { from: run.cache, to: BOXED.cache, writable: true },
     { from: contentRoot, to: BOXED.content, writable: false },
     { from: run.npmrc, to: BOXED.npmrc, writable: false },
     { from: run.links, to: BOXED.links, writable: false },
   );
   if (!inUsr) list.push({ from: client.folder, to: BOXED.npm, writable: false });
   return list;
+}
+
+/**
+ * `npm ci` finds what it installs in the store and adds next to nothing: its cache, a thousand links, is memory. (On a busy
+ * disk, making and removing them takes half a second.) Other commands may fetch gigabytes, which memory may not hold.
+ */
+function cachesNothing(command: ClientCommand): boolean {
+  return command.verb === "ci";
 }
 
 function addReadOnly(list: Bind[], path: string): void {
