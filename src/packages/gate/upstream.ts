@@ -6,7 +6,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { gunzipSync } from "node:zlib";
-import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import type { Dispatcher } from "undici";
 import { CofferdamError, errnoOf, messageOf } from "../../foundation/index.ts";
 import { type GateLimits, MAX_REDIRECTS } from "./limits.ts";
 import { assertRedirect, type RedirectRule } from "./redirect.ts";
@@ -105,7 +105,8 @@ export class Upstream {
     const authorization = this.#settings.authorization(url);
     const deadline = AbortSignal.timeout(this.#limits.totalTimeout);
     try {
-      const response = await this.#dispatcher(url).request({
+      const dispatcher = await this.#dispatcher(url);
+      const response = await dispatcher.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: "GET",
@@ -146,7 +147,9 @@ export class Upstream {
     }
   }
 
-  #dispatcher(url: URL): Dispatcher {
+  async #dispatcher(url: URL): Promise<Dispatcher> {
+    // Loaded with the first request: an install that finds everything verified asks nobody, and this is a third of its modules.
+    const { Agent, ProxyAgent } = await import("undici");
     const proxy = this.#settings.proxyFor(url);
     const key = `${url.origin} ${proxy ?? ""}`;
     const known = this.#dispatchers.get(key);
