@@ -30,7 +30,7 @@ import { TreeChecker } from "../tree/tree.ts";
 import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
 import { fetchAll, keyOfTarball } from "./fetch.ts";
-import { judgedTree, type PlannedTarball, wantedTarballs } from "./judged-set.ts";
+import { type JudgedSet, judgedTree, type PlannedTarball, wantedTarballs } from "./judged-set.ts";
 import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
 import { InstallRecord } from "./record.ts";
@@ -329,13 +329,13 @@ class Installation {
     const clientStarted = clock.monotonic();
     const gate = await this.#serve(waiting, wanted, box.owner);
     this.#progress("client", 0, wanted.length);
-    const client = await waiting.go().finally(() => gate.close());
+    const [client, expected] = await Promise.all([waiting.go().finally(() => gate.close()), this.#expected(checker, before)]);
     this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
     if (signal.aborted) {
       this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
       throw interruption(signal);
     }
-    if (client.exit === 0) await this.#compare(checker, before, gate);
+    if (client.exit === 0) await this.#compare(checker, before, gate, expected);
     else this.#clientFailed(gate);
   }
 
@@ -370,7 +370,19 @@ class Installation {
     throw new CofferdamError("SECURITY_VIOLATION", `${subject}: the registry promises ${rule === "missing-hash" ? "no hash" : "only a sha1 hash"}`);
   }
 
-  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate): Promise<void> {
+  /** What ci must leave is known before it starts: the comparison gets ready on the core that npm does not use yet. */
+  async #expected(checker: TreeChecker, before: NpmLockfile | undefined): Promise<JudgedSet | undefined> {
+    if (this.#command.verb !== "ci" || before === undefined) return undefined;
+    const judged = this.#judgedSet(before);
+    checker.expect(judged.tree);
+    return judged;
+  }
+
+  #judgedSet(lockfile: NpmLockfile): JudgedSet {
+    return judgedTree(lockfile, this.#store, this.#command, this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root);
+  }
+
+  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate, expected: JudgedSet | undefined): Promise<void> {
     await this.#lock.enter("compare");
     const after = this.#command.verb === "ci" ? before : (await readLockfile(this.#project))?.lockfile;
     if (after === undefined)
@@ -388,12 +400,7 @@ class Installation {
     const wanted = wantedTarballs(after, this.#project.root, this.#setup, this.#request.policy.values["packages.registries"]);
     if (gate.admitted.length > 0) await this.#record.integrity(gate.admitted, { policy: this.#request.policy.digest, lockfile: after.sha256 });
     this.#progress("compare", 0, wanted.length);
-    const { tree, unverified, verified } = judgedTree(
-      after,
-      this.#store,
-      this.#command,
-      this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root,
-    );
+    const { tree, unverified, verified } = expected ?? this.#judgedSet(after);
     const result = await checker.compare(tree);
     this.#set({ tree: result, packages: wanted.length, verified });
     if (unverified.length > 0)

@@ -15,6 +15,13 @@ export interface PlannedTarball extends WantedTarball {
   readonly locked: LockedPackage;
 }
 
+/** The tree as it must be, the packages in it that have no verified tarball, and how many tarballs it is made of. */
+export interface JudgedSet {
+  readonly tree: JudgedTree;
+  readonly unverified: readonly string[];
+  readonly verified: number;
+}
+
 /** Every tarball that a lockfile names, each once. */
 export function wantedTarballs(lockfile: NpmLockfile | undefined, root: string, setup: ClientSetup, trusted: readonly string[]): PlannedTarball[] {
   const planned = new Map<string, PlannedTarball>();
@@ -37,16 +44,8 @@ function addressOf(locked: LockedPackage, root: string, setup: ClientSetup, trus
   return setup.registries.locate(name, resolved, kind === "remote" ? [new URL(resolved).origin] : trusted);
 }
 
-/**
- * The tree as it must be, and the packages in it that have no verified tarball.
- * @param partial the command is for some workspaces only, so any package may be absent; what is there must still be right.
- */
-export function judgedTree(
-  lockfile: NpmLockfile,
-  store: TarballStore,
-  command: ClientCommand,
-  partial: boolean,
-): { tree: JudgedTree; unverified: string[]; verified: number } {
+/** @param partial the command is for some workspaces only, so any package may be absent; what is there must still be right. */
+export function judgedTree(lockfile: NpmLockfile, store: TarballStore, command: ClientCommand, partial: boolean): JudgedSet {
   const packages: TreePackage[] = [];
   const links = new Map<string, string>();
   const unverified: string[] = [];

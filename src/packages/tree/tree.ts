@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { CofferdamError, messageOf } from "../../foundation/index.ts";
 import { outermostFirst, UnitComparer } from "./compare.ts";
-import type { Difference, TreePackage, TreeUnit, UnitResult } from "./unit.ts";
+import type { Difference, TreePackage, TreeRequest, TreeUnit, UnitResult } from "./unit.ts";
 
 export interface JudgedTree {
   readonly packages: readonly TreePackage[];
@@ -44,6 +44,12 @@ export class TreeChecker {
     for (const worker of this.#workers) worker.on("error", () => undefined);
   }
 
+  /** Says what is going to be compared, so that the threads read the manifests of it meanwhile. Nothing of the tree is looked at. */
+  expect(tree: JudgedTree): void {
+    const shares = share(unitsOf(tree.packages), this.#workers.length);
+    for (const [i, worker] of this.#workers.entries()) worker.postMessage({ kind: "ahead", units: shares[i] ?? [] } satisfies TreeRequest);
+  }
+
   /** Compares once. Throws INTERNAL when a thread fails: an unfinished comparison is never a passed one. */
   async compare(tree: JudgedTree): Promise<TreeResult> {
     const units = unitsOf(tree.packages);
@@ -67,7 +73,7 @@ function ask(worker: Worker, units: readonly TreeUnit[]): Promise<readonly UnitR
     worker.once("message", resolve);
     worker.once("error", (error) => reject(new CofferdamError("INTERNAL", `tree comparison failed: ${messageOf(error)}`, { cause: error })));
     worker.once("exit", () => reject(new CofferdamError("INTERNAL", "tree comparison ended early")));
-    worker.postMessage(units);
+    worker.postMessage({ kind: "compare", units } satisfies TreeRequest);
   });
 }
 

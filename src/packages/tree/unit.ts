@@ -16,6 +16,12 @@ export interface TreeUnit {
   readonly packages: readonly TreePackage[];
 }
 
+/** `ahead`: these are going to be compared. `compare`: now; one answer. */
+export interface TreeRequest {
+  readonly kind: "ahead" | "compare";
+  readonly units: readonly TreeUnit[];
+}
+
 export interface Difference {
   readonly path: string;
   readonly kind: "missing" | "extra" | "changed" | "link" | "special" | "unreadable" | "too-deep";
