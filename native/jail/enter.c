@@ -20,10 +20,10 @@
 
 #define MAX_TREES 64
 
-struct tree {
-    const char *from;
+/* Where a tree's lists end up while options are read. */
+struct lists {
     char *excluded[MAX_TREES];
-    size_t exclusions;
+    char *only[MAX_TREES];
 };
 
 struct entry {
@@ -34,6 +34,7 @@ struct entry {
     uid_t uid;
     gid_t gid;
     struct tree writable[MAX_TREES];
+    struct lists lists[MAX_TREES];
     size_t writables;
     const char *bound[MAX_TREES];
     size_t bounds;
@@ -78,8 +79,10 @@ static void make_stage(const struct entry *self) {
         if (mkdir(place(self, "t", i, path), 0700) != 0 || chown(path, self->uid, self->gid) != 0) die("%s: %s", path, strerror(errno));
     }
     for (size_t i = 0; i < self->writables; i++) {
-        const struct tree *tree = &self->writable[i];
-        copy_tree(tree->from, place(self, "w", i, path), self->uid, self->gid, tree->excluded, tree->exclusions);
+        struct tree tree = self->writable[i];
+        tree.excluded = self->lists[i].excluded;
+        tree.only = self->lists[i].only;
+        copy_tree(&tree, place(self, "w", i, path), self->uid, self->gid);
     }
     for (size_t i = 0; i < self->texts; i++) {
         int fd = open(place(self, "f", i, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
@@ -102,10 +105,12 @@ static void give_up_root(uid_t uid, gid_t gid) {
 }
 
 int enter(int argc, char **argv, char **envp) {
-    struct entry self = {.uid = geteuid(), .gid = getegid()};
+    static struct entry self;
+    self.uid = geteuid();
+    self.gid = getegid();
     pid_t caller = getppid();
     int option;
-    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:b:f:nd")) != -1) {
+    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:o:b:f:nd")) != -1) {
         switch (option) {
         case 'n': self.network = true; break;
         case 'd': self.door = true; break;
@@ -119,11 +124,14 @@ int enter(int argc, char **argv, char **envp) {
             if (self.writables == MAX_TREES) die("too many trees");
             self.writable[self.writables++].from = optarg;
             break;
-        case 'x': {
-            if (self.writables == 0) die("-x comes after its -w");
+        case 'x':
+        case 'o': {
+            if (self.writables == 0) die("-%c comes after its -w", option);
             struct tree *tree = &self.writable[self.writables - 1];
-            if (tree->exclusions == MAX_TREES) die("too many exclusions");
-            tree->excluded[tree->exclusions++] = optarg;
+            struct lists *lists = &self.lists[self.writables - 1];
+            size_t *count = option == 'x' ? &tree->exclusions : &tree->onlys;
+            if (*count == MAX_TREES) die("too many paths");
+            (option == 'x' ? lists->excluded : lists->only)[(*count)++] = optarg;
             break;
         }
         case 'b':

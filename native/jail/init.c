@@ -4,7 +4,6 @@
  */
 #define _GNU_SOURCE
 #include "jail.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -35,7 +34,8 @@ struct jail {
     char *hidden[MAX_PATHS];
     char *limit[MAX_LIMITS];
     size_t readables, writables, devices, hiddens, limits;
-    uint64_t memory;
+    /* Watched here where the kernel does not: bytes of all processes (0: the kernel does), and CPU time of all, ms (0: no limit). */
+    uint64_t memory, cpu;
     char **command;
     char **environment;
     pid_t child;
@@ -50,7 +50,7 @@ static void add(char **list, size_t *count, size_t max, char *value) {
 
 static void parse(struct jail *self, int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+f:r:w:v:h:l:m:")) != -1) {
+    while ((option = getopt(argc, argv, "+f:r:w:v:h:l:m:t:")) != -1) {
         switch (option) {
         case 'f': self->filter = optarg; break;
         case 'r': add(self->readable, &self->readables, MAX_PATHS, optarg); break;
@@ -58,6 +58,7 @@ static void parse(struct jail *self, int argc, char **argv) {
         case 'v': add(self->device, &self->devices, MAX_PATHS, optarg); break;
         case 'h': add(self->hidden, &self->hiddens, MAX_PATHS, optarg); break;
         case 'l': add(self->limit, &self->limits, MAX_LIMITS, optarg); break;
+        case 't': self->cpu = number(optarg, "cpu time"); break;
         case 'm': self->memory = number(optarg, "memory"); break;
         default: die("init: unknown option");
         }
@@ -164,25 +165,6 @@ static void start_child(struct jail *self) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) die("dumpable: %s", strerror(errno));
 }
 
-/* Resident pages of all processes; where no cgroup bounds memory, this does, ten times a second. */
-static uint64_t resident(void) {
-    uint64_t pages = 0;
-    DIR *processes = opendir("/proc");
-    if (processes == NULL) return 0;
-    for (struct dirent *entry = readdir(processes); entry != NULL; entry = readdir(processes)) {
-        char path[PATH_MAX];
-        unsigned long long total = 0, here = 0;
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || strcmp(entry->d_name, "1") == 0) continue;
-        snprintf(path, sizeof path, "/proc/%.20s/statm", entry->d_name);
-        FILE *memory = fopen(path, "re");
-        if (memory == NULL) continue;
-        if (fscanf(memory, "%llu %llu", &total, &here) == 2) pages += here;
-        fclose(memory);
-    }
-    closedir(processes);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void kill_all(struct jail *self, const char *why) {
     if (self->killed_by == NULL) self->killed_by = why;
     kill(-1, SIGKILL);
@@ -207,7 +189,7 @@ static int supervise(struct jail *self) {
     for (;;) {
         struct pollfd ready[] = {
             {.fd = self->signals, .events = POLLIN}, {.fd = self->listener, .events = POLLIN}, {.fd = CHANNEL, .events = POLLIN}, {.fd = NAMES, .events = POLLIN}};
-        int timeout = self->memory > 0 || grace >= 0 ? WATCH_MS : -1;
+        int timeout = self->memory > 0 || self->cpu > 0 || grace >= 0 ? WATCH_MS : -1;
         int count = poll(ready, 4, timeout);
         if (count < 0 && errno != EINTR) die("poll: %s", strerror(errno));
         if ((ready[1].revents & POLLIN) != 0) observe(&observer);
@@ -216,9 +198,11 @@ static int supervise(struct jail *self) {
         if ((ready[3].revents & POLLIN) != 0) answer_name();
         if (ready[2].revents != 0) {
             char words[256];
-            if (read(CHANNEL, words, sizeof words) <= 0) _exit(EXIT_SETUP);
-            /* `{"end":true}` is the only word: end, and what does not is killed after a while. */
-            if (memmem(words, sizeof words, "\"end\"", 5) != NULL && grace < 0) {
+            ssize_t length = read(CHANNEL, words, sizeof words);
+            if (length <= 0) _exit(EXIT_SETUP);
+            /* Two words: end, and what does not is killed after a while; or at once. */
+            if (memmem(words, (size_t)length, "\"kill\"", 6) != NULL) kill_all(self, "term");
+            else if (memmem(words, (size_t)length, "\"end\"", 5) != NULL && grace < 0) {
                 kill(-1, SIGTERM);
                 grace = GRACE_MS;
             }
@@ -229,7 +213,8 @@ static int supervise(struct jail *self) {
             if (reap(self, &status)) return status;
         }
         if (grace >= 0 && count == 0 && (grace -= WATCH_MS) < 0) kill_all(self, "term");
-        if (self->memory > 0 && resident() > self->memory) kill_all(self, "memory");
+        if (self->memory > 0 && memory_in_use() > self->memory) kill_all(self, "memory");
+        if (self->cpu > 0 && cpu_used() > self->cpu) kill_all(self, "cpu");
     }
 }
 
@@ -241,11 +226,10 @@ static int finish(struct jail *self, int status) {
     while (waitpid(-1, &one, 0) > 0) leftovers++;
     struct rusage used;
     getrusage(RUSAGE_CHILDREN, &used);
-    long long cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000LL + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
     char killed[32];
     snprintf(killed, sizeof killed, self->killed_by == NULL ? "null" : "\"%s\"", self->killed_by);
-    say("{\"ended\":true,\"exit\":%d,\"signal\":%d,\"cpuMs\":%lld,\"maxRss\":%ld,\"leftovers\":%u,\"killedBy\":%s}", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-        WIFSIGNALED(status) ? WTERMSIG(status) : 0, cpu, used.ru_maxrss * 1024L, leftovers, killed);
+    say("{\"ended\":true,\"exit\":%d,\"signal\":%d,\"cpuMs\":%llu,\"maxRss\":%ld,\"leftovers\":%u,\"killedBy\":%s}", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+        WIFSIGNALED(status) ? WTERMSIG(status) : 0, (unsigned long long)cpu_used(), used.ru_maxrss * 1024L, leftovers, killed);
     char word;
     struct pollfd channel = {.fd = CHANNEL, .events = POLLIN};
     while (poll(&channel, 1, -1) >= 0 && (read(CHANNEL, &word, 1) > 0)) continue;

@@ -30,7 +30,16 @@ void close_from(int first);
 
 /* enter.c, stage.c */
 int enter(int argc, char **argv, char **envp);
-void copy_tree(const char *from, const char *to, uid_t uid, gid_t gid, char *const *excluded, size_t exclusions);
+struct tree {
+    const char *from;
+    /* Paths in it whose content is not copied: they become places to mount the original on. */
+    char *const *excluded;
+    size_t exclusions;
+    /* When there are any, nothing else is copied. */
+    char *const *only;
+    size_t onlys;
+};
+void copy_tree(const struct tree *tree, const char *to, uid_t uid, gid_t gid);
 
 /* init.c */
 int init(int argc, char **argv, char **envp);
@@ -55,6 +64,10 @@ void set_limit(const char *assignment);
 int restrict_files(const struct landlock_rules *rules);
 int install_filter(const char *hex);
 void drop_capabilities(void);
+
+/* usage.c */
+uint64_t memory_in_use(void);
+uint64_t cpu_used(void);
 
 /* observe.c */
 struct observer {

@@ -17,8 +17,7 @@
 struct copy {
     uid_t uid;
     gid_t gid;
-    char *const *excluded;
-    size_t exclusions;
+    const struct tree *tree;
     /* Path from the tree's root, for messages and exclusions. */
     char path[PATH_MAX];
 };
@@ -29,9 +28,21 @@ __attribute__((noreturn)) static void failed(const struct copy *self, const char
 }
 
 static bool is_excluded(const struct copy *self) {
-    for (size_t i = 0; i < self->exclusions; i++)
-        if (strcmp(self->path, self->excluded[i]) == 0) return true;
+    for (size_t i = 0; i < self->tree->exclusions; i++)
+        if (strcmp(self->path, self->tree->excluded[i]) == 0) return true;
     return false;
+}
+
+/* True for what was asked for, what lies below it, and the folders above it. */
+static bool is_wanted(const struct copy *self) {
+    size_t length = strlen(self->path);
+    for (size_t i = 0; i < self->tree->onlys; i++) {
+        const char *only = self->tree->only[i];
+        size_t other = strlen(only), common = length < other ? length : other;
+        if (strncmp(self->path, only, common) != 0) continue;
+        if (length == other || (length > other ? self->path[other] : only[length]) == '/') return true;
+    }
+    return self->tree->onlys == 0;
 }
 
 static void copy_bytes(const struct copy *self, int from, int to) {
@@ -79,6 +90,10 @@ static void copy_folder(struct copy *self, int from, int to, int depth) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         int added = snprintf(self->path + length, sizeof self->path - length, "%s%s", length == 0 ? "" : "/", entry->d_name);
         if (added < 0 || (size_t)added >= sizeof self->path - length) die("stage: a path is too long");
+        if (!is_wanted(self)) {
+            self->path[length] = '\0';
+            continue;
+        }
         struct stat stat;
         if (fstatat(from, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0) failed(self, "look at");
         if (S_ISREG(stat.st_mode)) {
@@ -104,11 +119,11 @@ static void copy_folder(struct copy *self, int from, int to, int depth) {
     closedir(entries);
 }
 
-void copy_tree(const char *from, const char *to, uid_t uid, gid_t gid, char *const *excluded, size_t exclusions) {
-    struct copy self = {.uid = uid, .gid = gid, .excluded = excluded, .exclusions = exclusions};
+void copy_tree(const struct tree *tree, const char *to, uid_t uid, gid_t gid) {
+    struct copy self = {.uid = uid, .gid = gid, .tree = tree};
     if (mkdir(to, 0700) != 0) failed(&self, "create");
-    int source = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (source < 0) die("stage: %s: %s", from, strerror(errno));
+    int source = open(tree->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (source < 0) die("stage: %s: %s", tree->from, strerror(errno));
     int target = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (target < 0) failed(&self, "open");
     struct stat stat;

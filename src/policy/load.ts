@@ -216,6 +216,9 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "scripts.approved",
   "scripts.grants",
   "scripts.exceptions",
+  "scripts.timeout",
+  "scripts.memory",
+  "scripts.disk",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -224,5 +227,6 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "thresholds.integrity",
   "thresholds.audit",
   "thresholds.protection",
+  "thresholds.script",
   "locks",
 ];

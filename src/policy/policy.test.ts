@@ -223,6 +223,9 @@ test("property: an untrusted repository never loosens anything", async () => {
     "scripts.exceptions": (after, before) => {
       for (const name of SCRIPT_EXCEPTIONS) expect([before[name], after[name]]).not.toEqual(["off", "on"]);
     },
+    "scripts.timeout": notMore,
+    "scripts.memory": notMore,
+    "scripts.disk": notMore,
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,
@@ -231,6 +234,7 @@ test("property: an untrusted repository never loosens anything", async () => {
     "thresholds.integrity": notMore,
     "thresholds.audit": notMore,
     "thresholds.protection": notMore,
+    "thresholds.script": notMore,
     locks: (after, before) => expect(after).toEqual(before),
   };
   expect(Object.keys(oracle).sort()).toEqual(KEYS.map((rule) => rule.key).sort());

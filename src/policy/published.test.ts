@@ -33,7 +33,7 @@ test("docs/policy.md tells the defaults that are", () => {
 function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
   if (text === "none") return key === "scripts.grants" ? {} : [];
-  if (key === "packages.keep" || key === "limits.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
-  if (key === "limits.tarball" || key === "limits.unpacked") return parseBytes(text);
+  if (key === "packages.keep" || key === "limits.timeout" || key === "scripts.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
+  if (key === "limits.tarball" || key === "limits.unpacked" || key === "scripts.memory" || key === "scripts.disk") return parseBytes(text);
   return /^\d+$/.test(text) ? Number(text) : text;
 }

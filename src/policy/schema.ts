@@ -31,6 +31,9 @@ export interface PolicyFile {
         readonly approved?: readonly string[] | undefined;
         readonly grants?: Readonly<Record<string, ScriptGrant>> | undefined;
         readonly exceptions?: Readonly<Partial<Record<ScriptException, Switch>>> | undefined;
+        readonly timeout?: string | undefined;
+        readonly memory?: string | undefined;
+        readonly disk?: string | undefined;
       }
     | undefined;
   readonly limits?:
@@ -42,7 +45,14 @@ export interface PolicyFile {
         readonly concurrency?: number | undefined;
       }
     | undefined;
-  readonly thresholds?: { readonly integrity?: string | undefined; readonly audit?: string | undefined; readonly protection?: string | undefined } | undefined;
+  readonly thresholds?:
+    | {
+        readonly integrity?: string | undefined;
+        readonly audit?: string | undefined;
+        readonly protection?: string | undefined;
+        readonly script?: string | undefined;
+      }
+    | undefined;
   readonly locks?: readonly string[] | undefined;
 }
 
@@ -85,6 +95,9 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
             "what scripts of a package get besides their own folder, by name, name@version or name@version#sha512-...; the most exact key counts alone",
           ),
         exceptions: exceptionsSchema.optional().describe("exceptions that ship with the product, on or off"),
+        timeout: duration.optional().describe("longest time for one script"),
+        memory: bytes.optional().describe("most memory of all processes of one script"),
+        disk: bytes.optional().describe("most bytes that one script writes; held in memory until they are taken over"),
       })
       .optional(),
     limits: z
@@ -101,6 +114,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
         integrity: duration.optional().describe("one integrity check"),
         audit: duration.optional().describe("one audit write"),
         protection: duration.optional().describe("setting up the box"),
+        script: duration.optional().describe("one install script"),
       })
       .optional()
       .describe("durations past which an operation raises thresholdExceeded"),
@@ -130,6 +144,9 @@ export const KEYS: readonly KeyRule[] = [
   { key: "scripts.approved", merge: "add", loosens: adds },
   { key: "scripts.grants", merge: "entries", loosens: addsToGrant },
   { key: "scripts.exceptions", merge: "entries", loosens: (before, after) => before !== "on" && after === "on" },
+  { key: "scripts.timeout", merge: "replace", loosens: growing },
+  { key: "scripts.memory", merge: "replace", loosens: growing },
+  { key: "scripts.disk", merge: "replace", loosens: growing },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },
@@ -138,6 +155,7 @@ export const KEYS: readonly KeyRule[] = [
   { key: "thresholds.integrity", merge: "replace", loosens: growing },
   { key: "thresholds.audit", merge: "replace", loosens: growing },
   { key: "thresholds.protection", merge: "replace", loosens: growing },
+  { key: "thresholds.script", merge: "replace", loosens: growing },
   { key: "locks", merge: "add", loosens: harmless },
 ];
 

@@ -13,6 +13,9 @@ export interface PolicyValues {
   readonly "scripts.approved": readonly string[];
   readonly "scripts.grants": Readonly<Record<string, ScriptGrant>>;
   readonly "scripts.exceptions": Readonly<Partial<Record<ScriptException, Switch>>>;
+  readonly "scripts.timeout": number;
+  readonly "scripts.memory": number;
+  readonly "scripts.disk": number;
   readonly "limits.tarball": number;
   readonly "limits.unpacked": number;
   readonly "limits.entries": number;
@@ -21,6 +24,7 @@ export interface PolicyValues {
   readonly "thresholds.integrity": number;
   readonly "thresholds.audit": number;
   readonly "thresholds.protection": number;
+  readonly "thresholds.script": number;
   readonly locks: readonly string[];
 }
 
@@ -37,6 +41,9 @@ export function presetOf(level: Level): PolicyValues {
     "scripts.approved": [],
     "scripts.grants": {},
     "scripts.exceptions": { esbuild: "on", husky: "on", prisma: "on" },
+    "scripts.timeout": 600_000,
+    "scripts.memory": 4 * 2 ** 30,
+    "scripts.disk": 2 * 2 ** 30,
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
     "limits.entries": 200_000,
@@ -45,6 +52,7 @@ export function presetOf(level: Level): PolicyValues {
     "thresholds.integrity": 100,
     "thresholds.audit": 10,
     "thresholds.protection": 50,
+    "thresholds.script": 30_000,
     locks: [],
   };
 }
@@ -61,6 +69,9 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "scripts.approved": scripts?.approved,
     "scripts.grants": scripts?.grants,
     "scripts.exceptions": scripts?.exceptions,
+    "scripts.timeout": time(scripts?.timeout),
+    "scripts.memory": size(scripts?.memory),
+    "scripts.disk": size(scripts?.disk),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
     "limits.entries": limits?.entries,
@@ -69,6 +80,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "thresholds.integrity": time(thresholds?.integrity),
     "thresholds.audit": time(thresholds?.audit),
     "thresholds.protection": time(thresholds?.protection),
+    "thresholds.script": time(thresholds?.script),
     locks: file.locks,
   });
 }

@@ -3,6 +3,7 @@
 export { locateJailHelper } from "./helper.ts";
 export { type JailTools, runJail } from "./jail.ts";
 export * from "./jail-types.ts";
+export { maskedNodes } from "./masks.ts";
 export { parseNetTarget } from "./net-target.ts";
 export { type Toolchain, toolchain } from "./toolchain.ts";
 export { systemBinds } from "./view.ts";

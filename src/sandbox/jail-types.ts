@@ -9,7 +9,7 @@ export interface JailLimits {
   readonly memory: number;
   /** Processes and threads at once. */
   readonly pids: number;
-  /** CPU time of one process; undefined for no bound but the time-out. */
+  /** CPU time of all processes together, watched ten times a second; undefined for no bound but the time-out. */
   readonly cpuTime: number | undefined;
   /** Cores, as a share of time (1.5 is one and a half); undefined for all of them. Needs a cgroup. */
   readonly cpus: number | undefined;
@@ -47,6 +47,18 @@ export interface WritableTree {
   readonly mode: "staged" | "direct";
   /** Paths below it, relative, that stay read-only (and, when staged, are not copied). Missing ones are ignored. */
   readonly except: readonly string[];
+  /** Staged: nothing but these relative paths is copied, the rest of the tree cannot be seen. Absent: all of it. */
+  readonly only?: readonly string[];
+  /** Staged: what may be taken over. A file or link for which it gives a reason is left out, and the reason reported. */
+  readonly accept?: (output: StagedFile) => string | undefined;
+}
+
+/** A file or link on the stage that is about to be taken over. */
+export interface StagedFile {
+  /** From the tree's root. */
+  readonly path: string;
+  /** Its content, or where the link leads. Throws RESOURCE_EXHAUSTED past 1 MiB. */
+  read(): Buffer;
 }
 
 export interface JailRequest {
@@ -58,6 +70,11 @@ export interface JailRequest {
   readonly writable: readonly WritableTree[];
   /** Files and folders besides the system's that can be read. */
   readonly readable: readonly string[];
+  /**
+   * Sockets, FIFOs and device nodes below {@link readable} and the direct trees, which are hidden. Absent: they are looked
+   * for, entry by entry; a caller that runs many commands over one tree looks once, with {@link maskedNodes}.
+   */
+  readonly masked?: readonly string[];
   /** Names that can be reached, through the jail's own proxy: `registry.example:443`. Empty: no network at all. */
   readonly net: readonly string[];
   /** Lets AF_UNIX sockets be made. Off, because a tree may hold a daemon's socket. */

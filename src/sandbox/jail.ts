@@ -17,6 +17,7 @@ import { statfsSync } from "node:fs";
 import { Server as NetServer, Socket } from "node:net";
 import { BoundedText, CofferdamError, messageOf, newId } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
+import { DirectTree } from "./direct-tree.ts";
 import { jailIdentity } from "./identity.ts";
 import {
   DEFAULT_LIMITS,
@@ -80,6 +81,8 @@ class JailRun {
   readonly #stderr = new BoundedText(CAPTURED);
   readonly #started: number = performance.now();
   readonly #closed: Promise<void>;
+  /** Places in the host's own trees that were empty, and must be so afterwards. */
+  readonly #planted: readonly DirectTree[];
   #bytes = 0;
   #killedBy: KilledBy | undefined;
   #hardKill: NodeJS.Timeout | undefined;
@@ -90,7 +93,16 @@ class JailRun {
     const identity = jailIdentity();
     this.#dropped = identity.dropped;
     const stage = stageFolder();
-    this.#view = viewOf({ stage, helper: tools.helper, identity, readable: request.readable, writable: request.writable, cwd: request.cwd, env: request.env });
+    this.#view = viewOf({
+      stage,
+      helper: tools.helper,
+      identity,
+      readable: request.readable,
+      writable: request.writable,
+      masked: request.masked,
+      cwd: request.cwd,
+    });
+    this.#planted = request.writable.filter((tree) => tree.mode === "direct").map((tree) => new DirectTree(tree));
     this.#cgroup = Cgroup.create(newId("cofferdam").toLowerCase(), this.#limits);
     this.#requireMemoryBound();
     this.#proxy =
@@ -141,11 +153,15 @@ class JailRun {
   async close(): Promise<void> {
     this.#proxy?.close();
     if (this.#child.connected) this.#child.disconnect();
+    await this.#gone();
+    clearTimeout(this.#hardKill);
+    await this.#cgroup?.remove();
+  }
+
+  async #gone(): Promise<void> {
     const late = setTimeout(() => this.#child.kill("SIGKILL"), END_TIME);
     await this.#closed;
     clearTimeout(late);
-    clearTimeout(this.#hardKill);
-    await this.#cgroup?.remove();
   }
 
   #requireMemoryBound(): void {
@@ -168,13 +184,15 @@ class JailRun {
     });
     // Pid 1 and its first child count too.
     const rlimits: Record<string, number> = { core: 0, nproc: limits.pids + 2, fsize: limits.fileSize, nofile: limits.openFiles, memlock: 65_536, msgqueue: 0 };
-    if (limits.cpuTime !== undefined) rlimits["cpu"] = cpuSeconds(limits.cpuTime);
+    // The kernel's own limit is for each process, in whole seconds: a second line, a little above the first.
+    if (limits.cpuTime !== undefined) rlimits["cpu"] = Math.ceil(limits.cpuTime / 1000) + 1;
     return [
       ...["-f", filter.toString("hex")],
       ...this.#view.landlock,
       ...(request.hidden ?? []).flatMap((path) => ["-h", path]),
       ...Object.entries(rlimits).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
       ...(this.#cgroup === undefined ? ["-m", String(limits.memory)] : []),
+      ...(limits.cpuTime === undefined ? [] : ["-t", String(limits.cpuTime)]),
     ];
   }
 
@@ -246,11 +264,13 @@ class JailRun {
     if (ready === undefined) throw this.#startFailure();
     const layers = this.#layers(ready);
     if (this.#cgroup?.oomKilled === true) this.#killedBy ??= "memory";
-    else if (ended?.killedBy === "memory") this.#killedBy ??= "memory";
+    else if (ended !== undefined && ended.killedBy !== null && ended.killedBy !== "term") this.#killedBy ??= ended.killedBy;
     if (ended === undefined && this.#killedBy === undefined)
       throw new CofferdamError("INTERNAL", `the jail ended without a word: ${this.#stderr.text().trim().slice(-300)}`);
-    const outputs = this.#takeOver(ended);
-    if (this.#outOfCpu(ended)) this.#killedBy ??= "cpu";
+    const outputs = [...this.#takeOver(ended), ...this.#planted.map((tree) => tree.remove())];
+    // pid 1 still holds the pipes open; what was printed last is read only when it is gone.
+    if (this.#child.connected) this.#child.disconnect();
+    await this.#gone();
     if (this.#killedBy !== undefined) this.#addRefusal({ kind: "limit", what: this.#killedBy, why: "reached", by: undefined });
     if (this.#cgroup?.pidsExhausted === true) this.#addRefusal({ kind: "limit", what: "pids", why: "reached", by: undefined });
     const signal = ended === undefined ? 9 : ended.signal === 0 ? undefined : ended.signal;
@@ -270,12 +290,6 @@ class JailRun {
       outputs,
       notes: this.#notes,
     };
-  }
-
-  /** One process past its own limit gets SIGKILL from the kernel, and that looks like any other. */
-  #outOfCpu(ended: Ended | undefined): boolean {
-    const limit = this.#limits.cpuTime;
-    return limit !== undefined && (ended?.signal === 9 || ended?.exit === 137) && ended.cpuMs >= cpuSeconds(limit) * 950;
   }
 
   #layers({ landlock }: Ready): JailLayers {
@@ -323,8 +337,8 @@ class JailRun {
   #end(why: KilledBy): void {
     if (this.#killedBy !== undefined) return;
     this.#killedBy = why;
-    // Asked to end first; pid 1 kills what has not ended after two seconds. When it does not answer, the jail goes as a whole.
-    if (this.#child.connected) this.#child.send({ end: true }, () => undefined);
+    // Who is interrupted may tidy up for two seconds; who broke a limit may not. When pid 1 does not answer, the jail goes as a whole.
+    if (this.#child.connected) this.#child.send(why === "cancelled" ? { end: true } : { kill: true }, () => undefined);
     this.#hardKill = setTimeout(() => {
       if (this.#child.connected) this.#child.disconnect();
       this.#child.kill("SIGKILL");
@@ -336,11 +350,6 @@ class JailRun {
     const known = this.#refused.some((one) => one.kind === refusal.kind && one.what === refusal.what && one.why === refusal.why);
     if (!known) this.#refused.push(refusal);
   }
-}
-
-/** The kernel counts whole seconds. */
-function cpuSeconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000));
 }
 
 function isDeadline(reason: unknown): boolean {

@@ -21,7 +21,7 @@ export interface Ended {
   readonly cpuMs: number;
   readonly maxRss: number;
   readonly leftovers: number;
-  readonly killedBy: "memory" | "term" | null;
+  readonly killedBy: "memory" | "cpu" | "term" | null;
 }
 
 export type Message = Ready | Refused | Ended | { readonly kind: "overflow" } | { readonly kind: "door" };
@@ -41,7 +41,7 @@ const schema: z.ZodType<Message> = z.union([
       cpuMs: count,
       maxRss: count,
       leftovers: count,
-      killedBy: z.enum(["memory", "term"]).nullable(),
+      killedBy: z.enum(["memory", "cpu", "term"]).nullable(),
     })
     .transform(({ ended: _, ...message }): Ended => ({ kind: "ended", ...message })),
   z.strictObject({ overflow: z.literal(true) }).transform((): Message => ({ kind: "overflow" })),

@@ -61,12 +61,15 @@ class Taking {
   }
 
   #folder(path: string, depth: number): void {
-    if (depth > MAX_DEPTH) return this.#refuse(path, "too deep");
+    if (depth > MAX_DEPTH) {
+      this.#refuse(path, "too deep");
+      return;
+    }
     const staged = readdirSync(join(this.#place, path), { withFileTypes: true });
     const names = new Set(staged.map((entry) => entry.name));
     for (const { name } of readdirSync(join(this.#tree.path, path), { withFileTypes: true })) {
       const gone = path === "" ? name : `${path}/${name}`;
-      if (names.has(name) || this.#except.has(gone) || this.#leadsToException(gone)) continue;
+      if (names.has(name) || this.#except.has(gone) || this.#leadsToException(gone) || !this.#wasStaged(gone)) continue;
       rmSync(join(this.#tree.path, gone), { recursive: true, force: true });
       this.#removed.push(gone);
     }
@@ -78,11 +81,22 @@ class Taking {
     return false;
   }
 
+  /** What was never copied cannot have been removed. */
+  #wasStaged(path: string): boolean {
+    const { only } = this.#tree;
+    return only === undefined || only.some((one) => path === one || path.startsWith(`${one}/`));
+  }
+
   #entry(path: string, entry: Dirent, depth: number): void {
-    if (this.#except.has(path)) return;
+    if (this.#except.has(path)) {
+      if (lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined) this.#refuse(path, "may not be made here");
+      return;
+    }
     // Whoever runs git there later would run what stands in it.
-    if (entry.name.toLowerCase() === ".git" && lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined)
-      return this.#refuse(path, "a planted git folder");
+    if (entry.name.toLowerCase() === ".git" && lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined) {
+      this.#refuse(path, "a planted git folder");
+      return;
+    }
     const before = lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false });
     if (entry.isDirectory()) {
       if (before?.isDirectory() !== true) this.#makeFolder(path, before);
@@ -104,9 +118,20 @@ class Taking {
     const from = openSync(join(this.#place, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const now = fstatSync(from);
-      if (!now.isFile()) return this.#refuse(path, "not a file");
-      if ((now.mode & 0o6000) !== 0) return this.#refuse(path, "a set-user-id or set-group-id bit");
+      if (!now.isFile()) {
+        this.#refuse(path, "not a file");
+        return;
+      }
+      if ((now.mode & 0o6000) !== 0) {
+        this.#refuse(path, "a set-user-id or set-group-id bit");
+        return;
+      }
       if (before?.isFile() === true && before.size === now.size && before.mtimeMs === now.mtimeMs && (before.mode & 0o777) === (now.mode & 0o777)) return;
+      const objection = this.#tree.accept?.({ path, read: () => readSmall(from, now.size) });
+      if (objection !== undefined) {
+        this.#refuse(path, objection);
+        return;
+      }
       const target = join(this.#tree.path, path);
       if (before?.isDirectory() === true) rmSync(target, { recursive: true });
       const temporary = join(dirname(target), TEMPORARY);
@@ -140,13 +165,18 @@ class Taking {
   #link(path: string, before: Stats | undefined): void {
     const target = join(this.#tree.path, path);
     const leadsTo = readlinkSync(join(this.#place, path));
-    const resolved = resolve(dirname(target), leadsTo);
-    if (resolved !== this.#tree.path && !resolved.startsWith(`${this.#tree.path}/`)) {
+    if (!staysInside(this.#tree.path, dirname(target), leadsTo)) {
       // A link that was there before is the host's own and stays.
       if (before?.isSymbolicLink() === true && readlinkSync(target) === leadsTo) return;
-      return this.#refuse(path, "a link out of the tree");
+      this.#refuse(path, "a link out of the tree");
+      return;
     }
     if (before?.isSymbolicLink() === true && readlinkSync(target) === leadsTo) return;
+    const objection = this.#tree.accept?.({ path, read: () => Buffer.from(leadsTo) });
+    if (objection !== undefined) {
+      this.#refuse(path, objection);
+      return;
+    }
     if (before !== undefined) rmSync(target, { recursive: true });
     symlinkSync(leadsTo, target);
     this.#own(target);
@@ -161,4 +191,24 @@ class Taking {
   #refuse(path: string, why: string): void {
     if (this.#refused.length < MAX_REFUSED) this.#refused.push({ path, why });
   }
+}
+
+/**
+ * True when a link in `folder` cannot lead out of `root`. `..` may only stand in front: after a name it would mean the parent
+ * of wherever that name leads, which text does not tell.
+ */
+function staysInside(root: string, folder: string, leadsTo: string): boolean {
+  const parts = leadsTo.split("/").filter((part) => part !== "" && part !== ".");
+  const names = parts.findIndex((part) => part !== "..");
+  if (names >= 0 && parts.lastIndexOf("..") > names) return false;
+  const resolved = resolve(folder, leadsTo);
+  return resolved === root || resolved.startsWith(`${root}/`);
+}
+
+const MAX_SMALL: number = 1 << 20;
+
+function readSmall(fd: number, size: number): Buffer {
+  if (size > MAX_SMALL) throw new CofferdamError("RESOURCE_EXHAUSTED", `a file of ${size} bytes where a small one is expected`);
+  const bytes = Buffer.alloc(size);
+  return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
 }

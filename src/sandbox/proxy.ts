@@ -99,9 +99,18 @@ export class JailProxy {
       client.end(`HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\ncofferdam: ${target} was not granted (${why})\r\n`);
     };
     const [, host = "", port = ""] = /^([a-z0-9._-]{1,253}):(\d{1,5})$/i.exec(target) ?? [];
-    if (host === "" || isIP(host) !== 0) return refuse("address literal");
-    if (!this.#allowed.has(`${host.toLowerCase()}:${port}`)) return refuse("not granted");
-    if (this.#sockets.size > MAX_TUNNELS) return refuse("too many connections");
+    if (host === "" || isIP(host) !== 0) {
+      refuse("address literal");
+      return;
+    }
+    if (!this.#allowed.has(`${host.toLowerCase()}:${port}`)) {
+      refuse("not granted");
+      return;
+    }
+    if (this.#sockets.size > MAX_TUNNELS) {
+      refuse("too many connections");
+      return;
+    }
     let address: string;
     try {
       address = await (this.#options.resolve ?? resolveName)(host);
@@ -109,7 +118,10 @@ export class JailProxy {
       client.end("HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n");
       return;
     }
-    if (this.#blocked.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")) return refuse("leads to a private address");
+    if (this.#blocked.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")) {
+      refuse("leads to a private address");
+      return;
+    }
     this.#options.onEvent({ target });
     const upstream = connect({ host: address, port: Number(port), timeout: CONNECT_TIMEOUT });
     this.#sockets.add(upstream);

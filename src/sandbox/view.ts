@@ -17,8 +17,8 @@ export interface ViewRequest {
   readonly identity: Identity;
   readonly readable: readonly string[];
   readonly writable: readonly WritableTree[];
+  readonly masked: readonly string[] | undefined;
   readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface View {
@@ -59,21 +59,21 @@ export function viewOf(request: ViewRequest): View {
 
   const binds: { readonly to: string; readonly args: readonly string[] }[] = [];
   const staged: View["staged"][number][] = [];
-  const masked: string[] = [];
+  const masked: string[] = [...(request.masked ?? [])];
   for (const path of [...new Set(request.readable)]) {
     binds.push({ to: path, args: ["--ro-bind", stagePlan.outside(path), path] });
     landlock.push("-r", path);
-    masked.push(...maskedNodes(path));
+    if (request.masked === undefined) masked.push(...maskedNodes(path));
   }
   for (const tree of request.writable) {
     const except = tree.except.map((relative) => join(tree.path, relative)).filter((path) => isPlain(path));
     if (tree.mode === "staged") {
-      const place = stagePlan.copy(tree.path, tree.except);
+      const place = stagePlan.copy(tree);
       staged.push({ tree, place });
       binds.push({ to: tree.path, args: ["--bind", place, tree.path] });
     } else {
       binds.push({ to: tree.path, args: ["--bind", tree.path, tree.path] });
-      masked.push(...maskedNodes(tree.path));
+      if (request.masked === undefined) masked.push(...maskedNodes(tree.path));
     }
     landlock.push("-w", tree.path);
     for (const path of except) binds.push({ to: path, args: ["--ro-bind", stagePlan.outside(path), path] });
@@ -110,8 +110,9 @@ class Stage {
     return `${this.#stage}/f${this.#files.push(text) - 1}`;
   }
 
-  copy(path: string, except: readonly string[]): string {
-    return `${this.#stage}/w${this.#copies.push(["-w", path, ...except.flatMap((relative) => ["-x", relative])]) - 1}`;
+  copy({ path, except, only }: WritableTree): string {
+    const options = [...except.flatMap((relative) => ["-x", relative]), ...(only ?? []).flatMap((relative) => ["-o", relative])];
+    return `${this.#stage}/w${this.#copies.push(["-w", path, ...options]) - 1}`;
   }
 
   /** Where a host path can be bound from. */

@@ -47,8 +47,8 @@ export const sandboxCommands: CommandGroup = { name: "sandbox", summary: "A comm
 
 /** Passed on without being asked for: they change how programs look and speak, and hold no secrets. */
 const PASSED = ["LANG", "LC_ALL", "TERM", "TZ", "CI", "NODE_ENV", "NO_COLOR", "FORCE_COLOR", "COLORTERM"];
-/** Below a folder that may be written: what the host's git would run later. */
-const NEVER_WRITTEN = [".git/hooks", ".git/config"];
+/** Below a folder that may be written: what the host's git obeys later (hooks, config, and every file that names others). */
+const NEVER_WRITTEN = [".git", ".github"];
 
 async function execute(context: CommandContext): Promise<number> {
   const { args, globals, out, env, signal } = context;

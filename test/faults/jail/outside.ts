@@ -33,7 +33,7 @@ export async function runOutside(attack: Attack, victim: Victim): Promise<{ outp
 
 let copy: string | undefined;
 /** This Node, or a copy of it if it lies under a folder that the ordinary user cannot pass (a checkout in /root). */
-function reachableNode(): string {
+export function reachableNode(): string {
   const open = (path: string): boolean => (statSync(path).mode & 0o001) !== 0 && (path === "/" || open(dirname(path)));
   if (process.getuid?.() !== 0 || open(process.execPath)) return process.execPath;
   if (copy === undefined) {
