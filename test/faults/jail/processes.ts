@@ -1,4 +1,5 @@
 /** Attacks on other processes of the host: seeing, signalling, reading, changing them. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Attack, needsTracing, text } from "./attack.ts";
 import { call } from "./kernel-call.ts";
 import { perl, secretPattern } from "./programs.ts";
@@ -7,8 +8,10 @@ import type { Victim } from "./victim.ts";
 const HOST = secretPattern("host");
 const stack = (pid: number): string =>
   `my ($from, $to) = slurp('/proc/${pid}/maps') =~ /^([0-9a-f]+)-([0-9a-f]+) .*\\[stack\\]/m or lost 'maps'; $from = hex $from; $to = hex $to;`;
+const stopped = (victim: Victim): boolean => /^State:\s+T/m.test(text(`/proc/${victim.host.pid}/status`));
+/** A signal takes a moment to work. */
 const gone = async (victim: Victim): Promise<boolean> => {
-  for (let i = 0; i < 10 && victim.host.alive(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let i = 0; i < 10 && victim.host.alive(); i++) await sleep(20);
   return !victim.host.alive();
 };
 
@@ -33,7 +36,10 @@ const ATTACKS: readonly Omit<Attack, "group">[] = [
     works: "anyone",
     program: "sh",
     code: (v) => `kill -STOP ${v.host.pid}`,
-    won: (v) => /^State:\s+T/m.test(text(`/proc/${v.host.pid}/status`)),
+    won: async (v) => {
+      for (let i = 0; i < 10 && !stopped(v); i++) await sleep(20);
+      return stopped(v);
+    },
   },
   {
     name: "kills a process of the host by a pidfd",

@@ -134,9 +134,18 @@ const TIME: readonly Omit<Attack, "group">[] = [
     limits: { timeoutMs: 600 },
   },
   {
+    name: "takes more CPU time than it has",
+    works: "anyone",
+    program: "perl",
+    // Ignoring the warning that comes first.
+    code: () => perl("$SIG{XCPU} = 'IGNORE'; my $end = POSIX::clock() + 2_500_000; 1 while POSIX::clock() < $end; won;"),
+    limits: { cpuSeconds: 1 },
+  },
+  {
     name: "takes more CPU time than it has, in children",
     works: "anyone",
     program: "perl",
+    // A limit of each process does not see this.
     code: () =>
       perl(`for (1 .. 3) { my $c = fork; defined $c or lost 'fork'; if (!$c) { my $end = POSIX::clock() + 600_000; 1 while POSIX::clock() < $end; POSIX::_exit(0) }
           waitpid($c, 0); $? == 0 or lost 'killed' } won;`),
@@ -146,7 +155,8 @@ const TIME: readonly Omit<Attack, "group">[] = [
     name: "hangs and ignores every signal that it can",
     works: "anyone",
     program: "perl",
-    code: () => perl("$SIG{$_} = 'IGNORE' for qw(TERM INT HUP QUIT USR1 USR2 ALRM XCPU PIPE); sleep 1; select(undef, undef, undef, 0.3); won;"),
+    // Longer than the time-out and a polite moment after it together.
+    code: () => perl("$SIG{$_} = 'IGNORE' for qw(TERM INT HUP QUIT USR1 USR2 ALRM XCPU PIPE); sleep 3; won;"),
     limits: { timeoutMs: 600 },
   },
   {
