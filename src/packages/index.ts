@@ -1,7 +1,8 @@
 /** Packages: the guarded install. */
 export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts";
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
-export { exitOf, type InstallFinding, type InstallResult, type NotChecked, type SkippedScript } from "./install/result.ts";
+export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
+export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
 export {
   type ApprovalChange,
   approvalKey,
@@ -10,6 +11,7 @@ export {
   labelOf,
   namedFiles,
   openScriptProject,
+  type ScriptOutcome,
   type ScriptProject,
   type ScriptSubject,
   type SurveyedPackage,

@@ -1,5 +1,5 @@
 /** The guarded install end to end: the built command line, real npm in a real box, a registry on loopback. */
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -25,7 +25,7 @@ function publishAbc(registry: TestRegistry): void {
     manifest: { dependencies: { c: "1.0.0" }, bin: { a: "cli.js" } },
     files: { "index.js": "exports.a = 1;\n", "cli.js": "#!/usr/bin/env node\r\nconsole.log(1)\n", ".gitignore": "x\n" },
   });
-  registry.publish({ name: "@s/b", version: "1.0.0", manifest: { scripts: { postinstall: "echo pwned > /tmp/pwned" } } });
+  registry.publish({ name: "@s/b", version: "1.0.0", manifest: { scripts: { postinstall: "echo pwned > /tmp/cofferdam-pwned; echo built > built" } } });
   registry.publish({ name: "c", version: "1.0.0" });
 }
 
@@ -44,10 +44,11 @@ describe("an honest project", () => {
       packages: 3,
       verified: 3,
       layers: { userns: true, mount: true, pid: true, net: true },
-      scripts: [{ package: "@s/b@1.0.0", script: "postinstall", decision: "skipped" }],
+      scripts: [{ package: "@s/b@1.0.0", script: "postinstall", decision: "jailed", exit: 0, written: ["node_modules/@s/b/built"] }],
       tree: { differenceCount: 0 },
     });
     expect(first.exit).toBe(0);
+    expect(existsSync("/tmp/cofferdam-pwned")).toBe(false);
     expect(project.read("node_modules/a/index.js")).toBe("exports.a = 1;\n");
     expect(project.has("node_modules/a/.npmignore")).toBe(true);
     expect(project.has("node_modules/.bin/a")).toBe(true);
@@ -79,7 +80,7 @@ describe("an honest project", () => {
     await project.lock("--omit-lockfile-registry-resolved");
     expect(project.read("package-lock.json")).not.toContain("resolved");
     const { exit, stderr } = await project.cli(["install", "--", "npm", "ci"]);
-    expect(stderr).toContain("integrity 3 verified");
+    expect(stderr).toMatch(/^cofferdam: 3 packages checked, 1 script jailed, nothing refused/);
     expect(exit).toBe(0);
   });
 
@@ -137,7 +138,7 @@ describe("an honest project", () => {
     expect(inner.exit).toBe(0);
   });
 
-  test("a tarball that bundles another version than the lockfile says is stopped before npm starts; its scripts are listed", async (context) => {
+  test("a tarball that bundles another version than the lockfile says is stopped before npm starts; its scripts run too", async (context) => {
     requires(context, "bwrap");
     const { registry, project } = await world({ dependencies: { bundler: "1.0.0" } }, (r) => {
       r.publish({
@@ -151,7 +152,7 @@ describe("an honest project", () => {
     using _p = project;
     await project.lock();
     const honest = await project.installJson("--", "npm", "ci");
-    expect(honest.document).toMatchObject({ decision: "allowed", scripts: [{ package: "inner@1.0.0", script: "install", decision: "skipped" }] });
+    expect(honest.document).toMatchObject({ decision: "allowed", scripts: [{ package: "inner@1.0.0", script: "install", decision: "jailed", exit: 0 }] });
     project.editLock((lock) => {
       for (const [path, entry] of Object.entries(lock.packages)) if (path.endsWith("/inner")) entry["version"] = "1.0.1";
     });

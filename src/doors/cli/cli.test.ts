@@ -48,7 +48,7 @@ describe("finding the way", () => {
     [["install"], /which command\?/],
     [["npm", "install", "-g", "x"], /global installs are not guarded/],
     [["npm", "ci", "--cache=/x"], /--cache cannot be used/],
-    [["npm", "ci", "--no-ignore-scripts"], /scripts are not run/],
+    [["npm", "ci", "--script-shell=x"], /--script-shell cannot be used/],
     [["policy", "explain", "levle"], /did you mean level\?/],
     [["install", "--level", "hgih", "--", "npm", "ci"], /no level "hgih"/],
     [["audit", "search", "--since", "yesterday"], /not a time/],

@@ -1,6 +1,7 @@
 /** The guarded install in words (design: one line when all is well; what happened, why, how to fix, how to allow). */
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
-import type { InstallFinding, InstallResult } from "../../packages/index.ts";
+import { failedScript, type InstallFinding, type InstallResult } from "../../packages/index.ts";
+import { scriptLines, speaks } from "./script-lines.ts";
 
 /** Findings of one kind shown in full; the rest are counted, `--json` has them all. */
 const SHOWN = 20;
@@ -19,14 +20,17 @@ export function header(result: Pick<InstallResult, "level" | "mode" | "policySou
 function allowed(result: InstallResult): string[] {
   const guard = formatDuration(result.times.totalMs - result.times.clientMs);
   const notes = [...findingLines(result), ...repairLines(result), ...treeNotes(result)];
-  if (notes.length === 0 && result.scripts.length === 0) {
-    return [`cofferdam: ${result.packages} packages checked, nothing refused (${guard})`, ...notChecked(result)];
+  const ran = result.scripts.filter(({ run }) => run !== undefined).length;
+  if (notes.length === 0 && ran === result.scripts.length && !result.scripts.some(speaks)) {
+    const scripts = ran === 0 ? "" : ` ${ran} ${ran === 1 ? "script" : "scripts"} jailed,`;
+    return [`cofferdam: ${result.packages} packages checked,${scripts} nothing refused (${guard})`, ...notChecked(result)];
   }
   return [
     `${result.command}: ${result.tree?.packages ?? result.packages} packages in ${formatDuration(result.times.totalMs)} (${guard} of it checking)`,
     ...block([...notes, ...scriptLines(result)]),
     ...evidence(result),
     ...notChecked(result),
+    "not covered: what packages do when your code loads them (cofferdam sandbox run -- npm test)",
     closing(result, `${result.tree?.packages ?? result.packages} installed`),
   ];
 }
@@ -37,13 +41,15 @@ function refused(result: InstallResult): string[] {
   const name = result.manager;
   const head =
     stopped === undefined
-      ? `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
+      ? failedScript(result) !== undefined
+        ? `${result.command}: installed and verified, but a script failed`
+        : `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
       : before
         ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} ${result.fetched.asked === 1 ? "tarball" : "tarballs"} fetched, none unpacked`}, node_modules untouched`
         : `STOPPED: ${stopped.message}`;
   return [
     head,
-    ...block([...findingLines(result), ...stopLines(result, before), ...treeLines(result), ...repairLines(result)]),
+    ...block([...findingLines(result), ...scriptLines(result), ...stopLines(result, before), ...treeLines(result), ...repairLines(result)]),
     ...clientLines(result),
     ...notChecked(result),
     closing(result, summary(result)),
@@ -75,16 +81,6 @@ function findingLine(finding: InstallFinding): string[] {
     `${WORDS[finding.decision].padEnd(8)} ${finding.subject}: ${finding.message}${finding.where === undefined ? "" : `, ${finding.where}`}`,
     ...(finding.fix === undefined ? [] : [`         fix: ${finding.fix}`]),
     ...(finding.allow === undefined || finding.decision === "warn" ? [] : [`         allow: cofferdam policy allow ${quote(finding.allow)} --reason TEXT`]),
-  ];
-}
-
-function scriptLines(result: InstallResult): string[] {
-  if (result.scripts.length === 0) return [];
-  const named = result.scripts.slice(0, SHOWN).map((script) => script.package);
-  const more = result.scripts.length - named.length;
-  return [
-    `skipped  install scripts of ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
-    "         loading them may fail: their native parts were not built or fetched",
   ];
 }
 

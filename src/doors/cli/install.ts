@@ -1,9 +1,10 @@
 /** `cofferdam install -- npm ci` and its shorthand `cofferdam npm ci`. */
 import { ERROR_TABLE, formatBytes, systemClock } from "../../foundation/index.ts";
-import { exitOf, guardedInstall, type InstallProgress, type InstallResult, locateBubblewrap } from "../../packages/index.ts";
+import { exitOf, guardedInstall, type InstallProgress, type InstallResult, locateBubblewrap, type ScriptOutcome, scriptAdvice } from "../../packages/index.ts";
 import { Telemetry, type ThresholdExceeded } from "../../telemetry/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { installReport } from "./install-report.ts";
+import { jailTools } from "./jail-tools.ts";
 import { writeMetrics } from "./metrics.ts";
 import { openPolicy, withState } from "./session.ts";
 import { version } from "./version.ts";
@@ -37,7 +38,12 @@ async function run(context: CommandContext): Promise<number> {
   for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
   const { values } = policy;
   const telemetry = new Telemetry({
-    thresholds: { integrity: values["thresholds.integrity"], audit: values["thresholds.audit"], protection: values["thresholds.protection"] },
+    thresholds: {
+      integrity: values["thresholds.integrity"],
+      audit: values["thresholds.audit"],
+      protection: values["thresholds.protection"],
+      script: values["thresholds.script"],
+    },
   });
   const slow: ThresholdExceeded[] = [];
   telemetry.events.on("thresholdExceeded", (event) => slow.push(event));
@@ -54,6 +60,7 @@ async function run(context: CommandContext): Promise<number> {
       telemetry,
       signal,
       bubblewrap: locateBubblewrap(env["PATH"] ?? ""),
+      jail: () => jailTools(env["PATH"] ?? ""),
       onProgress: (progress) => out.progress(progressLine(progress)),
       ...(context.values["client-output"] === true ? { onClientOutput: (text: string) => out.note(text) } : {}),
     }),
@@ -68,7 +75,20 @@ async function run(context: CommandContext): Promise<number> {
   return exit;
 }
 
-function progressLine({ phase, done, total }: InstallProgress): string {
+function scriptDocument(one: ScriptOutcome, result: InstallResult): object {
+  const { package: name, path, event, decision, run, optional } = one;
+  const { yaml, skip } = scriptAdvice(one, result);
+  return {
+    ...{ package: name, path, script: event, decision: decision.run, why: decision.why, optional },
+    ...(decision.review === undefined ? {} : { review: decision.review }),
+    ...(run === undefined ? {} : { ...run, exit: run.exit ?? null }),
+    ...(yaml === undefined ? {} : { grant: yaml }),
+    ...(skip === undefined ? {} : { skip }),
+  };
+}
+
+function progressLine({ phase, done, total, what }: InstallProgress): string {
+  if (phase === "scripts") return `in the jail: ${what ?? ""}`;
   if (phase === "fetch") return `verifying ${done} of ${total} packages`;
   return phase === "client" ? `npm is installing ${total} packages in the box` : `comparing the installed tree with ${total} verified packages`;
 }
@@ -86,7 +106,7 @@ function installDocument(result: InstallResult): object {
     verified: result.verified,
     denied: result.findings.filter((finding) => finding.decision === "deny"),
     findings: result.findings,
-    scripts: result.scripts.map(({ package: name, scripts }) => ({ package: name, script: scripts.join(", "), decision: "skipped" })),
+    scripts: result.scripts.map((one) => scriptDocument(one, result)),
     notChecked: result.notChecked,
     decision: result.decision,
     ...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),

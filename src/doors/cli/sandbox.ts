@@ -2,19 +2,18 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { CofferdamError, ERROR_TABLE, type ErrorCode, homeFolder, parseBytes, parseDuration } from "../../foundation/index.ts";
-import { locateBubblewrap } from "../../packages/index.ts";
 import {
   DEFAULT_LIMITS,
   type JailLimits,
   type JailRequest,
   type JailResult,
-  locateJailHelper,
   parseNetTarget,
   runJail,
   toolchain,
   type WritableTree,
 } from "../../sandbox/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionValue } from "./command.ts";
+import { jailTools } from "./jail-tools.ts";
 import { sandboxReport } from "./sandbox-report.ts";
 import { openPolicy, withState } from "./session.ts";
 
@@ -55,9 +54,7 @@ async function execute(context: CommandContext): Promise<number> {
   if (args.length === 0) throw new CofferdamError("INVALID_ARGUMENT", "which command?", { hint: "cofferdam sandbox run -- npm test" });
   const policy = await openPolicy(context);
   for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
-  const bubblewrap = locateBubblewrap(env["PATH"] ?? "");
-  if (bubblewrap === undefined) throw new CofferdamError("ENVIRONMENT_UNFIT", "bubblewrap is not installed", { hint: "apt-get install bubblewrap" });
-  const tools = { bubblewrap, helper: locateJailHelper() };
+  const tools = jailTools(env["PATH"] ?? "");
   const request = jailRequest(context, policy.values.level, signal);
   const result = await withState(context, async ({ audit }) => {
     const done = await runJail(request, tools);

@@ -14,6 +14,8 @@ export interface ClientCommand {
   readonly settings: ReadonlyMap<string, string>;
   /** Dependency types that are left out: dev, optional, peer. */
   readonly omit: ReadonlySet<string>;
+  /** `--ignore-scripts`: no script runs. */
+  readonly ignoreScripts: boolean;
   /** True when the command is for some workspaces only: the others' packages may be absent. */
   readonly partial: boolean;
 }
@@ -66,8 +68,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   cache: "the client gets a cache of its own for every run",
   userconfig: "the gate reads your configuration; the client gets one of its own",
   globalconfig: "the gate reads your configuration; the client gets one of its own",
-  "script-shell": "install scripts are not run",
-  "foreground-scripts": "install scripts are not run",
+  "script-shell": "scripts run in the jail, by /bin/sh",
+  "foreground-scripts": "scripts run in the jail, one by one",
   "node-options": "it would change the guarded client itself",
   git: "git dependencies are not fetched",
   "replace-registry-host": "all addresses lead to the gate",
@@ -105,14 +107,16 @@ export function parseClientCommand(argv: readonly string[], env: Readonly<NodeJS
     args: production ? ["--omit=dev", ...parts.args] : parts.args,
     settings: parts.settings,
     omit,
+    ignoreScripts: parts.ignoreScripts,
     partial: parts.args.some((arg) => /^(?:-w|--workspaces?(?:=|$)|--include-workspace-root)/.test(arg)),
   };
 }
 
-function split(words: readonly string[]): { args: string[]; settings: Map<string, string>; omit: string[] } {
+function split(words: readonly string[]): { args: string[]; settings: Map<string, string>; omit: string[]; ignoreScripts: boolean } {
   const args: string[] = [];
   const settings = new Map<string, string>();
   const omit: string[] = [];
+  let ignoreScripts = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
     if (word === "--") {
@@ -130,9 +134,8 @@ function split(words: readonly string[]): { args: string[]; settings: Map<string
     const value = (): string => match[3] ?? words[++i] ?? "";
     const why = Object.hasOwn(REFUSED, key) ? REFUSED[key] : undefined;
     if (why !== undefined) throw refuse(word, why);
-    if (key === "ignore-scripts") {
-      if (match[1] !== undefined || match[3] === "false") throw refuse(word, "install scripts are not run by this version");
-    } else if (OURS.has(key) || /^@[^:]+:registry$/.test(key) || key.startsWith("//")) settings.set(key, match[1] === undefined ? value() : "false");
+    if (key === "ignore-scripts") ignoreScripts = match[1] === undefined && match[3] !== "false";
+    else if (OURS.has(key) || /^@[^:]+:registry$/.test(key) || key.startsWith("//")) settings.set(key, match[1] === undefined ? value() : "false");
     else if (DROPPED.has(key)) {
       if (DROPPED_WITH_VALUE.has(key) && match[3] === undefined) i += 1;
     } else {
@@ -141,7 +144,7 @@ function split(words: readonly string[]): { args: string[]; settings: Map<string
       if (key === "production" && match[1] === undefined) omit.push("dev");
     }
   }
-  return { args, settings, omit };
+  return { args, settings, omit, ignoreScripts };
 }
 
 function refuse(word: string, why: string): CofferdamError {

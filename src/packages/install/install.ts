@@ -8,6 +8,7 @@ import type { AuditSink } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
+import type { JailTools } from "../../sandbox/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
 import { type BoxRequest, layersOf, startBox, userNamespacesWork, type WaitingBox } from "../box/box.ts";
@@ -26,7 +27,7 @@ import {
 } from "../gate/index.ts";
 import { judge, judgeBundles } from "../judge/judge.ts";
 import { verdictOf } from "../judge/rules.ts";
-import { TreeChecker } from "../tree/tree.ts";
+import { type JudgedTree, TreeChecker } from "../tree/tree.ts";
 import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
 import { fetchAll, keyOfTarball } from "./fetch.ts";
@@ -35,8 +36,10 @@ import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
 import { InstallRecord } from "./record.ts";
 import { clearHalfWritten, keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
-import { type Decision, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
+import { type Decision, failedScript, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
 import { RunFolder } from "./run-folder.ts";
+import { ScriptMemory } from "./script-memory.ts";
+import { compareAgain, runScripts } from "./script-phase.ts";
 
 export interface InstallRequest {
   /** The client's command: `["npm", "ci"]`. */
@@ -53,12 +56,16 @@ export interface InstallRequest {
   readonly signal: AbortSignal;
   /** Path of bubblewrap; undefined when there is none. */
   readonly bubblewrap: string | undefined;
+  /** What install scripts are jailed with. Throws ENVIRONMENT_UNFIT where that cannot be had. */
+  readonly jail: () => JailTools;
   readonly onProgress?: (progress: InstallProgress) => void;
   readonly onClientOutput?: (text: string) => void;
 }
 
 export interface InstallProgress {
-  readonly phase: "fetch" | "client" | "compare";
+  readonly phase: "fetch" | "client" | "compare" | "scripts";
+  /** What is being done: `esbuild@0.25.2 postinstall`. */
+  readonly what?: string;
   readonly done: number;
   readonly total: number;
 }
@@ -88,6 +95,11 @@ export async function guardedInstall(request: InstallRequest): Promise<InstallRe
   }
 }
 
+interface Compared {
+  readonly lockfile: NpmLockfile;
+  readonly tree: JudgedTree;
+}
+
 class Installation {
   readonly #request: InstallRequest;
   readonly #command: ClientCommand;
@@ -102,6 +114,7 @@ class Installation {
   readonly #source: TarballSource;
   readonly #limits: GateLimits;
   readonly #token: string = randomBytes(32).toString("hex");
+  readonly #memory: ScriptMemory;
   readonly #started: number;
   #result: InstallResult;
 
@@ -136,8 +149,9 @@ class Installation {
       registries: setup.registries,
       limits: this.#limits,
     });
+    this.#memory = new ScriptMemory(request.store, project.root, request.clock);
     this.#started = request.clock.monotonic();
-    this.#result = emptyResult(command, request.policy, repaired);
+    this.#result = emptyResult(command, project.root, request.policy, repaired);
   }
 
   async run(): Promise<InstallResult> {
@@ -186,7 +200,7 @@ class Installation {
     starting.catch(() => undefined);
     try {
       const summaries = await this.#fetch(wanted, read?.lineOf);
-      this.#set({ verified: summaries.size, scripts: skippedScripts(summaries.values()) });
+      this.#set({ verified: summaries.size });
       const bundled = (outer: LockedPackage): TarballSummary["bundled"] | undefined =>
         summaries.get(keyOfTarball(outer.name, outer.version, outer.integrity))?.bundled;
       if (!this.#judgeBundles(read?.lockfile, read?.lineOf, bundled)) return;
@@ -335,8 +349,12 @@ class Installation {
       this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
       throw interruption(signal);
     }
-    if (client.exit === 0) await this.#compare(checker, before, gate, expected);
-    else this.#clientFailed(gate);
+    if (client.exit !== 0) {
+      this.#clientFailed(gate);
+      return;
+    }
+    const compared = await this.#compare(checker, before, gate, expected);
+    if (compared !== undefined) await this.#scripts(checker, compared.lockfile, compared.tree, before?.sha256);
   }
 
   async #serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined): Promise<Gate> {
@@ -382,7 +400,7 @@ class Installation {
     return judgedTree(lockfile, this.#store, this.#command, this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root);
   }
 
-  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate, expected: JudgedSet | undefined): Promise<void> {
+  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate, expected: JudgedSet | undefined): Promise<Compared | undefined> {
     await this.#lock.enter("compare");
     const after = this.#command.verb === "ci" ? before : (await readLockfile(this.#project))?.lockfile;
     if (after === undefined)
@@ -395,13 +413,15 @@ class Installation {
     };
     if (this.#command.verb !== "ci" && !(this.#judge(after, undefined) && this.#judgeBundles(after, undefined, stored))) {
       this.#giveBack();
-      return;
+      return undefined;
     }
     const wanted = wantedTarballs(after, this.#project.root, this.#setup, this.#request.policy.values["packages.registries"]);
     if (gate.admitted.length > 0) await this.#record.integrity(gate.admitted, { policy: this.#request.policy.digest, lockfile: after.sha256 });
     this.#progress("compare", 0, wanted.length);
     const { tree, unverified, verified } = expected ?? this.#judgedSet(after);
-    const result = await checker.compare(tree);
+    // `npm ci` starts anew; every other command leaves what earlier scripts built.
+    if (this.#command.verb !== "ci") await this.#memory.recall(after);
+    const result = await checker.compare({ ...tree, outputs: this.#memory.all });
     this.#set({ tree: result, packages: wanted.length, verified });
     if (unverified.length > 0)
       this.#stop(
@@ -413,9 +433,46 @@ class Installation {
       this.#stop(new CofferdamError("INTEGRITY_FAILURE", `node_modules is not what was judged: ${result.differenceCount} differences`));
     else {
       this.#set({ decision: "allowed" });
-      return;
+      return { lockfile: after, tree };
     }
     if (this.#request.policy.values.mode === "enforce") this.#giveBack();
+    return undefined;
+  }
+
+  /** Only over a tree that is as judged; what a script changed is looked at before anybody is told that all is well. */
+  async #scripts(checker: TreeChecker, lockfile: NpmLockfile, tree: JudgedTree, before: string | undefined): Promise<void> {
+    const { cwd, env, policy, jail, telemetry, signal } = this.#request;
+    await this.#lock.enter("scripts");
+    const outcomes = await runScripts({
+      ...{
+        root: this.#project.root,
+        cwd,
+        env,
+        setup: this.#setup,
+        command: this.#command,
+        policy,
+        tools: jail,
+        lockfile,
+        telemetry,
+        signal,
+        memory: this.#memory,
+      },
+      treeChanged: this.#command.verb === "ci" || before !== lockfile.sha256,
+      summaryOf: (locked) => {
+        const digest = locked.integrity === undefined ? undefined : strongestDigest(locked.integrity);
+        return digest === undefined ? undefined : this.#store.find(digest);
+      },
+      onStart: ({ package: name, event }) => this.#request.onProgress?.({ phase: "scripts", done: 0, total: 0, what: `${name} ${event}` }),
+    });
+    this.#set({ scripts: outcomes });
+    await this.#record.scripts(outcomes);
+    const again = await compareAgain(checker, { ...tree, outputs: this.#memory.all }, outcomes);
+    await this.#memory.remember(outcomes);
+    if (again !== undefined && again.differenceCount > 0) {
+      this.#set({ tree: again });
+      this.#stop(new CofferdamError("INTEGRITY_FAILURE", `node_modules is not what was judged, after its scripts: ${again.differenceCount} differences`));
+      this.#giveBack();
+    } else if (failedScript(this.#result) !== undefined) this.#set({ decision: "failed" });
   }
 
   /** A tree that must not be used is moved aside, and the manifests are as they were. */
@@ -479,9 +536,10 @@ class Installation {
   }
 }
 
-function emptyResult(command: ClientCommand, policy: EffectivePolicy, repaired: string | undefined): InstallResult {
+function emptyResult(command: ClientCommand, root: string, policy: EffectivePolicy, repaired: string | undefined): InstallResult {
   return {
     manager: command.manager,
+    root,
     command: `${command.manager} ${command.verb}`,
     level: policy.values.level,
     mode: policy.values.mode,
@@ -517,12 +575,6 @@ function gateLimits(policy: EffectivePolicy): GateLimits {
 
 function observed(finding: InstallFinding): InstallFinding {
   return finding.decision === "deny" ? { ...finding, decision: "warn", message: `${finding.message} (would be refused)` } : finding;
-}
-
-function skippedScripts(summaries: Iterable<Pick<TarballSummary, "name" | "version" | "installScripts" | "bundled">>): InstallResult["scripts"] {
-  const all = [...summaries].flatMap((one) => [one, ...one.bundled]);
-  const byPackage = new Map(all.filter((one) => one.installScripts.length > 0).map((one) => [`${one.name}@${one.version}`, one.installScripts]));
-  return [...byPackage].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, scripts]) => ({ package: name, scripts }));
 }
 
 function interruption(signal: AbortSignal): CofferdamError {

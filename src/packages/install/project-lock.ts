@@ -9,7 +9,7 @@ import { type Clock, CofferdamError } from "../../foundation/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
 
 /** How far a run got. From `client` on, the project's tree may be half-written. */
-export type InstallPhase = "judge" | "fetch" | "client" | "compare";
+export type InstallPhase = "judge" | "fetch" | "client" | "compare" | "scripts";
 
 /** What an earlier run left behind when it was killed. */
 export interface Interrupted {
@@ -30,7 +30,7 @@ const recordSchema: z.ZodType<LockRecord> = z.strictObject({
   start: z.string(),
   run: z.string().regex(/^run_[0-9a-z]{26}$/),
   project: z.string(),
-  phase: z.enum(["judge", "fetch", "client", "compare"]),
+  phase: z.enum(["judge", "fetch", "client", "compare", "scripts"]),
 });
 
 export class ProjectLock {

@@ -2,6 +2,7 @@
 import type { AuditEvent, AuditSink } from "../../audit/index.ts";
 import type { JsonObject } from "../../foundation/index.ts";
 import type { WantedTarball } from "../gate/metadata.ts";
+import type { ScriptOutcome } from "../scripts/index.ts";
 import type { InstallResult } from "./result.ts";
 
 /** Packages of one event; an event has 64 KiB at most, a line here about 180 bytes. */
@@ -34,6 +35,33 @@ export class InstallRecord {
     this.#note(await Promise.all(events));
   }
 
+  /** One event a script that ran, with what it was refused and what it changed. */
+  async scripts(outcomes: readonly ScriptOutcome[]): Promise<void> {
+    const ran = outcomes.flatMap(({ run, ...one }) => (run === undefined ? [] : [{ ...one, run }]));
+    const events = ran.map(({ package: name, event, decision, run }) =>
+      this.#audit.log({
+        ...this.#base,
+        action: "RuntimeProtection",
+        result: run.exit === 0 ? "success" : "failure",
+        details: {
+          package: name.slice(0, 512),
+          script: event,
+          basis: decision.basis,
+          grant: { key: decision.grant.key ?? null, net: [...decision.grant.net], write: [...decision.grant.write] },
+          exceptions: [...run.exceptions],
+          exit: run.exit ?? null,
+          killedBy: run.killedBy ?? null,
+          refused: run.refused.slice(0, MAX_FINDINGS).map(({ kind, what, why }) => ({ kind, what: what.slice(0, 300), why })),
+          refusedCount: run.refused.length,
+          written: run.written.length,
+          leftOut: run.leftOut.slice(0, MAX_FINDINGS).map(({ path, why }) => ({ path: path.slice(0, 300), why })),
+          layers: { landlock: run.layers.landlock, cgroup: [...run.layers.cgroup], memory: run.layers.memory, dropped: run.layers.dropped },
+        },
+      }),
+    );
+    this.#note(await Promise.all(events));
+  }
+
   async outcome(result: InstallResult): Promise<void> {
     const details = {
       command: result.command,
@@ -43,7 +71,8 @@ export class InstallRecord {
       decision: result.decision,
       packages: result.packages,
       verified: result.verified,
-      skippedScripts: result.scripts.length,
+      scripts: result.scripts.filter(({ run }) => run !== undefined).length,
+      skippedScripts: result.scripts.filter(({ run }) => run === undefined).length,
       ...(result.stoppedBy === undefined ? {} : { code: result.stoppedBy.code, message: result.stoppedBy.message.slice(0, 1000) }),
       ...(result.client === undefined ? {} : { exit: result.client.exit ?? null, signal: result.client.signal ?? null }),
       ...(result.tree === undefined ? {} : { files: result.tree.files, differences: result.tree.differenceCount }),

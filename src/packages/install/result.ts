@@ -1,6 +1,7 @@
 /** What a guarded install came to: the facts that the report, the JSON document and the audit trail are all made from. */
 import type { ErrorCode } from "../../foundation/index.ts";
 import type { BoxLayers } from "../box/box.ts";
+import type { ScriptOutcome, ScriptRun } from "../scripts/index.ts";
 import type { TreeResult } from "../tree/tree.ts";
 
 /** A judgement on one package, key or fact. `deny` stops the install, `review` leaves a decision open, `warn` only says. */
@@ -18,15 +19,9 @@ export interface InstallFinding {
   readonly allow?: string;
 }
 
-/** A package whose install scripts were not run. */
-export interface SkippedScript {
-  readonly package: string;
-  readonly scripts: readonly string[];
-}
-
 /** A check of the product that this run did not make, and why. Never shown as fine. */
 export interface NotChecked {
-  readonly check: "signatures" | "advisories" | "age" | "scripts in the jail" | "provenance";
+  readonly check: "signatures" | "advisories" | "age" | "provenance";
   readonly why: string;
 }
 
@@ -34,6 +29,8 @@ export type Decision = "allowed" | "denied" | "stopped" | "failed";
 
 export interface InstallResult {
   readonly manager: string;
+  /** The project's real path. */
+  readonly root: string;
   /** The command as the user gave it, without options: `npm ci`. */
   readonly command: string;
   readonly level: string;
@@ -51,7 +48,8 @@ export interface InstallResult {
   readonly verified: number;
   /** Tarballs asked of a registry; those of them that verified, and their bytes. */
   readonly fetched: { readonly asked: number; readonly count: number; readonly bytes: number };
-  readonly scripts: readonly SkippedScript[];
+  /** Every script of the tree, run or skipped, in order; empty until the tree was compared. */
+  readonly scripts: readonly ScriptOutcome[];
   readonly notChecked: readonly NotChecked[];
   readonly layers: BoxLayers | undefined;
   readonly tree: TreeResult | undefined;
@@ -68,10 +66,26 @@ export interface InstallResult {
 /** Exit code of the command line: ours when we stopped it, else the client's. */
 export function exitOf(result: InstallResult, codes: Readonly<Record<ErrorCode, { readonly exit: number }>>): number {
   if (result.stoppedBy !== undefined) return codes[result.stoppedBy.code].exit;
+  const failed = failedScript(result);
+  if (failed !== undefined) return exitOfScript(failed, codes);
   if (result.client?.signal !== undefined) return 128 + (SIGNAL_NUMBERS[result.client.signal] ?? 9);
   const exit = result.client?.exit ?? 0;
   if (exit !== 0) return exit;
-  return result.findings.some((finding) => finding.decision === "review") ? 3 : 0;
+  const open = result.findings.some((finding) => finding.decision === "review") || result.scripts.some(({ decision }) => decision.review !== undefined);
+  return open ? 3 : 0;
+}
+
+/** The script whose failure failed the install. */
+export function failedScript({ scripts }: Pick<InstallResult, "scripts">): (ScriptOutcome & { readonly run: ScriptRun }) | undefined {
+  for (const one of scripts) if (one.run !== undefined && one.run.exit !== 0 && !one.optional) return { ...one, run: one.run };
+  return undefined;
+}
+
+/** 3 after a refusal of ours, since that may be why; else what we stopped it for, or its own code. */
+function exitOfScript({ run }: { readonly run: ScriptRun }, codes: Readonly<Record<ErrorCode, { readonly exit: number }>>): number {
+  if (run.killedBy !== undefined) return codes[run.killedBy === "timeout" ? "DEADLINE_EXCEEDED" : "RESOURCE_EXHAUSTED"].exit;
+  if (run.refused.length > 0) return 3;
+  return run.exit ?? 128 + (run.signal ?? 9);
 }
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
@@ -82,5 +96,4 @@ export const NOT_BUILT: readonly NotChecked[] = [
   { check: "signatures", why: "registry signatures are not verified in this version" },
   { check: "provenance", why: "attestations are not verified in this version" },
   { check: "age", why: "publication times are not looked at in this version" },
-  { check: "scripts in the jail", why: "install scripts are skipped in this version, never run" },
 ];

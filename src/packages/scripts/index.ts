@@ -8,7 +8,9 @@ export { hasBindingGyp, parseScriptManifest, readScriptManifest, type Script, ty
 export { NpmApprovals, npmSkipsUnlisted } from "./npm-approvals.ts";
 export { eventsOf, inOrder, type ProjectEvents, projectEvents } from "./order.ts";
 export { Places } from "./places.ts";
+export { type ScriptOutcome, type ScriptRun, ScriptRunner } from "./runner.ts";
 export { selectPackages } from "./select.ts";
 export { MAX_FILES, MAX_SHOWN, namedFiles } from "./show.ts";
 export { labelOf, type Origin, projectSubject, type ScriptSubject, subjectOf, subjectsOf, trustedName } from "./subject.ts";
+export { type SuggestedGrant, suggestedGrant } from "./suggest.ts";
 export { filesOf, openScriptProject, type ScriptProject, type ScriptSurvey, type SurveyedPackage, type SurveyRequest, surveyScripts } from "./survey.ts";

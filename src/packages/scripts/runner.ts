@@ -8,6 +8,7 @@ import { CofferdamError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { PolicyValues } from "../../policy/index.ts";
 import { type JailResult, type JailTools, maskedNodes, type Refusal, runJail } from "../../sandbox/index.ts";
+import type { Telemetry } from "../../telemetry/index.ts";
 import type { NpmClient } from "../client/locate.ts";
 import type { ClientCommand } from "../install/command.ts";
 import type { Approvals } from "./approvals.ts";
@@ -36,8 +37,12 @@ export interface ScriptRunnerOptions {
   readonly caller: Readonly<NodeJS.ProcessEnv>;
   /** Whether the verified tarball of a package has install scripts: what its own bytes say, not the lockfile. */
   readonly hasScripts: (locked: LockedPackage) => boolean;
-  /** Called only when a script is to run. Throws ENVIRONMENT_UNFIT. */
-  readonly tools: () => JailTools;
+  /** True for a package whose scripts ran in an earlier install and whose outputs are as they were left. */
+  readonly isDone: (locked: LockedPackage) => boolean;
+  /** Absent where no jail can be had; {@link unfit} says why, and nothing runs. */
+  readonly tools?: JailTools;
+  readonly unfit?: string;
+  readonly telemetry: Telemetry;
   readonly signal: AbortSignal;
   readonly onStart?: (script: { readonly package: string; readonly event: string }) => void;
 }
@@ -102,11 +107,11 @@ export class ScriptRunner {
   }
 
   async #packages(): Promise<boolean> {
-    const { lockfile, root, hasScripts } = this.#options;
+    const { lockfile, root, hasScripts, isDone } = this.#options;
     const subjects = new Map<string, ScriptSubject>();
     for (const locked of lockfile.packages) {
       const subject = subjectOf(locked);
-      if (subject === undefined || !(subject.origin === "own" || hasScripts(locked)) || !isFolder(join(root, locked.path))) continue;
+      if (subject === undefined || isDone(locked) || !(subject.origin === "own" || hasScripts(locked)) || !isFolder(join(root, locked.path))) continue;
       subjects.set(locked.path, subject);
     }
     for (const path of inOrder(lockfile, new Set(subjects.keys()))) {
@@ -123,14 +128,15 @@ export class ScriptRunner {
     const scripts = scriptsFor(manifest, events, hasBindingGyp(join(root, subject.path)));
     if (scripts.length === 0) return true;
     const rules = {
-      level: policy.level,
+      // Observing lets go on what would be refused; it still goes on in the jail.
+      level: policy.mode === "observe" ? "low" : policy.level,
       approvals,
       clientSkipsUnlisted: npmSkipsUnlisted(client.version),
       ignoreScripts,
       approved: policy["scripts.approved"],
       grants: policy["scripts.grants"],
     };
-    const decision = decide(rules, subject);
+    const decision = this.#possible(decide(rules, subject));
     const optional = subject.locked?.optional === true;
     for (const script of scripts) {
       if (signal.aborted) throw new CofferdamError("CANCELLED", "interrupted");
@@ -141,8 +147,17 @@ export class ScriptRunner {
     return true;
   }
 
+  /** Without a jail nothing runs, whoever approved it. */
+  #possible(decision: ScriptDecision): ScriptDecision {
+    const { unfit = "no jail here" } = this.#options;
+    if (decision.run === "skipped" || this.#options.tools !== undefined) return decision;
+    const review = { message: `install script, not run: ${unfit}`, read: `cofferdam scripts show ${decision.package}`, allow: undefined };
+    return { ...decision, run: "skipped", why: unfit, review };
+  }
+
   async #script(subject: ScriptSubject, manifest: ScriptManifest, script: Script, decision: ScriptDecision): Promise<ScriptRun> {
-    const { root, onStart, tools } = this.#options;
+    const { root, onStart, tools, telemetry } = this.#options;
+    if (tools === undefined) throw new CofferdamError("INTERNAL", "a script without a jail");
     onStart?.({ package: labelOf(subject), event: script.event });
     this.#masked ??= maskedNodes(root);
     const jail = scriptJail({
@@ -150,7 +165,7 @@ export class ScriptRunner {
       resolve: (name) => this.#places.resolve(subject.path, name),
     });
     try {
-      const result = await runJail(jail.request, tools());
+      const result = await telemetry.time("script", () => runJail(jail.request, tools));
       if (this.#options.signal.aborted) throw new CofferdamError("CANCELLED", "interrupted");
       return runOf(result, root, jail.exceptions);
     } finally {

@@ -27,7 +27,7 @@ export class UnitComparer {
   }
 
   compare(unit: TreeUnit): UnitResult {
-    const found = new Findings();
+    const found = new Findings(new Set(unit.touched));
     const expected = this.#expected(unit, found);
     if (existsSync(join(this.#root, unit.path))) this.#walk(unit.path, expected, found, 0);
     for (const path of expected.keys()) found.differs(path, "missing");
@@ -52,6 +52,8 @@ export class UnitComparer {
         bundles ||= file[0].includes("node_modules/");
       }
     }
+    for (const file of unit.outputs?.files ?? []) expected.set(file[0], file);
+    for (const path of unit.outputs?.removed ?? []) expected.delete(path);
     return expected;
   }
 
@@ -137,8 +139,15 @@ class Findings {
   links = 0;
   #count = 0;
   readonly #listed: Difference[] = [];
+  readonly #touched: ReadonlySet<string>;
+
+  /** @param touched paths where a difference is none. */
+  constructor(touched: ReadonlySet<string>) {
+    this.#touched = touched;
+  }
 
   differs(path: string, kind: Difference["kind"]): void {
+    if (this.#touched.has(path)) return;
     this.#count += 1;
     if (this.#listed.length < MAX_LISTED) this.#listed.push({ path, kind });
   }

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { CofferdamError, messageOf } from "../../foundation/index.ts";
 import { outermostFirst, UnitComparer } from "./compare.ts";
-import type { Difference, TreePackage, TreeRequest, TreeUnit, UnitResult } from "./unit.ts";
+import type { Difference, ScriptOutputs, TreePackage, TreeRequest, TreeUnit, UnitResult } from "./unit.ts";
 
 export interface JudgedTree {
   readonly packages: readonly TreePackage[];
@@ -15,6 +15,10 @@ export interface JudgedTree {
   readonly links: ReadonlyMap<string, string>;
   /** `npm ci` starts from an empty folder; an install may keep dot-folders that tools made (`node_modules/.cache`). */
   readonly fresh: boolean;
+  /** Paths from the project's root that scripts were let to write or remove: they may differ, and nothing else may. */
+  readonly touched?: ReadonlySet<string>;
+  /** What scripts of earlier installs left, in place of what the tarballs have there. */
+  readonly outputs?: readonly ScriptOutputs[];
 }
 
 export interface TreeResult {
@@ -52,7 +56,7 @@ export class TreeChecker {
 
   /** Compares once. Throws INTERNAL when a thread fails: an unfinished comparison is never a passed one. */
   async compare(tree: JudgedTree): Promise<TreeResult> {
-    const units = unitsOf(tree.packages);
+    const units = withOutputs(withTouched(unitsOf(tree.packages), tree.touched), tree.outputs ?? []);
     const listing = listModuleFolders(this.#root, units, tree);
     const shares = share(units, this.#workers.length);
     const results = await Promise.all(this.#workers.map((worker, i) => ask(worker, shares[i] ?? [])));
@@ -88,6 +92,31 @@ export function unitsOf(packages: readonly TreePackage[]): TreeUnit[] {
     else list.push(entry);
   }
   return [...byUnit].map(([path, list]) => ({ path, packages: outermostFirst(list) }));
+}
+
+/** Each unit with those of the touched paths that lie in it. */
+function withTouched(units: readonly TreeUnit[], touched: ReadonlySet<string> | undefined): readonly TreeUnit[] {
+  if (touched === undefined || touched.size === 0) return units;
+  const byUnit = new Map<string, string[]>(units.map((unit) => [unit.path, []]));
+  for (const path of touched) {
+    for (let at = path; at.includes("/"); at = dirname(at)) byUnit.get(at)?.push(path);
+  }
+  return units.map((unit) => ({ ...unit, touched: byUnit.get(unit.path) ?? [] }));
+}
+
+function withOutputs(units: readonly TreeUnit[], outputs: readonly ScriptOutputs[]): readonly TreeUnit[] {
+  if (outputs.length === 0) return units;
+  const [files, removed] = [outputs.flatMap((one) => one.files), outputs.flatMap((one) => one.removed)];
+  return units.map((unit) => {
+    const inside = (path: string): boolean => path.startsWith(`${unit.path}/`);
+    return { ...unit, outputs: { files: files.filter(([path]) => inside(path)), removed: removed.filter(inside) } };
+  });
+}
+
+/** True when all that stands there was written by a script that was let to. */
+function isTouched(root: string, path: string, entry: Dirent, touched: ReadonlySet<string>): boolean {
+  if (!entry.isDirectory()) return touched.has(path);
+  return readdirSync(join(root, path), { withFileTypes: true }).every((inner) => isTouched(root, `${path}/${inner.name}`, inner, touched));
 }
 
 /** Deals units out like cards, the ones with most packages first, so that the threads end at about the same time. */
@@ -135,6 +164,7 @@ function listModuleFolders(root: string, units: readonly TreeUnit[], tree: Judge
       }
       return;
     }
+    if (tree.touched !== undefined && isTouched(root, path, entry, tree.touched)) return;
     if (!tree.fresh && entry.name.startsWith(".") && entry.isDirectory()) {
       listing.leftAlone.push(path);
       return;

@@ -10,10 +10,19 @@ export interface TreePackage {
   readonly mayBeAbsent: boolean;
 }
 
+/** Files that scripts of earlier installs wrote and removed: paths from the project's root, sizes, SHA-256 in base64. */
+export interface ScriptOutputs {
+  readonly files: readonly (readonly [path: string, size: number, sha256: string])[];
+  readonly removed: readonly string[];
+}
+
 /** A top-level folder of some node_modules with everything below it. */
 export interface TreeUnit {
   readonly path: string;
   readonly packages: readonly TreePackage[];
+  /** Paths in it that scripts were let to write or remove. */
+  readonly touched?: readonly string[];
+  readonly outputs?: ScriptOutputs;
 }
 
 /** `ahead`: these are going to be compared. `compare`: now; one answer. */

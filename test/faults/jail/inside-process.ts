@@ -11,6 +11,7 @@ import { parseScriptManifest } from "../../../dist/packages/scripts/manifest.js"
 import { projectSubject, type ScriptSubject } from "../../../dist/packages/scripts/subject.js";
 import { presetOf } from "../../../dist/policy/index.js";
 import { maskedNodes, runJail } from "../../../dist/sandbox/index.js";
+import { Telemetry } from "../../../dist/telemetry/index.js";
 
 export interface InsideRequest {
   readonly command: readonly string[];
@@ -65,7 +66,9 @@ const jail = scriptJail({
     ignoreScripts: false,
     caller: process.env,
     hasScripts: () => true,
-    tools: () => ({ bubblewrap: "/usr/bin/bwrap", helper }),
+    isDone: () => false,
+    tools: { bubblewrap: "/usr/bin/bwrap", helper },
+    telemetry: new Telemetry({}),
     signal: AbortSignal.timeout(60_000),
   },
 });
