@@ -1,4 +1,5 @@
 /** Packages: the guarded install. */
+export { jailTools } from "./client/jail-tools.ts";
 export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts";
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
@@ -18,4 +19,4 @@ export {
   selectPackages,
   surveyScripts,
 } from "./scripts/index.ts";
-export { SecurityService, type SecurityServiceConfig } from "./service.ts";
+export { type ScriptOptions, SecurityService, type SecurityServiceConfig } from "./service.ts";

@@ -1,13 +1,17 @@
 /**
- * SecurityService: the package operations as a library. This version verifies files; scanning for vulnerabilities and
- * running scripts are not built, so their methods do not exist yet. Their switches are accepted, because callers set them.
+ * SecurityService: the package operations as a library. This version verifies files and runs scripts in the jail; scanning
+ * for vulnerabilities is not built, so its method does not exist yet. Its switch is accepted, because callers set it.
  */
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
-import { AuditLogger } from "../audit/index.ts";
+import { type AuditEventInput, AuditLogger } from "../audit/index.ts";
 import { CofferdamError, parseInput } from "../foundation/index.ts";
 import { integrityFailure, type VerifyResult, verifyFile } from "../integrity/index.ts";
+import { LEVELS, type Level } from "../policy/index.ts";
+import { type JailResult, parseNetTarget, runJail } from "../sandbox/index.ts";
 import { Telemetry, type Thresholds } from "../telemetry/index.ts";
+import { jailTools } from "./client/jail-tools.ts";
+import { failureOf, scriptRequest } from "./service-script.ts";
 
 export interface SecurityServiceConfig {
   /** Default true. False: {@link SecurityService.verifyPackageFileIntegrity} refuses to answer instead of saying yes. */
@@ -16,7 +20,7 @@ export interface SecurityServiceConfig {
   readonly scanVulnerabilities?: boolean;
   /** Default true. Events go to `auditTrailFile`, or stay in memory without one. */
   readonly generateAuditTrail?: boolean;
-  /** No effect in this version: running scripts is not built. */
+  /** Default true. False: {@link SecurityService.executePackageScript} refuses; nothing is run without a jail instead. */
   readonly enableRuntimeProtection?: boolean;
   /** Database file of the audit trail; its key and head file stand beside it. */
   readonly auditTrailFile?: string;
@@ -32,6 +36,25 @@ const schema = z.strictObject({
   thresholds: z.partialRecord(z.enum(["integrity", "scan", "audit", "protection", "script"]), z.number().positive()).optional(),
 });
 
+export interface ScriptOptions {
+  /** Names that the script may reach, `host:port`. Default: none. */
+  readonly net?: readonly string[];
+  /** Longest time, ms. Default ten minutes. */
+  readonly timeout?: number;
+  /** See levels in docs/policy.md. Default medium. */
+  readonly level?: Level;
+  readonly signal?: AbortSignal;
+}
+
+const optionsSchema = z.strictObject({
+  net: z.array(z.string().max(300)).max(100).optional(),
+  timeout: z.int().min(1).max(86_400_000).optional(),
+  level: z.enum(LEVELS).optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+});
+const scriptName = z.string().regex(/^[A-Za-z][A-Za-z0-9:_-]{0,63}$/, "not the name of a script");
+const SCRIPT_TIMEOUT = 600_000;
+
 const packageName = z.string().regex(/^(?:@[A-Za-z0-9~._-]{1,213}\/)?[A-Za-z0-9~._-]{1,213}$/, "not a package name");
 const packageVersion = z.string().min(1).max(256);
 
@@ -46,12 +69,14 @@ const packageVersion = z.string().min(1).max(256);
 export class SecurityService {
   readonly telemetry: Telemetry;
   readonly #verifies: boolean;
+  readonly #protects: boolean;
   readonly #audit: AuditLogger | undefined;
   #opening: Promise<void> | undefined;
 
   constructor(config: SecurityServiceConfig = {}) {
     const parsed = parseInput(schema, config, "SecurityService configuration");
     this.#verifies = parsed.verifyIntegrity ?? true;
+    this.#protects = parsed.enableRuntimeProtection ?? true;
     const file = parsed.auditTrailFile === undefined ? undefined : resolve(parsed.auditTrailFile);
     this.#audit = parsed.generateAuditTrail === false ? undefined : new AuditLogger(file === undefined ? {} : { storage: { file } });
     this.telemetry = new Telemetry({ thresholds: parsed.thresholds ?? {} });
@@ -75,6 +100,47 @@ export class SecurityService {
     return result;
   }
 
+  /**
+   * Runs a package's script file in the jail: `cwd` can be written as a copy that is taken over when the script succeeds,
+   * system programs can be read, no network but `net`, no home, no variables of the caller.
+   *
+   * Resolves only for a script that exited 0, with its CPU time (ms), peak memory (bytes) and what it was refused. Throws
+   * SECURITY_VIOLATION (it failed after a refusal), FAILED_PRECONDITION (it failed by itself, or protection is switched off),
+   * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ENVIRONMENT_UNFIT (no jail can be had), NOT_FOUND, INVALID_ARGUMENT,
+   * AUDIT_UNAVAILABLE. Exit code, refusals and the end of standard error are in `details`.
+   */
+  async executePackageScript(name: string, script: string, scriptPath: string, cwd: string, options: ScriptOptions = {}): Promise<JailResult> {
+    if (!this.#protects)
+      throw new CofferdamError("FAILED_PRECONDITION", "enableRuntimeProtection is switched off in this service: no script is run without it");
+    const {
+      net = [],
+      timeout = SCRIPT_TIMEOUT,
+      level = "medium",
+      signal = new AbortController().signal,
+    } = parseInput(optionsSchema, options, "script options");
+    const subject = `${parseInput(packageName, name, "package name")} ${parseInput(scriptName, script, "script name")}`;
+    const request = scriptRequest({ name, script, scriptPath, cwd, level, net: net.map(parseNetTarget), timeout, env: process.env, signal });
+    const tools = jailTools(process.env["PATH"] ?? "");
+    const result = await this.telemetry.time("script", () => runJail(request, tools));
+    await this.#log({
+      action: "RuntimeProtection",
+      result: result.exit === 0 && result.killedBy === undefined ? "success" : "failure",
+      resourceId: subject,
+      details: {
+        folder: request.cwd,
+        exit: result.exit ?? null,
+        signal: result.signal ?? null,
+        killedBy: result.killedBy ?? null,
+        refused: result.refused.slice(0, 50).map(({ kind, what, why }) => ({ kind, what: what.slice(0, 300), why })),
+        landlock: result.layers.landlock,
+        cgroup: [...result.layers.cgroup],
+      },
+    });
+    const failure = failureOf(subject, result);
+    if (failure !== undefined) throw failure;
+    return result;
+  }
+
   async close(): Promise<void> {
     await this.#opening;
     await this.#audit?.close();
@@ -85,20 +151,20 @@ export class SecurityService {
   }
 
   async #record(subject: string, path: string, result: VerifyResult): Promise<void> {
+    const { algorithm, expected, actual, bytes, weak } = result;
+    await this.#log({
+      action: "IntegrityCheck",
+      result: result.ok ? "success" : "failure",
+      resourceId: subject,
+      details: { folder: dirname(path), algorithm, expected, actual, bytes, weak },
+    });
+  }
+
+  async #log(event: Pick<AuditEventInput, "action" | "result" | "resourceId" | "details">): Promise<void> {
     const audit = this.#audit;
     if (audit === undefined) return;
     this.#opening ??= audit.initialize();
     await this.#opening;
-    const { algorithm, expected, actual, bytes, weak } = result;
-    await this.telemetry.time("audit", () =>
-      audit.log({
-        category: "packages",
-        action: "IntegrityCheck",
-        result: result.ok ? "success" : "failure",
-        resourceType: "package",
-        resourceId: subject,
-        details: { folder: dirname(path), algorithm, expected, actual, bytes, weak },
-      }),
-    );
+    await this.telemetry.time("audit", () => audit.log({ ...event, category: "packages", resourceType: "package" }));
   }
 }

@@ -1,10 +1,14 @@
-/** The package security samples that exist in this version: constructor, withConfig, verifyPackageFileIntegrity, error codes. */
+/**
+ * The package security samples that exist in this version: constructor, withConfig, verifyPackageFileIntegrity,
+ * executePackageScript, error codes.
+ */
 import { hash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AuditLogger, SecurityService } from "../../src/index.ts";
+import { requires } from "../world/needs.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cofferdam-seed-"));
 const path = join(folder, "package.tgz");
@@ -42,6 +46,49 @@ test("advanced configuration: the trail is a file, and both outcomes are in it",
   await audit.initialize();
   expect((await audit.search({ action: "IntegrityCheck" })).map((event) => event.result)).toEqual(["success", "failure"]);
   await audit.close();
+});
+
+test("basic usage: a package script with runtime protection", async (context) => {
+  requires(context, "jail");
+  const working = join(folder, "working");
+  mkdirSync(working);
+  const script = join(folder, "script.sh");
+  writeFileSync(script, "echo built > out; cat $HOME/.npmrc ~root/.bashrc 2>/dev/null; echo done\n");
+  const auditTrailFile = join(folder, "scripts.log");
+  const securityService = SecurityService.withConfig({ auditTrailFile });
+  const result = await securityService.executePackageScript("package-name", "postinstall", script, working);
+  expect(result).toMatchObject({ exit: 0, timedOut: false, stdout: "done\n", outputs: [{ written: ["out"] }], layers: { seccomp: true, userns: true } });
+  expect(result.cpuMs + result.maxRssBytes).toBeGreaterThan(0);
+  expect(readFileSync(join(working, "out"), "utf8")).toBe("built\n");
+
+  writeFileSync(script, "echo half > half; exit 7\n");
+  await expect(securityService.executePackageScript("package-name", "postinstall", script, working)).rejects.toMatchObject({
+    code: "FAILED_PRECONDITION",
+    details: { exit: 7 },
+  });
+  expect(existsSync(join(working, "half"))).toBe(false);
+  // The caller never takes a script that was stopped for one that ended.
+  writeFileSync(script, "sleep 60\n");
+  await expect(securityService.executePackageScript("package-name", "postinstall", script, working, { timeout: 300 })).rejects.toMatchObject({
+    code: "DEADLINE_EXCEEDED",
+  });
+  writeFileSync(script, "getent hosts evil.example || exit 1\n");
+  await expect(securityService.executePackageScript("package-name", "postinstall", script, working)).rejects.toMatchObject({
+    code: "SECURITY_VIOLATION",
+    details: { refused: [{ kind: "network", what: "evil.example", why: "no-network" }] },
+  });
+  await expect(securityService.executePackageScript("package-name", "postinstall", join(folder, "none"), working)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  await securityService.close();
+  const audit = new AuditLogger({ storage: { file: auditTrailFile } });
+  await audit.initialize();
+  expect((await audit.search({ action: "RuntimeProtection" })).map((event) => event.result)).toEqual(["success", "failure", "failure", "failure"]);
+  await audit.close();
+});
+
+test("flags are obeyed: no script runs where protection is switched off", async () => {
+  const securityService = SecurityService.withConfig({ enableRuntimeProtection: false });
+  await expect(securityService.executePackageScript("p", "postinstall", path, folder)).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  await securityService.close();
 });
 
 test("flags are obeyed: verification that is switched off does not say yes", async () => {
