@@ -4,7 +4,8 @@ import { constants } from "node:fs";
 import { access, lstat, readFile, statfs } from "node:fs/promises";
 import { promisify } from "node:util";
 import { CofferdamError, formatBytes, makeFolder, messageOf } from "../../foundation/index.ts";
-import { locateBubblewrap, locateNpm } from "../../packages/index.ts";
+import { jailTools, locateBubblewrap, locateNpm } from "../../packages/index.ts";
+import { runJail } from "../../sandbox/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { openPolicy, withState } from "./session.ts";
 
@@ -27,7 +28,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, stateDirectory, trail, policy]) checks.push(await check(context));
+    for (const check of [node, npm, box, jail, stateDirectory, trail, policy]) checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));
     return checks.some((check) => check.status === "fail") ? 7 : 0;
@@ -81,6 +82,33 @@ async function box({ env }: CommandContext): Promise<Check> {
   } catch (error) {
     const said = typeof error === "object" && error !== null && "stderr" in error ? String(error.stderr).trim().slice(0, 300) : messageOf(error);
     return { name: "box", status: "fail", detail: `${bubblewrap} does not start: ${said}`, costs, fix: await userNamespaceFix() };
+  }
+}
+
+/** Runs `true` in a jail, and says which layers held it. */
+async function jail({ env, signal }: CommandContext): Promise<Check> {
+  const costs = "install scripts (they are skipped) and sandbox run";
+  try {
+    const { layers, wallMs } = await runJail(
+      {
+        ...{ command: ["true"], cwd: "/tmp", env: { PATH: "/usr/bin:/bin" }, readable: [], writable: [], net: [] },
+        ...{ level: "medium", keep: "on-success", output: "capture", signal },
+      },
+      jailTools(env["PATH"] ?? ""),
+    );
+    const landlock = layers.landlock === 0 ? "no Landlock in this kernel" : `Landlock ${layers.landlock}`;
+    const detail = `starts in ${wallMs} ms: namespaces, system call filter, ${landlock}, ${layers.cgroup.length === 0 ? "memory watched" : `cgroup ${layers.cgroup.join(", ")}`}`;
+    if (layers.memory === "kernel") return { name: "jail", status: "ok", detail };
+    return {
+      name: "jail",
+      status: "warn",
+      detail,
+      costs: "the kernel's bound on memory; level high refuses",
+      fix: "run as root, or: systemd-run --user --scope -p Delegate=yes -- cofferdam ...",
+    };
+  } catch (error) {
+    const hint = error instanceof CofferdamError && error.hint !== undefined && error.hint !== "cofferdam doctor" ? error.hint : await userNamespaceFix();
+    return { name: "jail", status: "fail", detail: messageOf(error), costs, fix: hint };
   }
 }
 

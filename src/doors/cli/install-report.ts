@@ -18,15 +18,15 @@ export function header(result: Pick<InstallResult, "level" | "mode" | "policySou
 }
 
 function allowed(result: InstallResult): string[] {
-  const guard = formatDuration(result.times.totalMs - result.times.clientMs);
+  const guard = formatDuration(result.times.totalMs - result.times.clientMs - result.times.scriptsMs);
   const notes = [...findingLines(result), ...repairLines(result), ...treeNotes(result)];
   const ran = result.scripts.filter(({ run }) => run !== undefined).length;
   if (notes.length === 0 && ran === result.scripts.length && !result.scripts.some(speaks)) {
     const scripts = ran === 0 ? "" : ` ${ran} ${ran === 1 ? "script" : "scripts"} jailed,`;
-    return [`cofferdam: ${result.packages} packages checked,${scripts} nothing refused (${guard})`, ...notChecked(result)];
+    return [`cofferdam: ${counted(result.packages)} checked,${scripts} nothing refused (${guard})`, ...notChecked(result)];
   }
   return [
-    `${result.command}: ${result.tree?.packages ?? result.packages} packages in ${formatDuration(result.times.totalMs)} (${guard} of it checking)`,
+    `${result.command}: ${counted(result.tree?.packages ?? result.packages)} in ${formatDuration(result.times.totalMs)} (${guard} of it checking)`,
     ...block([...notes, ...scriptLines(result)]),
     ...evidence(result),
     ...notChecked(result),
@@ -152,6 +152,10 @@ function closing(result: InstallResult, text: string): string {
 
 function block(lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", ...lines, ""];
+}
+
+function counted(packages: number): string {
+  return `${packages} ${packages === 1 ? "package" : "packages"}`;
 }
 
 function quote(text: string): string {

@@ -344,7 +344,7 @@ class Installation {
     const gate = await this.#serve(waiting, wanted, box.owner);
     this.#progress("client", 0, wanted.length);
     const [client, expected] = await Promise.all([waiting.go().finally(() => gate.close()), this.#expected(checker, before)]);
-    this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted } });
+    this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted, scriptsMs: 0 } });
     if (signal.aborted) {
       this.#set({ repaired: clearHalfWritten(this.#project.root, this.#run.path) });
       throw interruption(signal);
@@ -441,7 +441,8 @@ class Installation {
 
   /** Only over a tree that is as judged; what a script changed is looked at before anybody is told that all is well. */
   async #scripts(checker: TreeChecker, lockfile: NpmLockfile, tree: JudgedTree, before: string | undefined): Promise<void> {
-    const { cwd, env, policy, jail, telemetry, signal } = this.#request;
+    const { cwd, env, policy, jail, telemetry, signal, clock } = this.#request;
+    const started = clock.monotonic();
     await this.#lock.enter("scripts");
     const outcomes = await runScripts({
       ...{
@@ -464,7 +465,7 @@ class Installation {
       },
       onStart: ({ package: name, event }) => this.#request.onProgress?.({ phase: "scripts", done: 0, total: 0, what: `${name} ${event}` }),
     });
-    this.#set({ scripts: outcomes });
+    this.#set({ scripts: outcomes, times: { ...this.#result.times, scriptsMs: clock.monotonic() - started } });
     await this.#record.scripts(outcomes);
     const again = await compareAgain(checker, { ...tree, outputs: this.#memory.all }, outcomes);
     await this.#memory.remember(outcomes);
@@ -557,7 +558,7 @@ function emptyResult(command: ClientCommand, root: string, policy: EffectivePoli
     client: undefined,
     repaired,
     movedTo: undefined,
-    times: { totalMs: 0, clientMs: 0 },
+    times: { totalMs: 0, clientMs: 0, scriptsMs: 0 },
     auditRange: undefined,
   };
 }

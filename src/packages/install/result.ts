@@ -58,7 +58,7 @@ export interface InstallResult {
   readonly repaired: string | undefined;
   /** Where a refused tree was moved. */
   readonly movedTo: string | undefined;
-  readonly times: { readonly totalMs: number; readonly clientMs: number };
+  readonly times: { readonly totalMs: number; readonly clientMs: number; readonly scriptsMs: number };
   /** First and last sequence number on record; undefined when nothing could be written. */
   readonly auditRange: readonly [number, number] | undefined;
 }
