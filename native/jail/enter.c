@@ -38,8 +38,11 @@ struct entry {
     size_t writables;
     const char *bound[MAX_TREES];
     size_t bounds;
-    const char *text[MAX_TREES];
-    size_t texts;
+    /* Of the host's /etc, by name; and files of our own there, NAME=TEXT. */
+    const char *kept[MAX_TREES];
+    size_t kepts;
+    char *own[MAX_TREES];
+    size_t owns;
 };
 
 static void write_all(const char *path, const char *text) {
@@ -65,6 +68,39 @@ static const char *place(const struct entry *self, const char *name, size_t inde
     return into;
 }
 
+static const char *in_stage(const struct entry *self, const char *name, char *into) {
+    int length = snprintf(into, PATH_MAX, "%s/%s", self->stage, name);
+    if (length < 0 || length >= PATH_MAX) die("a path is too long");
+    return into;
+}
+
+static void bind_at(const char *from, const char *to) {
+    struct stat found;
+    if (stat(from, &found) != 0) die("%s: %s", from, strerror(errno));
+    if (S_ISDIR(found.st_mode) ? mkdir(to, 0755) != 0 : mknod(to, S_IFREG | 0444, 0) != 0) die("%s: %s", to, strerror(errno));
+    if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) != 0) die("%s: %s", from, strerror(errno));
+}
+
+/* The jail's /etc in one piece: bubblewrap looks through all mounts for each that it makes, so that one is cheaper than twenty. */
+static void make_etc(const struct entry *self) {
+    char path[PATH_MAX], from[PATH_MAX], name[NAME_MAX + 8];
+    if (mkdir(in_stage(self, "etc", path), 0755) != 0) die("%s: %s", path, strerror(errno));
+    for (size_t i = 0; i < self->kepts; i++) {
+        snprintf(from, sizeof from, "/etc/%s", self->kept[i]);
+        snprintf(name, sizeof name, "etc/%s", self->kept[i]);
+        bind_at(from, in_stage(self, name, path));
+    }
+    for (size_t i = 0; i < self->owns; i++) {
+        char *equals = strchr(self->own[i], '=');
+        if (equals == NULL) die("-E needs NAME=TEXT");
+        snprintf(name, sizeof name, "etc/%.*s", (int)(equals - self->own[i]), self->own[i]);
+        size_t length = strlen(equals + 1);
+        int fd = open(in_stage(self, name, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+        if (fd < 0 || write(fd, equals + 1, length) != (ssize_t)length) die("%s: %s", path, strerror(errno));
+        close(fd);
+    }
+}
+
 static void make_stage(const struct entry *self) {
     char path[PATH_MAX], options[160];
     if (geteuid() == 0) {
@@ -84,19 +120,11 @@ static void make_stage(const struct entry *self) {
         tree.only = self->lists[i].only;
         copy_tree(&tree, place(self, "w", i, path), self->uid, self->gid);
     }
-    for (size_t i = 0; i < self->texts; i++) {
-        int fd = open(place(self, "f", i, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-        if (fd < 0 || write(fd, self->text[i], strlen(self->text[i])) != (ssize_t)strlen(self->text[i])) die("%s: %s", path, strerror(errno));
-        close(fd);
-    }
+    make_etc(self);
+    /* Mounted over what must not be seen. */
+    if (mknod(in_stage(self, "nothing", path), S_IFREG | 0444, 0) != 0) die("%s: %s", path, strerror(errno));
     /* A tree below a folder that only root may pass gets an entrance that the jail's uid can take. */
-    for (size_t i = 0; i < self->bounds; i++) {
-        struct stat stat;
-        if (lstat(self->bound[i], &stat) != 0) die("%s: %s", self->bound[i], strerror(errno));
-        place(self, "b", i, path);
-        if (S_ISDIR(stat.st_mode) ? mkdir(path, 0755) != 0 : mknod(path, S_IFREG | 0444, 0) != 0) die("%s: %s", path, strerror(errno));
-        if (mount(self->bound[i], path, NULL, MS_BIND | MS_REC, NULL) != 0) die("%s: %s", self->bound[i], strerror(errno));
-    }
+    for (size_t i = 0; i < self->bounds; i++) bind_at(self->bound[i], place(self, "b", i, path));
 }
 
 static void give_up_root(uid_t uid, gid_t gid) {
@@ -110,7 +138,7 @@ int enter(int argc, char **argv, char **envp) {
     self.gid = getegid();
     pid_t caller = getppid();
     int option;
-    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:o:b:f:nd")) != -1) {
+    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:o:b:e:E:nd")) != -1) {
         switch (option) {
         case 'n': self.network = true; break;
         case 'd': self.door = true; break;
@@ -138,9 +166,13 @@ int enter(int argc, char **argv, char **envp) {
             if (self.bounds == MAX_TREES) die("too many trees");
             self.bound[self.bounds++] = optarg;
             break;
-        case 'f':
-            if (self.texts == MAX_TREES) die("too many files");
-            self.text[self.texts++] = optarg;
+        case 'e':
+            if (self.kepts == MAX_TREES) die("too many files");
+            self.kept[self.kepts++] = optarg;
+            break;
+        case 'E':
+            if (self.owns == MAX_TREES) die("too many files");
+            self.own[self.owns++] = optarg;
             break;
         default: die("enter: unknown option");
         }

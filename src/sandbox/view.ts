@@ -47,9 +47,7 @@ export function systemBinds(): string[] {
 export function viewOf(request: ViewRequest): View {
   const { stage, identity } = request;
   const stagePlan = new Stage(stage, identity.dropped);
-  const mounts: string[] = [...systemBinds(), "--dir", "/etc"];
-  for (const path of keptEtc()) mounts.push("--ro-bind", path, path);
-  for (const [path, text] of ownEtc(identity.uid, identity.gid, JAIL_HOME)) mounts.push("--ro-bind", stagePlan.file(text), path);
+  const mounts: string[] = [...systemBinds(), "--ro-bind", `${stage}/etc`, "/etc"];
   // A uid of root alone, without any capability, could write /proc/sys/kernel/core_pattern.
   mounts.push("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--bind", `${stage}/t2`, "/dev/shm", "--remount-ro", "/dev");
   mounts.push("--bind", `${stage}/t0`, "/tmp", "--bind", `${stage}/t1`, JAIL_HOME, "--ro-bind", stagePlan.outside(request.helper), JAIL_HELPER);
@@ -80,10 +78,13 @@ export function viewOf(request: ViewRequest): View {
   }
   // Outer folders first, so that an inner mount is not covered by an outer one.
   for (const { args } of binds.sort((a, b) => a.to.length - b.to.length || (a.to < b.to ? -1 : 1))) mounts.push(...args);
-  const nothing = stagePlan.file("");
-  for (const path of [...new Set(masked)]) mounts.push("--ro-bind", nothing, path);
+  for (const path of [...new Set(masked)]) mounts.push("--ro-bind", `${stage}/nothing`, path);
   mounts.push("--remount-ro", "/");
-  return { enter: stagePlan.args(), bubblewrap: [...mounts, "--chdir", request.cwd], landlock, staged };
+  const etc = [
+    ...keptEtc().flatMap((name) => ["-e", name]),
+    ...[...ownEtc(identity.uid, identity.gid, JAIL_HOME)].flatMap(([name, text]) => ["-E", `${name}=${text}`]),
+  ];
+  return { enter: [...etc, ...stagePlan.args()], bubblewrap: [...mounts, "--chdir", request.cwd], landlock, staged };
 }
 
 /** Only what can be mounted on: a link could lead anywhere. */
@@ -96,7 +97,6 @@ function isPlain(path: string): boolean {
 class Stage {
   readonly #stage: string;
   readonly #private: boolean;
-  readonly #files: string[] = [];
   readonly #copies: string[][] = [];
   readonly #entrances: string[] = [];
 
@@ -104,10 +104,6 @@ class Stage {
   constructor(stage: string, needsEntrances: boolean) {
     this.#stage = stage;
     this.#private = needsEntrances;
-  }
-
-  file(text: string): string {
-    return `${this.#stage}/f${this.#files.push(text) - 1}`;
   }
 
   copy({ path, except, only }: WritableTree): string {
@@ -123,7 +119,7 @@ class Stage {
   }
 
   args(): string[] {
-    return [...this.#files.flatMap((text) => ["-f", text]), ...this.#copies.flat(), ...this.#entrances.flatMap((path) => ["-b", path])];
+    return [...this.#copies.flat(), ...this.#entrances.flatMap((path) => ["-b", path])];
   }
 }
 
