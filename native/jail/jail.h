@@ -78,7 +78,9 @@ struct observer {
 void observe(const struct observer *self);
 void name_was_asked(const char *name);
 
-/* network.c */
+/* network.c. Ports are fixed, so that they can stand in the command's environment and in resolv.conf, which are made before. */
+#define NAME_PORT 53
+#define DOOR_PORT 3128
 void own_network(int with_door);
 void answer_name(void);
 

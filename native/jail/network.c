@@ -19,9 +19,6 @@
 
 #define DNS_HEADER 12
 #define MAX_QUESTION 512
-/* Fixed, so that they can stand in the command's environment and in resolv.conf, which are made before. */
-#define NAME_PORT 53
-#define DOOR_PORT 3128
 
 static int bound(int type, unsigned short port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -96,6 +96,14 @@ static void record(pid_t pid, const char *kind, const char *value, const char *w
 
 void name_was_asked(const char *name) { record(asker, "name", name, "no-network"); }
 
+/* Who connects to the proxy, in the order of the connections: the proxy knows the name that is asked for, and not by whom. */
+static void knocks(pid_t pid) {
+    static unsigned count;
+    char by[160], by_text[320];
+    if (++count > MAX_RECORDS) return;
+    say("{\"knocked\":true,\"by\":\"%s\"}", quoted(lineage(pid, by, sizeof by), by_text, sizeof by_text));
+}
+
 /* A string of another process, up to a NUL; reads never cross into a page that may not be there. */
 static bool read_text(pid_t pid, uint64_t address, char *into, size_t size) {
     for (size_t at = 0; at < size;) {
@@ -192,7 +200,8 @@ static int look_at_address(pid_t pid, uint64_t address, uint64_t size) {
     char text[INET6_ADDRSTRLEN], shown[INET6_ADDRSTRLEN + 16];
     if (target.any.sa_family == AF_INET && size >= sizeof target.v4) {
         unsigned port = ntohs(target.v4.sin_port);
-        if (port == 53) asker = pid;
+        if (port == NAME_PORT) asker = pid;
+        if (port == DOOR_PORT) knocks(pid);
         if ((ntohl(target.v4.sin_addr.s_addr) >> 24) == 127 || target.v4.sin_addr.s_addr == 0) return 0;
         snprintf(shown, sizeof shown, "%s:%u", inet_ntop(AF_INET, &target.v4.sin_addr, text, sizeof text), port);
     } else if (target.any.sa_family == AF_INET6 && size >= sizeof target.v6) {

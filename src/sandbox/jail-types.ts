@@ -135,6 +135,8 @@ export interface JailResult {
   readonly maxRssBytes: number;
   readonly wallMs: number;
   readonly refused: readonly Refusal[];
+  /** Granted names that were reached, `host:port`, and who asked first. */
+  readonly reached: readonly { readonly target: string; readonly by: string | undefined }[];
   /** Processes that were still alive when the command ended, and were killed. */
   readonly leftovers: number;
   readonly layers: JailLayers;

@@ -31,7 +31,7 @@ import {
 } from "./jail-types.ts";
 import { type Ended, type Ready, readMessage } from "./messages.ts";
 import { takeOver } from "./outputs.ts";
-import { JailProxy, type ProxyOptions } from "./proxy.ts";
+import { JailProxy, type ProxyEvent, type ProxyOptions } from "./proxy.ts";
 import { refusalOf, refusalOfProxy } from "./refusals.ts";
 import { seccompFilter } from "./seccomp/filter.ts";
 import { stageFolder } from "./stage-folder.ts";
@@ -77,6 +77,9 @@ class JailRun {
   readonly #child: ChildProcess;
   readonly #refused: Refusal[] = [];
   readonly #notes: string[] = [];
+  /** What the proxy was asked, and who made each of its connections; put together at the end, when all of both is known. */
+  readonly #asked: ProxyEvent[] = [];
+  readonly #knocks: string[] = [];
   readonly #stdout = new BoundedText(CAPTURED);
   readonly #stderr = new BoundedText(CAPTURED);
   readonly #started: number = performance.now();
@@ -106,9 +109,7 @@ class JailRun {
     this.#cgroup = Cgroup.create(newId("cofferdam").toLowerCase(), this.#limits);
     this.#requireMemoryBound();
     this.#proxy =
-      request.net.length === 0
-        ? undefined
-        : new JailProxy({ ...tools.resolver, allowed: request.net, onEvent: (event) => this.#addRefusal(refusalOfProxy(event)) });
+      request.net.length === 0 ? undefined : new JailProxy({ ...tools.resolver, allowed: request.net, onEvent: (event) => this.#asked.push(event) });
     const enter = [
       ...(this.#cgroup?.joins ?? []).flatMap((file) => ["-c", file]),
       ...(identity.dropped ? ["-u", String(identity.uid), "-g", String(identity.gid)] : []),
@@ -244,6 +245,7 @@ class JailRun {
         else if (message.kind === "ready") ready = message;
         else if (message.kind === "ended") resolve(message);
         else if (message.kind === "refused") this.#addRefusal(refusalOf(message));
+        else if (message.kind === "knocked") this.#knocks.push(message.by);
         else if (message.kind === "overflow") this.#notes.push("more was refused than could be recorded");
         else if (handle instanceof NetServer) this.#proxy?.serve(handle);
       });
@@ -271,6 +273,7 @@ class JailRun {
     // pid 1 still holds the pipes open; what was printed last is read only when it is gone.
     if (this.#child.connected) this.#child.disconnect();
     await this.#gone();
+    for (const event of this.#asked) this.#addRefusal(refusalOfProxy(event, this.#knocks[event.connection]));
     if (this.#killedBy !== undefined) this.#addRefusal({ kind: "limit", what: this.#killedBy, why: "reached", by: undefined });
     if (this.#cgroup?.pidsExhausted === true) this.#addRefusal({ kind: "limit", what: "pids", why: "reached", by: undefined });
     const signal = ended === undefined ? 9 : ended.signal === 0 ? undefined : ended.signal;
@@ -283,6 +286,7 @@ class JailRun {
       maxRssBytes: Math.max(ended?.maxRss ?? 0, this.#cgroup?.peakMemory ?? 0),
       wallMs: Math.round(performance.now() - this.#started),
       refused: this.#refused,
+      reached: this.#reached(),
       leftovers: ended?.leftovers ?? 0,
       layers,
       stdout: this.#request.output === "capture" ? this.#stdout.text() : "",
@@ -290,6 +294,12 @@ class JailRun {
       outputs,
       notes: this.#notes,
     };
+  }
+
+  #reached(): JailResult["reached"] {
+    const reached = new Map<string, string | undefined>();
+    for (const { target, refused, connection } of this.#asked) if (refused === undefined && !reached.has(target)) reached.set(target, this.#knocks[connection]);
+    return [...reached].map(([target, by]) => ({ target, by }));
   }
 
   #layers({ landlock }: Ready): JailLayers {

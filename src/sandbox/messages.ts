@@ -24,7 +24,7 @@ export interface Ended {
   readonly killedBy: "memory" | "cpu" | "term" | null;
 }
 
-export type Message = Ready | Refused | Ended | { readonly kind: "overflow" } | { readonly kind: "door" };
+export type Message = Ready | Refused | Ended | { readonly kind: "overflow" } | { readonly kind: "door" } | { readonly kind: "knocked"; readonly by: string };
 
 const count = z.int().min(0);
 const text = z.string().max(16_384);
@@ -45,6 +45,7 @@ const schema: z.ZodType<Message> = z.union([
     })
     .transform(({ ended: _, ...message }): Ended => ({ kind: "ended", ...message })),
   z.strictObject({ overflow: z.literal(true) }).transform((): Message => ({ kind: "overflow" })),
+  z.strictObject({ knocked: z.literal(true), by: text }).transform(({ by }): Message => ({ kind: "knocked", by })),
   z.strictObject({ door: z.int() }).transform((): Message => ({ kind: "door" })),
 ]);
 

@@ -10,6 +10,8 @@ import type { Duplex } from "node:stream";
 export interface ProxyEvent {
   /** `host:port` as it was asked for. */
   readonly target: string;
+  /** Which of the jail's connections asked, from 0 in the order that they came. */
+  readonly connection: number;
   /** Undefined when it was let through. */
   readonly refused?: string;
 }
@@ -61,6 +63,8 @@ export class JailProxy {
   readonly #blocked: BlockList;
   readonly #server: Server;
   readonly #sockets = new Set<Duplex>();
+  readonly #order = new WeakMap<Duplex, number>();
+  #connections = 0;
   #door: NetServer | undefined;
 
   constructor(options: ProxyOptions) {
@@ -69,7 +73,7 @@ export class JailProxy {
     this.#blocked = options.blocked ?? privateAddresses();
     this.#server = createServer({ maxHeaderSize: 16_384 }, (request, response) => {
       // Plain requests by absolute address: only tunnels are offered, so that what was checked is what is reached.
-      this.#options.onEvent({ target: targetOf(request), refused: "plain http" });
+      this.#options.onEvent({ target: targetOf(request), connection: this.#order.get(request.socket) ?? -1, refused: "plain http" });
       response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("cofferdam: only CONNECT is offered\n");
     });
     this.#server.on("connect", (request, socket, head) => {
@@ -83,7 +87,10 @@ export class JailProxy {
   /** Serves the listening socket that was made inside the jail. */
   serve(door: NetServer): void {
     this.#door = door;
-    door.on("connection", (socket: Socket) => this.#server.emit("connection", socket));
+    door.on("connection", (socket: Socket) => {
+      this.#order.set(socket, this.#connections++);
+      this.#server.emit("connection", socket);
+    });
   }
 
   close(): void {
@@ -94,8 +101,9 @@ export class JailProxy {
   }
 
   async #tunnel(target: string, client: Duplex, head: Buffer): Promise<void> {
+    const connection = this.#order.get(client) ?? -1;
     const refuse = (why: string): void => {
-      this.#options.onEvent({ target, refused: why });
+      this.#options.onEvent({ target, connection, refused: why });
       client.end(`HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\ncofferdam: ${target} was not granted (${why})\r\n`);
     };
     const [, host = "", port = ""] = /^([a-z0-9._-]{1,253}):(\d{1,5})$/i.exec(target) ?? [];
@@ -122,7 +130,7 @@ export class JailProxy {
       refuse("leads to a private address");
       return;
     }
-    this.#options.onEvent({ target });
+    this.#options.onEvent({ target, connection });
     const upstream = connect({ host: address, port: Number(port), timeout: CONNECT_TIMEOUT });
     this.#sockets.add(upstream);
     upstream.once("close", () => {

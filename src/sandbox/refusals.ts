@@ -27,8 +27,9 @@ export function refusalOf({ refused, what, why, by }: Refused): Refusal | undefi
   }
 }
 
-export function refusalOfProxy({ target, refused }: ProxyEvent): Refusal | undefined {
-  return refused === undefined ? undefined : { kind: "network", what: target, why: refused, by: undefined };
+/** @param by who made the connection. */
+export function refusalOfProxy({ target, refused }: ProxyEvent, by: string | undefined): Refusal | undefined {
+  return refused === undefined ? undefined : { kind: "network", what: target, why: refused, by };
 }
 
 /** What the caller may not see either was not kept from the command by the jail. */

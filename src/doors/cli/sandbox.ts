@@ -69,6 +69,7 @@ async function execute(context: CommandContext): Promise<number> {
         policy: policy.digest,
         cwd: request.cwd,
         net: [...request.net],
+        reached: done.reached.map(({ target }) => target),
         exit: done.exit ?? null,
         signal: done.signal ?? null,
         killedBy: done.killedBy ?? null,

@@ -52,6 +52,7 @@ export class InstallRecord {
           exit: run.exit ?? null,
           killedBy: run.killedBy ?? null,
           refused: run.refused.slice(0, MAX_FINDINGS).map(({ kind, what, why }) => ({ kind, what: what.slice(0, 300), why })),
+          reached: run.reached.slice(0, MAX_FINDINGS).map(({ target }) => target),
           refusedCount: run.refused.length,
           written: run.written.length,
           leftOut: run.leftOut.slice(0, MAX_FINDINGS).map(({ path, why }) => ({ path: path.slice(0, 300), why })),

@@ -68,6 +68,7 @@ export interface ScriptRun {
   readonly cpuMs: number;
   readonly maxRssBytes: number;
   readonly refused: readonly Refusal[];
+  readonly reached: JailResult["reached"];
   /** From the project's root. */
   readonly written: readonly string[];
   readonly removed: readonly string[];
@@ -175,10 +176,10 @@ export class ScriptRunner {
 }
 
 function runOf(result: JailResult, root: string, exceptions: readonly string[]): ScriptRun {
-  const { exit, signal, killedBy, wallMs, cpuMs, maxRssBytes, refused, layers, notes, outputs, stdout, stderr } = result;
+  const { exit, signal, killedBy, wallMs, cpuMs, maxRssBytes, refused, reached, layers, notes, outputs, stdout, stderr } = result;
   const place = (tree: string, path: string): string => `${tree}/${path}`.slice(root.length + 1);
   return {
-    ...{ exit: killedBy === undefined ? exit : undefined, signal, killedBy, wallMs, cpuMs, maxRssBytes, refused, layers, notes, exceptions },
+    ...{ exit: killedBy === undefined ? exit : undefined, signal, killedBy, wallMs, cpuMs, maxRssBytes, refused, reached, layers, notes, exceptions },
     written: outputs.flatMap((tree) => tree.written.map((path) => place(tree.path, path))),
     removed: outputs.flatMap((tree) => tree.removed.map((path) => place(tree.path, path))),
     leftOut: outputs.flatMap((tree) => tree.refused.map(({ path, why }) => ({ path: place(tree.path, path), why }))),
