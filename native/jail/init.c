@@ -161,8 +161,6 @@ static void start_child(struct jail *self) {
     prove(self, abi);
     if (write(pair[0], "G", 1) != 1) die("the child is gone");
     close(pair[0]);
-    /* From here on nobody with our uid may look into pid 1. */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) die("dumpable: %s", strerror(errno));
 }
 
 static void kill_all(struct jail *self, const char *why) {
@@ -241,6 +239,8 @@ int init(int argc, char **argv, char **envp) {
     self = (struct jail){.environment = envp, .listener = -1};
     parse(&self, argc, argv);
     if (getpid() != 1) die("init: not pid 1");
+    /* Nobody with our uid may look into pid 1, its descriptors included. COMMAND gets this back with its exec. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) die("dumpable: %s", strerror(errno));
     if (fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) != 0 || fcntl(NAMES, F_SETFD, FD_CLOEXEC) != 0) die("no channel or no network");
     close(OPTIONS);
     close_from(NAMES + 1);

@@ -15,7 +15,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { Server as NetServer, Socket } from "node:net";
-import { BoundedText, CofferdamError, messageOf, newId } from "../foundation/index.ts";
+import { BoundedText, CofferdamError, homeFolder, messageOf, newId } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
 import { DirectTree } from "./direct-tree.ts";
 import { jailIdentity } from "./identity.ts";
@@ -190,7 +190,7 @@ class JailRun {
     return [
       ...["-f", filter.toString("hex")],
       ...this.#view.landlock,
-      ...(request.hidden ?? []).flatMap((path) => ["-h", path]),
+      ...[...new Set([homeFolder(process.env), ...(request.hidden ?? [])])].flatMap((path) => ["-h", path]),
       ...Object.entries(rlimits).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
       ...(this.#cgroup === undefined ? ["-m", String(limits.memory)] : []),
       ...(limits.cpuTime === undefined ? [] : ["-t", String(limits.cpuTime)]),

@@ -26,12 +26,14 @@ export interface ScriptJailParts {
   readonly script: Script;
   readonly decision: ScriptDecision;
   readonly masked: readonly string[];
-  readonly options: ScriptRunnerOptions;
+  readonly options: Pick<ScriptRunnerOptions, "root" | "initCwd" | "client" | "nodeVersion" | "policy" | "caller" | "signal"> & {
+    readonly command: Pick<ScriptRunnerOptions["command"], "omit"> & { readonly verb: string };
+  };
   readonly resolve: (name: string) => LockedPackage | undefined;
 }
 
 /** In the project, never a script's to change: what git, the client or we obey later. */
-const PROTECTED = [
+export const PROTECTED: readonly string[] = [
   ".git",
   ".github",
   ".gitmodules",
@@ -45,8 +47,8 @@ const PROTECTED = [
   "bun.lock",
   ".npmrc",
   "cofferdam.yaml",
-] as const;
-const HOME = "/home/jail";
+];
+export const JAILED_HOME = "/home/jail";
 
 export function scriptJail(parts: ScriptJailParts): ScriptJail {
   const { subject, manifest, script, decision, options } = parts;
@@ -55,9 +57,7 @@ export function scriptJail(parts: ScriptJailParts): ScriptJail {
   const extras = extrasFor({ subject, event: script.event, body: script.body, resolve: parts.resolve }, policy["scripts.exceptions"], process.arch);
   const made: string[] = [];
   const writable = [ownTree(folder, subject, extras, root), ...extraTrees(decision, extras, root, made)];
-  const nodedir = headersOf(client);
-  const tools = toolchain(caller["PATH"] ?? "");
-  const outside = [dirname(dirname(client.node)), client.folder, ...(nodedir === undefined ? [] : [nodedir]), ...tools.readable];
+  const tools = programsFor(client, caller);
   return {
     exceptions: extras.map((one) => one.exception),
     close: () => {
@@ -67,15 +67,15 @@ export function scriptJail(parts: ScriptJailParts): ScriptJail {
       command: ["/bin/sh", "-c", script.body],
       cwd: folder,
       env: scriptEnvironment({
-        ...{ subject, manifest, script, root, folder, initCwd: options.initCwd, home: HOME, node: client.node, nodedir, caller },
-        path: [dirname(client.node), ...tools.path.split(":")],
+        ...{ subject, manifest, script, root, folder, initCwd: options.initCwd, home: JAILED_HOME, node: client.node, nodedir: tools.nodedir, caller },
+        path: tools.path,
         nodeVersion: options.nodeVersion,
         npm: client,
         command: options.command.verb,
         omitDev: options.command.omit.has("dev"),
       }),
       // A folder beside the project (`file:../lib`) is not below its root.
-      readable: [root, ...(folder.startsWith(root) ? [] : [folder]), ...outside.filter((path) => !/^\/(?:usr|bin)(?:\/|$)/.test(path) && path !== "/")],
+      readable: [root, ...(folder.startsWith(root) ? [] : [folder]), ...tools.readable],
       writable,
       masked: parts.masked,
       net: decision.grant.net,
@@ -146,6 +146,21 @@ function commonFolder(paths: readonly string[]): string {
   let common = dirname(paths[0] ?? "/");
   while (!paths.every((path) => path.startsWith(`${common}/`))) common = dirname(common);
   return common;
+}
+
+/** Programs of a jail: their folders in PATH's order, what must be shown for them, and where node-gyp finds headers. */
+export interface Programs {
+  readonly path: readonly string[];
+  readonly readable: readonly string[];
+  readonly nodedir: string | undefined;
+}
+
+export function programsFor(client: NpmClient, caller: Readonly<NodeJS.ProcessEnv>): Programs {
+  // The client's Node as one of the PATH: its installation is shown, and never the folder around a lone program.
+  const tools = toolchain(`${dirname(client.node)}:${caller["PATH"] ?? ""}`);
+  const nodedir = headersOf(client);
+  const readable = [client.folder, ...(nodedir === undefined ? [] : [nodedir]), ...tools.readable];
+  return { path: tools.path.split(":"), readable: readable.filter((path) => !/^\/(?:usr|bin)(?:\/|$)/.test(path) && path !== "/"), nodedir };
 }
 
 /** Headers of the Node that runs the scripts, so that node-gyp builds for it and asks nobody. */

@@ -175,7 +175,7 @@ export class ScriptRunner {
   }
 }
 
-function runOf(result: JailResult, root: string, exceptions: readonly string[]): ScriptRun {
+export function runOf(result: JailResult, root: string, exceptions: readonly string[]): ScriptRun {
   const { exit, signal, killedBy, wallMs, cpuMs, maxRssBytes, refused, reached, layers, notes, outputs, stdout, stderr } = result;
   const place = (tree: string, path: string): string => `${tree}/${path}`.slice(root.length + 1);
   return {
