@@ -1,11 +1,31 @@
 /** What a test needs of the machine. Missing: skipped with the reason, or a failure under REQUIRE_ALL=1. */
 import { existsSync } from "node:fs";
 import type { TestContext } from "vitest";
+import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-/** @param what a program that `./dev` installs. */
-export function requires(context: TestContext, what: "bwrap" | "root"): void {
-  const there = what === "root" ? process.getuid?.() === 0 : existsSync("/usr/bin/bwrap");
-  if (there) return;
-  if (process.env["REQUIRE_ALL"] === "1") throw new Error(`requires ${what}, and REQUIRE_ALL=1 is set`);
-  context.skip(`requires ${what}`);
+type Need = "bwrap" | "jail" | "root";
+
+const BWRAP = "/usr/bin/bwrap";
+/** Each says what is missing, or nothing. */
+const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
+  root: () => (process.getuid?.() === 0 ? undefined : "root"),
+  bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
+  jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
+};
+
+/** @param what a program that `./dev` installs or builds. */
+export function requires(context: TestContext, what: Need): void {
+  const missing = NEEDS[what]();
+  if (missing === undefined) return;
+  if (process.env["REQUIRE_ALL"] === "1") throw new Error(`requires ${missing}, and REQUIRE_ALL=1 is set`);
+  context.skip(`requires ${missing}`);
+}
+
+function isBuilt(): boolean {
+  try {
+    locateJailHelper();
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -3,15 +3,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseInput } from "../../../dist/foundation/index.js";
-import { parseClientCommand } from "../../../dist/packages/install/command.js";
-import type { Approvals } from "../../../dist/packages/scripts/approvals.js";
-import { decide } from "../../../dist/packages/scripts/decide.js";
+// It is started once an attack: whole rooms would take longer to load than the attack itself.
 import { scriptJail } from "../../../dist/packages/scripts/jail.js";
 import { parseScriptManifest } from "../../../dist/packages/scripts/manifest.js";
 import { projectSubject, type ScriptSubject } from "../../../dist/packages/scripts/subject.js";
-import { presetOf } from "../../../dist/policy/index.js";
+import { presetOf } from "../../../dist/policy/values.js";
 import { maskedNodes, runJail } from "../../../dist/sandbox/index.js";
-import { Telemetry } from "../../../dist/telemetry/index.js";
 
 export interface InsideRequest {
   readonly command: readonly string[];
@@ -44,31 +41,21 @@ const subject: ScriptSubject =
   at === "project"
     ? projectSubject("project", "1.0.0")
     : { path: "node_modules/own", name: "own", version: "1.0.0", origin: "dependency", integrity: undefined, locked: undefined };
-const policy = presetOf("medium");
-const approvals: Approvals = { source: undefined, field: "allowScripts", ignored: [], verdict: () => ({ verdict: "approved", by: "own" }) };
 const jail = scriptJail({
   subject,
   manifest: parseScriptManifest("{}"),
   script: { event: "postinstall", body: "true" },
-  decision: decide({ level: "medium", approvals, clientSkipsUnlisted: false, ignoreScripts: false, approved: [], grants: {} }, subject),
+  decision: { subject, package: "own@1.0.0", run: "jailed", basis: "approved", why: "", grant: { net: [], write: [], key: undefined } },
   masked: maskedNodes(project),
   resolve: () => undefined,
   options: {
     root: project,
     initCwd: project,
-    lockfile: { version: 3, packages: [], rootDependencies: new Map(), sha256: "" },
-    command: parseClientCommand(["npm", "ci"], {}),
+    command: { verb: "ci", omit: new Set() },
     client: { node, script: join(project, "npm-cli.js"), folder: project, version: "11.0.0" },
     nodeVersion: process.version,
-    treeChanged: true,
-    policy,
-    approvals,
-    ignoreScripts: false,
+    policy: presetOf("medium"),
     caller: process.env,
-    hasScripts: () => true,
-    isDone: () => false,
-    tools: { bubblewrap: "/usr/bin/bwrap", helper },
-    telemetry: new Telemetry({}),
     signal: AbortSignal.timeout(60_000),
   },
 });
