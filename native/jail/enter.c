@@ -6,7 +6,6 @@
 #include "jail.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,7 +29,8 @@ struct entry {
     const char *stage;
     uint64_t bytes;
     uint64_t inodes;
-    bool drops, network, door;
+    /* stays_root: bubblewrap needs it where no user namespace can be made; pid 1 of the jail gives it up then. */
+    bool drops, stays_root, network, door;
     uid_t uid;
     gid_t gid;
     struct tree writable[MAX_TREES];
@@ -127,19 +127,15 @@ static void make_stage(const struct entry *self) {
     for (size_t i = 0; i < self->bounds; i++) bind_at(self->bound[i], place(self, "b", i, path));
 }
 
-static void give_up_root(uid_t uid, gid_t gid) {
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) die("uid %u: %s", uid, strerror(errno));
-    if (setresuid(0, 0, 0) == 0) die("root came back");
-}
-
 int enter(int argc, char **argv, char **envp) {
     static struct entry self;
     self.uid = geteuid();
     self.gid = getegid();
     pid_t caller = getppid();
     int option;
-    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:o:b:e:E:nd")) != -1) {
+    while ((option = getopt(argc, argv, "+c:u:g:s:z:i:w:x:o:b:e:E:ndR")) != -1) {
         switch (option) {
+        case 'R': self.stays_root = true; break;
         case 'n': self.network = true; break;
         case 'd': self.door = true; break;
         case 'c': write_all(optarg, "0"); break;
@@ -182,7 +178,7 @@ int enter(int argc, char **argv, char **envp) {
     close_from(OPTIONS + 1);
     if (self.stage != NULL) make_stage(&self);
     if (self.network) own_network(self.door);
-    if (self.drops) give_up_root(self.uid, self.gid);
+    if (self.drops && !self.stays_root) become(self.uid, self.gid);
     /* Set last: a change of identity clears it. The caller may be gone already. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != caller) die("the caller is gone");
     execve(argv[optind], argv + optind, envp);

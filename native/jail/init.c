@@ -36,6 +36,9 @@ struct jail {
     size_t readables, writables, devices, hiddens, limits;
     /* Watched here where the kernel does not: bytes of all processes (0: the kernel does), and CPU time of all, ms (0: no limit). */
     uint64_t memory, cpu;
+    /* To become, when bubblewrap ran as root; else 0. */
+    uid_t uid;
+    gid_t gid;
     char **command;
     char **environment;
     pid_t child;
@@ -50,7 +53,7 @@ static void add(char **list, size_t *count, size_t max, char *value) {
 
 static void parse(struct jail *self, int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+f:r:w:v:h:l:m:t:")) != -1) {
+    while ((option = getopt(argc, argv, "+f:r:w:v:h:l:m:t:u:g:")) != -1) {
         switch (option) {
         case 'f': self->filter = optarg; break;
         case 'r': add(self->readable, &self->readables, MAX_PATHS, optarg); break;
@@ -58,6 +61,8 @@ static void parse(struct jail *self, int argc, char **argv) {
         case 'v': add(self->device, &self->devices, MAX_PATHS, optarg); break;
         case 'h': add(self->hidden, &self->hiddens, MAX_PATHS, optarg); break;
         case 'l': add(self->limit, &self->limits, MAX_LIMITS, optarg); break;
+        case 'u': self->uid = (uid_t)number(optarg, "uid"); break;
+        case 'g': self->gid = (gid_t)number(optarg, "gid"); break;
         case 't': self->cpu = number(optarg, "cpu time"); break;
         case 'm': self->memory = number(optarg, "memory"); break;
         default: die("init: unknown option");
@@ -239,6 +244,8 @@ int init(int argc, char **argv, char **envp) {
     self = (struct jail){.environment = envp, .listener = -1};
     parse(&self, argc, argv);
     if (getpid() != 1) die("init: not pid 1");
+    if (self.uid != 0) become(self.uid, self.gid);
+    if (geteuid() == 0) die("init: still root");
     /* Nobody with our uid may look into pid 1, its descriptors included. COMMAND gets this back with its exec. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) die("dumpable: %s", strerror(errno));
     if (fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) != 0 || fcntl(NAMES, F_SETFD, FD_CLOEXEC) != 0) die("no channel or no network");

@@ -27,6 +27,8 @@
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 uint64_t number(const char *text, const char *what);
 void close_from(int first);
+/* For good: it is tried whether root comes back. */
+void become(uid_t uid, gid_t gid);
 
 /* enter.c, stage.c */
 int enter(int argc, char **argv, char **envp);

@@ -2,6 +2,7 @@
 #include "jail.h"
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,11 @@ void close_from(int first) {
         if (fd >= first && fd != dirfd(open_now)) close(fd);
     }
     closedir(open_now);
+}
+
+void become(uid_t uid, gid_t gid) {
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) die("uid %u: %s", uid, strerror(errno));
+    if (setresuid(0, 0, 0) == 0) die("root came back");
 }
 
 int main(int argc, char **argv, char **envp) {

@@ -18,7 +18,7 @@ import { Server as NetServer, Socket } from "node:net";
 import { BoundedText, CofferdamError, homeFolder, messageOf, newId } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
 import { DirectTree } from "./direct-tree.ts";
-import { jailIdentity } from "./identity.ts";
+import { type Identity, jailIdentity } from "./identity.ts";
 import {
   DEFAULT_LIMITS,
   type JailLayers,
@@ -59,7 +59,19 @@ const DOOR = "http://127.0.0.1:3128";
  */
 export async function runJail(request: JailRequest, tools: JailTools): Promise<JailResult> {
   request.signal.throwIfAborted();
-  const run = new JailRun(request, tools);
+  try {
+    return await runOnce(request, tools, true);
+  } catch (error) {
+    // In a chroot, and where an administrator switched user namespaces off, root can still make the others. What the uid of
+    // the jail may do is then bounded by one layer less, and the result says so.
+    const lesser = process.geteuid?.() === 0 && (request.level === "low" || request.level === "medium");
+    if (!lesser || !(error instanceof CofferdamError) || error.code !== "ENVIRONMENT_UNFIT" || !/namespace/.test(error.message)) throw error;
+    return await runOnce(request, tools, false);
+  }
+}
+
+async function runOnce(request: JailRequest, tools: JailTools, userns: boolean): Promise<JailResult> {
+  const run = new JailRun(request, tools, userns);
   try {
     return await run.run();
   } finally {
@@ -71,7 +83,8 @@ class JailRun {
   readonly #request: JailRequest;
   readonly #limits: JailLimits;
   readonly #view: View;
-  readonly #dropped: boolean;
+  readonly #identity: Identity;
+  readonly #userns: boolean;
   readonly #cgroup: Cgroup | undefined;
   readonly #proxy: JailProxy | undefined;
   readonly #child: ChildProcess;
@@ -90,11 +103,12 @@ class JailRun {
   #killedBy: KilledBy | undefined;
   #hardKill: NodeJS.Timeout | undefined;
 
-  constructor(request: JailRequest, tools: JailTools) {
+  constructor(request: JailRequest, tools: JailTools, userns: boolean) {
     this.#request = request;
+    this.#userns = userns;
     this.#limits = { ...DEFAULT_LIMITS, ...request.limits };
     const identity = jailIdentity();
-    this.#dropped = identity.dropped;
+    this.#identity = identity;
     const stage = stageFolder();
     this.#view = viewOf({
       stage,
@@ -112,7 +126,8 @@ class JailRun {
       request.net.length === 0 ? undefined : new JailProxy({ ...tools.resolver, allowed: request.net, onEvent: (event) => this.#asked.push(event) });
     const enter = [
       ...(this.#cgroup?.joins ?? []).flatMap((file) => ["-c", file]),
-      ...(identity.dropped ? ["-u", String(identity.uid), "-g", String(identity.gid)] : []),
+      ...(identity.dropped ? this.#asUser() : []),
+      ...(userns ? [] : ["-R"]),
       ...(this.#proxy === undefined ? ["-n"] : ["-n", "-d"]),
       ...["-s", stage, "-z", String(this.#limits.disk), "-i", String(this.#limits.inodes)],
       ...this.#view.enter,
@@ -190,6 +205,7 @@ class JailRun {
     return [
       ...["-f", filter.toString("hex")],
       ...this.#view.landlock,
+      ...(this.#userns ? [] : this.#asUser()),
       ...[...new Set([homeFolder(process.env), ...(request.hidden ?? [])])].flatMap((path) => ["-h", path]),
       ...Object.entries(rlimits).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
       ...(this.#cgroup === undefined ? ["-m", String(limits.memory)] : []),
@@ -197,13 +213,19 @@ class JailRun {
     ];
   }
 
+  #asUser(): string[] {
+    return ["-u", String(this.#identity.uid), "-g", String(this.#identity.gid)];
+  }
+
   /** Options go through a pipe: the values of variables are nobody's business who lists processes. */
   #sendOptions(): void {
     const net = this.#proxy === undefined ? {} : proxyEnvironment();
     const env = { ...this.#request.env, ...net, HOME: JAIL_HOME, TMPDIR: "/tmp", USER: "jail", LOGNAME: "jail" };
     const options = [
-      ...["--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"],
-      ...["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "jail", "--cap-drop", "ALL", "--clearenv"],
+      ...["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"],
+      ...["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "jail", "--clearenv", "--cap-drop", "ALL"],
+      // Pid 1 becomes the jail's uid with these two, and loses them by it.
+      ...(this.#userns ? ["--unshare-user", "--disable-userns"] : ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]),
       ...Object.entries(env).flatMap(([name, value]) => ["--setenv", name, value]),
       ...this.#view.bubblewrap,
     ];
@@ -309,10 +331,10 @@ class JailRun {
       });
     // bubblewrap ends before the command when one of these cannot be had; pid 1 proved the filter, the privileges and its pid.
     return {
-      ...{ userns: true, mount: true, net: true, pid: true, seccomp: true, limits: true },
+      ...{ userns: this.#userns, mount: true, net: true, pid: true, seccomp: true, limits: true },
       cgroup: this.#cgroup?.controllers ?? [],
       landlock,
-      dropped: this.#dropped,
+      dropped: this.#identity.dropped,
       memory: this.#cgroup === undefined ? "watched" : "kernel",
     };
   }
