@@ -6,4 +6,4 @@ export * from "./jail-types.ts";
 export { maskedNodes } from "./masks.ts";
 export { parseNetTarget } from "./net-target.ts";
 export { type Toolchain, toolchain } from "./toolchain.ts";
-export { systemBinds } from "./view.ts";
+export { parentsOf, systemBinds } from "./view.ts";

@@ -50,7 +50,6 @@ export function viewOf(request: ViewRequest): View {
   const mounts: string[] = [...systemBinds(), "--ro-bind", `${stage}/etc`, "/etc"];
   // A uid of root alone, without any capability, could write /proc/sys/kernel/core_pattern.
   mounts.push("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--bind", `${stage}/t2`, "/dev/shm", "--remount-ro", "/dev");
-  mounts.push("--bind", `${stage}/t0`, "/tmp", "--bind", `${stage}/t1`, JAIL_HOME, "--ro-bind", stagePlan.outside(request.helper), JAIL_HELPER);
 
   const landlock = ["-r", "/usr", "-r", "/etc", "-r", "/proc", "-r", "/run", "-v", "/dev", "-w", "/dev/shm", "-w", "/tmp", "-w", JAIL_HOME];
   for (const path of SYSTEM_ROOTS) if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) landlock.push("-r", path);
@@ -76,6 +75,9 @@ export function viewOf(request: ViewRequest): View {
     landlock.push("-w", tree.path);
     for (const path of except) binds.push({ to: path, args: ["--ro-bind", stagePlan.outside(path), path] });
   }
+  mounts.push(...folders([JAIL_HELPER, JAIL_HOME]));
+  mounts.push("--bind", `${stage}/t0`, "/tmp", "--bind", `${stage}/t1`, JAIL_HOME, "--ro-bind", stagePlan.outside(request.helper), JAIL_HELPER);
+  mounts.push(...folders(binds.map(({ to }) => to)));
   // Outer folders first, so that an inner mount is not covered by an outer one.
   for (const { args } of binds.sort((a, b) => a.to.length - b.to.length || (a.to < b.to ? -1 : 1))) mounts.push(...args);
   for (const path of [...new Set(masked)]) mounts.push("--ro-bind", `${stage}/nothing`, path);
@@ -85,6 +87,18 @@ export function viewOf(request: ViewRequest): View {
     ...[...ownEtc(identity.uid, identity.gid, JAIL_HOME)].flatMap(([name, text]) => ["-E", `${name}=${text}`]),
   ];
   return { enter: [...etc, ...stagePlan.args()], bubblewrap: [...mounts, "--chdir", request.cwd], landlock, staged };
+}
+
+/** Left to itself bubblewrap makes them for its own uid alone, which is root's where no user namespace can be made. */
+function folders(paths: readonly string[]): string[] {
+  return [...parentsOf(paths)].flatMap((folder) => ["--perms", "0755", "--dir", folder]);
+}
+
+/** Every folder above these paths, outer ones first. */
+export function parentsOf(paths: readonly string[]): Set<string> {
+  const parents = new Set<string>();
+  for (const path of paths) for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) parents.add(path.slice(0, at));
+  return parents;
 }
 
 /** Only what can be mounted on: a link could lead anywhere. */

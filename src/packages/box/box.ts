@@ -8,6 +8,7 @@ import { Server as NetServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { BoundedText, CofferdamError, messageOf } from "../../foundation/index.ts";
+import { parentsOf } from "../../sandbox/index.ts";
 import { systemMounts } from "./filesystem.ts";
 
 export interface Bind {
@@ -146,13 +147,6 @@ function commandLine(request: BoxRequest): [string, string[]] {
   args.push("--setenv", "NODE_CHANNEL_FD", "3", "--setenv", "NODE_CHANNEL_SERIALIZATION_MODE", "json");
   args.push("--chdir", request.cwd, "--", INNER_NODE, INNER_LAUNCHER, request.links, request.script, ...request.args);
   return [request.bubblewrap, args];
-}
-
-/** Every folder above these paths, outer ones first. */
-function parentsOf(paths: readonly string[]): Set<string> {
-  const parents = new Set<string>();
-  for (const path of paths) for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) parents.add(path.slice(0, at));
-  return parents;
 }
 
 function exitOf(child: ChildProcess, output: BoundedText): Promise<BoxResult> {
