@@ -15,6 +15,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { Server as NetServer, Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { BoundedText, CofferdamError, homeFolder, messageOf, newId } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
 import { DirectTree } from "./direct-tree.ts";
@@ -99,6 +100,8 @@ class JailRun {
   readonly #closed: Promise<void>;
   /** Places in the host's own trees that were empty, and must be so afterwards. */
   readonly #planted: readonly DirectTree[];
+  /** Output that came before the command is known to run; undefined from then on. */
+  #held: (() => void)[] | undefined = [];
   #bytes = 0;
   #killedBy: KilledBy | undefined;
   #hardKill: NodeJS.Timeout | undefined;
@@ -237,8 +240,9 @@ class JailRun {
     pipe.end(`${options.join("\0")}\0`);
   }
 
+  /** What is printed before the command runs is bubblewrap's or ours: it explains a failure, and is nobody's output. */
   #collect(): void {
-    const { output, onOutput } = this.#request;
+    const { output } = this.#request;
     const pipes = [
       { from: this.#child.stdout, text: this.#stdout, to: output === "capture" ? undefined : output.stdout },
       { from: this.#child.stderr, text: this.#stderr, to: output === "capture" ? undefined : output.stderr },
@@ -247,15 +251,24 @@ class JailRun {
       from?.on("data", (piece: Buffer) => {
         this.#bytes += piece.length;
         if (this.#bytes > this.#limits.output) this.#end("output");
-        const decoded = piece.toString("utf8");
-        text.add(decoded);
-        onOutput?.(decoded);
-        if (to !== undefined && !to.write(piece)) {
-          from.pause();
-          to.once("drain", () => from.resume());
-        }
+        text.add(piece.toString("utf8"));
+        if (this.#held === undefined) this.#pass(from, piece, to);
+        else this.#held.push(() => this.#pass(from, piece, to));
       });
     }
+  }
+
+  #pass(from: Readable, piece: Buffer, to: NodeJS.WriteStream | undefined): void {
+    this.#request.onOutput?.(piece.toString("utf8"));
+    if (to === undefined || to.write(piece)) return;
+    from.pause();
+    to.once("drain", () => from.resume());
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const pass of held) pass();
   }
 
   async #conversation(): Promise<{ ready: Ready | undefined; ended: Ended | undefined }> {
@@ -264,8 +277,10 @@ class JailRun {
       this.#child.on("message", (raw: unknown, handle: unknown) => {
         const message = readMessage(raw);
         if (message === undefined) this.#end("cancelled");
-        else if (message.kind === "ready") ready = message;
-        else if (message.kind === "ended") resolve(message);
+        else if (message.kind === "ready") {
+          ready = message;
+          this.#release();
+        } else if (message.kind === "ended") resolve(message);
         else if (message.kind === "refused") this.#addRefusal(refusalOf(message));
         else if (message.kind === "knocked") this.#knocks.push(message.by);
         else if (message.kind === "overflow") this.#notes.push("more was refused than could be recorded");
