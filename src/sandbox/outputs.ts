@@ -23,7 +23,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { CofferdamError } from "../foundation/index.ts";
+import { CofferdamError, errnoOf } from "../foundation/index.ts";
 import type { TreeOutput, WritableTree } from "./jail-types.ts";
 
 const PIECE = 1 << 20;
@@ -73,7 +73,22 @@ class Taking {
       rmSync(join(this.#tree.path, gone), { recursive: true, force: true });
       this.#removed.push(gone);
     }
-    for (const entry of staged) this.#entry(path === "" ? entry.name : `${path}/${entry.name}`, entry, depth);
+    for (const entry of staged) {
+      const child = path === "" ? entry.name : `${path}/${entry.name}`;
+      try {
+        this.#entry(child, entry, depth);
+      } catch (error) {
+        // A name that is not UTF-8, a path that is too long, a folder that its owner closed: the script's loss and nobody else's.
+        if (!this.#isOfStage(error)) throw error;
+        this.#refuse(child, `cannot be read (${errnoOf(error) ?? "unknown"})`);
+      }
+    }
+  }
+
+  /** True for what the system said about a path on the stage, or its length; about the host's own files it is our failure. */
+  #isOfStage(error: unknown): boolean {
+    if (errnoOf(error) === "ENAMETOOLONG") return true;
+    return error instanceof Error && "path" in error && typeof error.path === "string" && error.path.startsWith(`${this.#place}/`);
   }
 
   #leadsToException(path: string): boolean {
@@ -88,6 +103,10 @@ class Taking {
   }
 
   #entry(path: string, entry: Dirent, depth: number): void {
+    if (entry.name === TEMPORARY) {
+      this.#refuse(path, "a name of ours");
+      return;
+    }
     if (this.#except.has(path)) {
       if (lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined) this.#refuse(path, "may not be made here");
       return;

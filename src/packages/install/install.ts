@@ -444,7 +444,7 @@ class Installation {
     const { cwd, env, policy, jail, telemetry, signal, clock } = this.#request;
     const started = clock.monotonic();
     await this.#lock.enter("scripts");
-    const outcomes = await runScripts({
+    const { outcomes, error } = await runScripts({
       ...{
         root: this.#project.root,
         cwd,
@@ -468,12 +468,13 @@ class Installation {
     this.#set({ scripts: outcomes, times: { ...this.#result.times, scriptsMs: clock.monotonic() - started } });
     await this.#record.scripts(outcomes);
     const again = await compareAgain(checker, { ...tree, outputs: this.#memory.all }, outcomes);
-    await this.#memory.remember(outcomes);
+    await this.#memory.remember(outcomes, error === undefined);
     if (again !== undefined && again.differenceCount > 0) {
       this.#set({ tree: again });
       this.#stop(new CofferdamError("INTEGRITY_FAILURE", `node_modules is not what was judged, after its scripts: ${again.differenceCount} differences`));
       this.#giveBack();
-    } else if (failedScript(this.#result) !== undefined) this.#set({ decision: "failed" });
+    } else if (error !== undefined) throw error;
+    else if (failedScript(this.#result) !== undefined) this.#set({ decision: "failed" });
   }
 
   /** A tree that must not be used is moved aside, and the manifests are as they were. */

@@ -1,9 +1,10 @@
 /**
  * What scripts of earlier installs left in packages that are still there. `npm install left-pad` does not unpack the others
- * again: their tree is the tarball plus what their scripts wrote, file by file as it was then, and they need not run again.
+ * again: their tree is the tarball plus what their scripts wrote, entry by entry as it was then. A package whose scripts all
+ * succeeded, and whose outputs are all there, need not run them again.
  */
 import { hash } from "node:crypto";
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Clock } from "../../foundation/index.ts";
@@ -13,10 +14,13 @@ import type { ScriptOutcome } from "../scripts/index.ts";
 import type { ScriptOutputs } from "../tree/unit.ts";
 
 type OutputFile = ScriptOutputs["files"][number];
+type OutputLink = ScriptOutputs["links"][number];
 
 interface Remembered extends ScriptOutputs {
   readonly path: string;
   readonly integrity: string;
+  /** False when a later script of the package failed, or was not come to. */
+  readonly done: boolean;
 }
 
 /** Files of one project; beyond that nothing is remembered, and the next install runs the scripts again. */
@@ -27,7 +31,9 @@ const schema: z.ZodType<readonly Remembered[]> = z.array(
   z.strictObject({
     path: z.string(),
     integrity: z.string(),
+    done: z.boolean(),
     files: z.array(z.tuple([z.string(), z.number(), z.string()])),
+    links: z.array(z.tuple([z.string(), z.string()])),
     removed: z.array(z.string()),
   }),
 );
@@ -44,20 +50,24 @@ export class ScriptMemory {
     this.#clock = clock;
   }
 
-  /** Looks at the disk: only packages whose outputs are all as they were left are remembered from here on. */
+  /**
+   * Looks at the disk: what is as it was left is remembered from here on. Anything else is not, one by one, so that the
+   * comparison of the tree sees it; and its package runs its scripts again.
+   */
   async recall(lockfile: NpmLockfile): Promise<void> {
     await this.#facts.initialize();
     const text = await this.#facts.get(this.#root);
-    const stored = text === undefined ? [] : schema.parse(JSON.parse(text));
+    // What an older version wrote, or nobody can read, is as good as nothing.
+    const stored = text === undefined ? [] : (schema.safeParse(parsed(text)).data ?? []);
     const locked = new Map(lockfile.packages.map((one) => [one.path, one]));
-    const whole = stored.filter((one) => locked.get(one.path)?.integrity === one.integrity && this.#isWhole(one));
-    this.#known = new Map(whole.map((one) => [one.path, one]));
+    const known = stored.filter((one) => locked.get(one.path)?.integrity === one.integrity).map((one) => this.#asItIs(one));
+    this.#known = new Map(known.map((one) => [one.path, one]));
   }
 
-  /** What scripts left in a package, if its scripts need not run again. */
-  outputsOf({ path, integrity }: Pick<LockedPackage, "path" | "integrity">): ScriptOutputs | undefined {
+  /** True for a package whose scripts need not run again. */
+  isDone({ path, integrity }: Pick<LockedPackage, "path" | "integrity">): boolean {
     const known = this.#known.get(path);
-    return known !== undefined && known.integrity === integrity ? known : undefined;
+    return known?.done === true && known.integrity === integrity;
   }
 
   /** Outputs of all packages, for the comparison of the tree. */
@@ -65,32 +75,49 @@ export class ScriptMemory {
     return [...this.#known.values()];
   }
 
-  async remember(outcomes: readonly ScriptOutcome[]): Promise<void> {
+  /** @param whole false when the run of the scripts ended before all of them had their turn. */
+  async remember(outcomes: readonly ScriptOutcome[], whole: boolean): Promise<void> {
     await this.#facts.initialize();
     const next = new Map(this.#known);
     const failed = new Set(outcomes.filter(({ run }) => run !== undefined && run.exit !== 0).map(({ path }) => path));
+    // The package that it was at may have had more scripts.
+    const last = whole ? undefined : outcomes.at(-1)?.path;
     for (const { path, decision, run } of outcomes) {
       const integrity = decision.subject.locked?.integrity;
-      if (run === undefined || integrity === undefined || failed.has(path)) continue;
+      if (run === undefined || integrity === undefined) continue;
       const before = next.get(path);
-      const inside = (one: string): boolean => one.startsWith(`${path}/`);
-      const written = new Set([...(before?.files ?? []).map(([file]) => file), ...run.written.filter((one) => inside(one) && !one.endsWith("/"))]);
-      for (const gone of run.removed) written.delete(gone);
-      const files = [...written].flatMap((file) => this.#look(file));
-      next.set(path, { path, integrity, files, removed: [...(before?.removed ?? []), ...run.removed.filter(inside)] });
+      const gone = new Set(run.removed);
+      const written = run.written.filter((one) => isInPackage(one) && !one.endsWith("/"));
+      const paths = new Set([...pathsOf(before), ...written].filter((one) => !gone.has(one)));
+      const removed = new Set([...(before?.removed ?? []), ...run.removed.filter(isInPackage)]);
+      for (const one of written) removed.delete(one);
+      next.set(path, { path, integrity, done: !failed.has(path) && path !== last, ...this.#lookAll(paths), removed: [...removed] });
     }
     const all = [...next.values()];
-    const kept = all.reduce((sum, one) => sum + one.files.length, 0) > MAX_FILES ? [] : all;
+    const kept = all.reduce((sum, one) => sum + one.files.length + one.links.length, 0) > MAX_FILES ? [] : all;
     await this.#facts.put(this.#root, JSON.stringify(kept), this.#clock.now());
   }
 
-  #isWhole({ files, removed }: Remembered): boolean {
-    return removed.every((path) => lstatSync(join(this.#root, path), { throwIfNoEntry: false }) === undefined) && files.every((file) => this.#isSame(file));
+  #asItIs(one: Remembered): Remembered {
+    const now = this.#lookAll(new Set(pathsOf(one)));
+    const found = new Set([...now.files, ...now.links].map((output) => output.join("\0")));
+    const same = (output: readonly (string | number)[]): boolean => found.has(output.join("\0"));
+    const kept = { files: one.files.filter(same), links: one.links.filter(same), removed: one.removed.filter((path) => !this.#exists(path)) };
+    const whole = kept.files.length === one.files.length && kept.links.length === one.links.length && kept.removed.length === one.removed.length;
+    return { ...one, ...kept, done: one.done && whole };
   }
 
-  #isSame([path, size, sha256]: OutputFile): boolean {
-    const [now] = this.#look(path);
-    return now !== undefined && now[1] === size && now[2] === sha256;
+  #exists(path: string): boolean {
+    return lstatSync(join(this.#root, path), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  #lookAll(paths: ReadonlySet<string>): Pick<ScriptOutputs, "files" | "links"> {
+    return { files: [...paths].flatMap((path) => this.#look(path)), links: [...paths].flatMap((path) => this.#lookAtLink(path)) };
+  }
+
+  #lookAtLink(path: string): OutputLink[] {
+    const full = join(this.#root, path);
+    return lstatSync(full, { throwIfNoEntry: false })?.isSymbolicLink() === true ? [[path, readlinkSync(full)]] : [];
   }
 
   #look(path: string): OutputFile[] {
@@ -98,5 +125,22 @@ export class ScriptMemory {
     const stat = lstatSync(full, { throwIfNoEntry: false });
     if (stat?.isFile() !== true || stat.size > MAX_FILE) return [];
     return [[path, stat.size, hash("sha256", readFileSync(full), "base64")]];
+  }
+}
+
+/** In the folder of a package: dot-folders of tools beside them are nobody's, and compared with nothing. */
+function isInPackage(path: string): boolean {
+  return /^(?:.*?\/)?node_modules\/[^.]/.test(path);
+}
+
+function pathsOf(one: ScriptOutputs | undefined): string[] {
+  return [...(one?.files ?? []), ...(one?.links ?? [])].map(([path]) => path);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 /** The install's scripts: gathered, decided and run after the tree was compared, and the tree compared again when any ran. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { CofferdamError, messageOf } from "../../foundation/index.ts";
+import { CofferdamError, messageOf, wrapError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import type { JailTools } from "../../sandbox/index.ts";
@@ -33,8 +33,15 @@ export interface ScriptPhaseOptions {
   readonly onStart: (script: { readonly package: string; readonly event: string }) => void;
 }
 
-/** Runs what is to run. @returns every script of the tree with what became of it. */
-export async function runScripts(options: ScriptPhaseOptions): Promise<readonly ScriptOutcome[]> {
+export interface ScriptPhaseResult {
+  /** Every script that had its turn, with what became of it. */
+  readonly outcomes: readonly ScriptOutcome[];
+  /** Why there may be more: an interruption, or a jail that could not be made. What ran before has run all the same. */
+  readonly error: CofferdamError | undefined;
+}
+
+/** Runs what is to run. */
+export async function runScripts(options: ScriptPhaseOptions): Promise<ScriptPhaseResult> {
   const { setup, command, policy, lockfile, root } = options;
   // Of the user's own configuration: a project's .npmrc may not say whose scripts run.
   const own = setup.npmrc.trusted;
@@ -49,10 +56,15 @@ export async function runScripts(options: ScriptPhaseOptions): Promise<readonly 
     ignoreScripts: command.ignoreScripts || lookUp(own, "ignore-scripts") === "true",
     caller: options.env,
     hasScripts: scriptHolders(lockfile, options.summaryOf),
-    isDone: (locked) => options.memory.outputsOf(locked) !== undefined,
+    isDone: (locked) => options.memory.isDone(locked),
     ...toolsOrWhy(options.tools),
   });
-  return await runner.run();
+  try {
+    await runner.run();
+    return { outcomes: runner.outcomes, error: undefined };
+  } catch (error) {
+    return { outcomes: runner.outcomes, error: wrapError(error, "INTERNAL", "scripts") };
+  }
 }
 
 /** The tree after its scripts: as judged, but for what they were let to write. Undefined when none ran. */

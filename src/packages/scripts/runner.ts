@@ -93,18 +93,22 @@ export class ScriptRunner {
     this.#places = new Places(options.lockfile);
   }
 
-  /** @returns every script, run or skipped, in order. Ends after the first failure of one that is not optional. */
-  async run(): Promise<readonly ScriptOutcome[]> {
+  /** Every script that had its turn, run or skipped, in order: all of them after {@link run}, fewer when it threw. */
+  get outcomes(): readonly ScriptOutcome[] {
+    return this.#outcomes;
+  }
+
+  /** Ends after the first failure of a script that is not optional. */
+  async run(): Promise<void> {
     const { command, client, root, treeChanged } = this.#options;
     const named = command.args.some((arg) => !arg.startsWith("-"));
     const all = projectEvents(command.verb, named, client.version);
     const events = { first: all.first, last: treeChanged ? all.last : all.last.filter((event) => !event.endsWith("dependencies")) };
     const own = await readScriptManifest(root);
     const project = own === undefined ? undefined : { subject: projectSubject(own.name || "the project", own.version || undefined), manifest: own };
-    if (project !== undefined && !(await this.#package(project.subject, project.manifest, events.first))) return this.#outcomes;
-    if (!(await this.#packages())) return this.#outcomes;
+    if (project !== undefined && !(await this.#package(project.subject, project.manifest, events.first))) return;
+    if (!(await this.#packages())) return;
     if (project !== undefined) await this.#package(project.subject, project.manifest, events.last);
-    return this.#outcomes;
   }
 
   async #packages(): Promise<boolean> {

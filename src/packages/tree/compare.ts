@@ -15,6 +15,12 @@ const ONE_READ: number = 4 * 2 ** 20;
 const MAX_LISTED = 50;
 const MAX_DEPTH = 64;
 
+/** Paths from the project's root: files with size and hash, links with where they lead. */
+interface Expected {
+  readonly files: Map<string, InstalledFile>;
+  readonly links: ReadonlyMap<string, string>;
+}
+
 export class UnitComparer {
   readonly #root: string;
   readonly #filesOf: (sha512: string) => readonly InstalledFile[];
@@ -29,7 +35,10 @@ export class UnitComparer {
   compare(unit: TreeUnit): UnitResult {
     const found = new Findings(new Set(unit.touched));
     const expected = this.#expected(unit, found);
-    if (existsSync(join(this.#root, unit.path))) this.#walk(unit.path, expected, found, 0);
+    const links = new Map(unit.outputs?.links);
+    // A link in place of a file of the tarball.
+    for (const path of links.keys()) expected.delete(path);
+    if (existsSync(join(this.#root, unit.path))) this.#walk(unit.path, { files: expected, links }, found, 0);
     for (const path of expected.keys()) found.differs(path, "missing");
     return found.result();
   }
@@ -57,7 +66,7 @@ export class UnitComparer {
     return expected;
   }
 
-  #walk(path: string, expected: Map<string, InstalledFile>, found: Findings, depth: number): void {
+  #walk(path: string, expected: Expected, found: Findings, depth: number): void {
     if (depth > MAX_DEPTH) {
       found.differs(path, "too-deep");
       return;
@@ -65,8 +74,9 @@ export class UnitComparer {
     for (const entry of readdirSync(join(this.#root, path), { withFileTypes: true })) {
       const child = `${path}/${entry.name}`;
       if (entry.isDirectory()) this.#walk(child, expected, found, depth + 1);
-      else if (entry.isFile()) this.#file(child, expected, found);
+      else if (entry.isFile()) this.#file(child, expected.files, found);
       else if (entry.isSymbolicLink() && path.endsWith("node_modules/.bin") && this.isBinLink(child)) found.links += 1;
+      else if (entry.isSymbolicLink() && readlinkSync(join(this.#root, child)) === expected.links.get(child)) found.links += 1;
       else found.differs(child, entry.isSymbolicLink() ? "link" : "special");
     }
   }

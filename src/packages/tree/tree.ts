@@ -106,10 +106,11 @@ function withTouched(units: readonly TreeUnit[], touched: ReadonlySet<string> | 
 
 function withOutputs(units: readonly TreeUnit[], outputs: readonly ScriptOutputs[]): readonly TreeUnit[] {
   if (outputs.length === 0) return units;
-  const [files, removed] = [outputs.flatMap((one) => one.files), outputs.flatMap((one) => one.removed)];
+  const [files, links, removed] = [outputs.flatMap((one) => one.files), outputs.flatMap((one) => one.links), outputs.flatMap((one) => one.removed)];
   return units.map((unit) => {
     const inside = (path: string): boolean => path.startsWith(`${unit.path}/`);
-    return { ...unit, outputs: { files: files.filter(([path]) => inside(path)), removed: removed.filter(inside) } };
+    const within = ([path]: readonly [string, ...unknown[]]): boolean => inside(path);
+    return { ...unit, outputs: { files: files.filter(within), links: links.filter(within), removed: removed.filter(inside) } };
   });
 }
 

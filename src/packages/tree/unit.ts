@@ -10,9 +10,10 @@ export interface TreePackage {
   readonly mayBeAbsent: boolean;
 }
 
-/** Files that scripts of earlier installs wrote and removed: paths from the project's root, sizes, SHA-256 in base64. */
+/** What scripts of earlier installs wrote and removed: paths from the project's root, sizes, SHA-256 in base64. */
 export interface ScriptOutputs {
   readonly files: readonly (readonly [path: string, size: number, sha256: string])[];
+  readonly links: readonly (readonly [path: string, leadsTo: string])[];
   readonly removed: readonly string[];
 }
 
