@@ -28,6 +28,7 @@
 
 struct jail {
     char *filter;
+    const char *folder;
     char *readable[MAX_PATHS];
     char *writable[MAX_PATHS];
     char *device[MAX_PATHS];
@@ -53,9 +54,10 @@ static void add(char **list, size_t *count, size_t max, char *value) {
 
 static void parse(struct jail *self, int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+f:r:w:v:h:l:m:t:u:g:")) != -1) {
+    while ((option = getopt(argc, argv, "+f:C:r:w:v:h:l:m:t:u:g:")) != -1) {
         switch (option) {
         case 'f': self->filter = optarg; break;
+        case 'C': self->folder = optarg; break;
         case 'r': add(self->readable, &self->readables, MAX_PATHS, optarg); break;
         case 'w': add(self->writable, &self->writables, MAX_PATHS, optarg); break;
         case 'v': add(self->device, &self->devices, MAX_PATHS, optarg); break;
@@ -246,6 +248,7 @@ int init(int argc, char **argv, char **envp) {
     if (getpid() != 1) die("init: not pid 1");
     if (self.uid != 0) become(self.uid, self.gid);
     if (geteuid() == 0) die("init: still root");
+    if (chdir(self.folder == NULL ? "/" : self.folder) != 0) die("%s: %s", self.folder, strerror(errno));
     /* Nobody with our uid may look into pid 1, its descriptors included. COMMAND gets this back with its exec. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) die("dumpable: %s", strerror(errno));
     if (fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) != 0 || fcntl(NAMES, F_SETFD, FD_CLOEXEC) != 0) die("no channel or no network");

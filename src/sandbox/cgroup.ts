@@ -2,10 +2,11 @@
  * A cgroup for one jail: memory, processes and CPU share bounded by the kernel for the whole tree, whatever it forks. Both
  * hierarchies: v1 (a folder per controller) and v2 (one folder). Sources: Documentation/admin-guide/cgroup-v1/, cgroup-v2.rst.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "../foundation/index.ts";
+import { CONTROLLERS, type Controller, unifiedPlace } from "./unified.ts";
 
 export interface CgroupLimits {
   readonly memory: number;
@@ -13,14 +14,16 @@ export interface CgroupLimits {
   readonly cpus: number | undefined;
 }
 
-export type Controller = "memory" | "pids" | "cpu";
-const WANTED: readonly Controller[] = ["memory", "pids", "cpu"];
 const CPU_PERIOD = 100_000;
+/** `cofferdam-`, the caller's pid namespace, its pid there, when it started, and a number. */
+const NAME = /^(cofferdam-\d+-)(\d+)-(\d+)-\d+$/;
 
 interface Place {
   readonly controllers: readonly Controller[];
   readonly folder: string;
   readonly v2: boolean;
+  /** v2: cgroups whose limits hold for it as well. */
+  readonly beside: readonly string[];
 }
 
 export class Cgroup {
@@ -31,13 +34,15 @@ export class Cgroup {
   }
 
   /**
-   * Makes one below the caller's own. @returns undefined where the caller may not (no delegation), which is not an error:
-   * the caller decides whether it can go on.
+   * Makes one below or beside the caller's own, and removes those of callers that are gone. @returns undefined where the
+   * caller may not (no delegation), which is not an error: the caller decides whether it can go on.
    */
-  static create(name: string, limits: CgroupLimits): Cgroup | undefined {
+  static create(limits: CgroupLimits): Cgroup | undefined {
     const made: Place[] = [];
     try {
-      for (const parent of ownPlaces()) {
+      const name = newName();
+      for (const parent of parents(limits)) {
+        removeForgotten(parent.folder);
         const place: Place = { ...parent, folder: join(parent.folder, name) };
         mkdirSync(place.folder);
         made.push(place);
@@ -56,8 +61,9 @@ export class Cgroup {
     return this.#places.map(({ folder }) => join(folder, "cgroup.procs"));
   }
 
+  /** Those in force. Looked up each time: who manages the cgroup above can take one away, and its files go with it. */
   get controllers(): readonly Controller[] {
-    return this.#places.flatMap((place) => place.controllers);
+    return this.#places.flatMap(({ folder, controllers, v2 }) => controllers.filter((name) => !v2 || existsSync(join(folder, `${name}.max`))));
   }
 
   /** True when the kernel killed something in it for memory. */
@@ -96,7 +102,8 @@ export class Cgroup {
   }
 }
 
-function setLimits({ folder, controllers, v2 }: Place, { memory, pids, cpus }: CgroupLimits): void {
+function setLimits({ folder, controllers, v2, beside }: Place, limits: CgroupLimits): void {
+  const { memory, pids, cpus } = beside.reduce(within, limits);
   const set = (file: string, value: string): void => writeFileSync(join(folder, file), value);
   if (controllers.includes("memory")) {
     set(v2 ? "memory.max" : "memory.limit_in_bytes", String(memory));
@@ -118,8 +125,19 @@ function setLimits({ folder, controllers, v2 }: Place, { memory, pids, cpus }: C
   }
 }
 
-/** The caller's own cgroups that have a controller we want; v1 folders when the controller is mounted there, else v2. */
-function ownPlaces(): Place[] {
+/** The limits, or those of a v2 cgroup where they are lower. */
+function within(limits: CgroupLimits, folder: string): CgroupLimits {
+  const numbers = (file: string): number[] => (read(join(folder, file)) ?? "").split(/\s+/).filter((word) => /^\d+$/.test(word)).map(Number);
+  const [memory = limits.memory] = numbers("memory.max");
+  const [pids = limits.pids] = numbers("pids.max");
+  const [quota, period] = numbers("cpu.max");
+  // "max PERIOD" is one number.
+  const cpus = quota === undefined || period === undefined ? limits.cpus : Math.min(quota / period, limits.cpus ?? Number.POSITIVE_INFINITY);
+  return { memory: Math.min(memory, limits.memory), pids: Math.min(pids, limits.pids), cpus };
+}
+
+/** Where one is made: in the caller's own v1 folders where the controller is mounted there, and where v2 has a place for it. */
+function parents({ cpus }: CgroupLimits): Place[] {
   const mounts = cgroupMounts();
   const places: Place[] = [];
   for (const line of (read("/proc/self/cgroup") ?? "").split("\n")) {
@@ -128,10 +146,14 @@ function ownPlaces(): Place[] {
     const v2 = names === "";
     const mount = mounts.find((one) => (v2 ? one.v2 : names.split(",").every((name) => one.controllers.includes(name)) && !one.v2));
     if (mount === undefined) continue;
-    const folder = join(mount.path, path);
-    const available = v2 ? (read(join(folder, "cgroup.subtree_control")) ?? "").split(/\s+/) : names.split(",");
-    const controllers = WANTED.filter((name) => available.includes(name));
-    if (controllers.length > 0) places.push({ folder, controllers, v2 });
+    if (v2) {
+      const place = unifiedPlace(mount.path, path, cpus === undefined ? ["memory", "pids"] : CONTROLLERS);
+      if (place !== undefined) places.push({ ...place, v2 });
+    } else {
+      const available = names.split(",");
+      const controllers = CONTROLLERS.filter((name) => available.includes(name));
+      if (controllers.length > 0) places.push({ folder: join(mount.path, path), controllers, v2, beside: [] });
+    }
   }
   return places;
 }
@@ -149,6 +171,28 @@ function cgroupMounts(): Mount[] {
     const [, root, path, type, options] = match ?? [];
     return root !== "/" || path === undefined ? [] : [{ path, controllers: (options ?? "").split(","), v2: type === "cgroup2" }];
   });
+}
+
+let made = 0;
+function newName(): string {
+  return `cofferdam-${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0"}-${process.pid}-${startOf("self") ?? "0"}-${made++}`;
+}
+
+/** Clock ticks since boot, the 22nd field of /proc/PID/stat; the second is a name in parentheses that may hold anything. */
+function startOf(pid: string): string | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+/** What a caller left that was killed. Only those of our own pid namespace: of another one we cannot know who is alive. */
+function removeForgotten(parent: string): void {
+  const ours = NAME.exec(newName())?.[1];
+  for (const name of readdirSync(parent)) {
+    const [, namespace, pid, started] = NAME.exec(name) ?? [];
+    if (namespace === undefined || namespace !== ours || pid === undefined || startOf(pid) === started) continue;
+    const folder = join(parent, name);
+    if (!removeFolder(folder)) killAll(folder);
+  }
 }
 
 /** Removes the folder and any that something inside made. @returns true when it is gone. */

@@ -120,10 +120,9 @@ class JailRun {
       readable: request.readable,
       writable: request.writable,
       masked: request.masked,
-      cwd: request.cwd,
     });
     this.#planted = request.writable.filter((tree) => tree.mode === "direct").map((tree) => new DirectTree(tree));
-    this.#cgroup = Cgroup.create(newId("cofferdam").toLowerCase(), this.#limits);
+    this.#cgroup = Cgroup.create(this.#limits);
     this.#requireMemoryBound();
     this.#proxy =
       request.net.length === 0 ? undefined : new JailProxy({ ...tools.resolver, allowed: request.net, onEvent: (event) => this.#asked.push(event) });
@@ -207,6 +206,7 @@ class JailRun {
     if (limits.cpuTime !== undefined) rlimits["cpu"] = Math.ceil(limits.cpuTime / 1000) + 1;
     return [
       ...["-f", filter.toString("hex")],
+      ...["-C", request.cwd],
       ...this.#view.landlock,
       ...(this.#userns ? [] : this.#asUser()),
       ...[...new Set([homeFolder(process.env), ...(request.hidden ?? [])])].flatMap((path) => ["-h", path]),

@@ -18,7 +18,6 @@ export interface ViewRequest {
   readonly readable: readonly string[];
   readonly writable: readonly WritableTree[];
   readonly masked: readonly string[] | undefined;
-  readonly cwd: string;
 }
 
 export interface View {
@@ -86,7 +85,7 @@ export function viewOf(request: ViewRequest): View {
     ...keptEtc().flatMap((name) => ["-e", name]),
     ...[...ownEtc(identity.uid, identity.gid, JAIL_HOME)].flatMap(([name, text]) => ["-E", `${name}=${text}`]),
   ];
-  return { enter: [...etc, ...stagePlan.args()], bubblewrap: [...mounts, "--chdir", request.cwd], landlock, staged };
+  return { enter: [...etc, ...stagePlan.args()], bubblewrap: mounts, landlock, staged };
 }
 
 /** Left to itself bubblewrap makes them for its own uid alone, which is root's where no user namespace can be made. */
