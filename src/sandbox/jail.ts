@@ -16,7 +16,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { Server as NetServer, Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { BoundedText, CofferdamError, homeFolder, messageOf, newId } from "../foundation/index.ts";
+import { BoundedText, CofferdamError, homeFolder, messageOf } from "../foundation/index.ts";
 import { Cgroup } from "./cgroup.ts";
 import { DirectTree } from "./direct-tree.ts";
 import { type Identity, jailIdentity } from "./identity.ts";
