@@ -7,16 +7,21 @@ export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
 export {
   type ApprovalChange,
   approvalKey,
+  type DecidedScript,
+  decideShellScript,
   EXCEPTIONS,
   filesOf,
   labelOf,
   namedFiles,
   openScriptProject,
+  runOf,
   type ScriptOutcome,
   type ScriptProject,
   type ScriptSubject,
   type SurveyedPackage,
   selectPackages,
+  shellJail,
   surveyScripts,
+  whoAsks,
 } from "./scripts/index.ts";
 export { type ScriptOptions, SecurityService, type SecurityServiceConfig } from "./service.ts";

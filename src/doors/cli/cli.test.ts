@@ -16,7 +16,7 @@ describe("finding the way", () => {
     const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
     expect((await cli("--version")).stdout).toBe(`${manifest.version}\n`);
     const overview = (await cli("--help")).stdout;
-    for (const name of ["install", "npm", "verify", "doctor", "completion"]) {
+    for (const name of ["install", "npm", "shell-init", "verify", "doctor", "completion"]) {
       expect(overview).toContain(`  ${name} `);
       const { exit, stdout } = await cli(name, "--help");
       expect([exit, stdout.includes("examples:")], name).toEqual([0, true]);
@@ -128,7 +128,16 @@ test("doctor tries things, and its JSON is the contract's", async () => {
   const { stdout } = await cli("doctor", "--json");
   const { schema, checks } = JSON.parse(stdout);
   expect(schema).toBe("cofferdam/doctor/v1");
-  expect(checks.map((check: { name: string }) => check.name)).toEqual(["node", "npm", "box", "state directory", "audit trail", "policy"]);
+  expect(checks.map((check: { name: string }) => check.name)).toEqual([
+    "node",
+    "npm",
+    "box",
+    "jail",
+    "script shell",
+    "state directory",
+    "audit trail",
+    "policy",
+  ]);
   for (const check of checks) expect(["ok", "warn", "fail"]).toContain(check.status);
 });
 

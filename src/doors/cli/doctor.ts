@@ -8,6 +8,7 @@ import { jailTools, locateBubblewrap, locateNpm } from "../../packages/index.ts"
 import { runJail } from "../../sandbox/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { openPolicy, withState } from "./session.ts";
+import { scriptShellState } from "./shell-init.ts";
 
 interface Check {
   readonly name: string;
@@ -28,7 +29,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, stateDirectory, trail, policy]) checks.push(await check(context));
+    for (const check of [node, npm, box, jail, scriptShell, stateDirectory, trail, policy]) checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));
     return checks.some((check) => check.status === "fail") ? 7 : 0;
@@ -126,6 +127,11 @@ async function setting(name: string): Promise<string | undefined> {
     (text) => text.trim(),
     () => undefined,
   );
+}
+
+/** Off is a choice: the guarded install does without it. */
+async function scriptShell({ env }: CommandContext): Promise<Check> {
+  return { name: "script shell", ...scriptShellState(env) };
 }
 
 async function stateDirectory({ globals }: CommandContext): Promise<Check> {

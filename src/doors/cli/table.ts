@@ -6,6 +6,11 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "npm", summary: "shorthand of install -- npm ...", load: async () => (await import("./install.ts")).npmCommand },
   { name: "sandbox", summary: "run any command in the jail: sandbox run -- npm test", load: async () => (await import("./sandbox.ts")).sandboxCommands },
   { name: "scripts", summary: "install scripts: list, show, approve or deny", load: async () => (await import("./scripts.ts")).scriptsCommands },
+  {
+    name: "shell-init",
+    summary: 'plain npm runs its scripts in the jail: eval "$(cofferdam shell-init)"',
+    load: async () => (await import("./shell-init.ts")).shellInitCommand,
+  },
   { name: "verify", summary: "is a file what its integrity value says", load: async () => (await import("./verify.ts")).verifyCommand },
   { name: "audit", summary: "search, export or verify the audit trail", load: async () => (await import("./audit.ts")).auditCommands },
   { name: "policy", summary: "show, explain, check, trust or allow", load: async () => (await import("./policy.ts")).policyCommands },

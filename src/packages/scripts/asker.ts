@@ -78,7 +78,16 @@ export function dependencySubject(asker: Asker, lockfile: NpmLockfile | undefine
 /** A package of which only its own word is known, as if it came from a registry: for what denies, and for nothing else. */
 export function asClaimed({ path, name, version }: ScriptSubject): LockedPackage {
   const nothing = { dev: false, optional: false, devOptional: false, peer: false, extraneous: false, hasInstallScript: true };
-  return { ...{ path, name, version, kind: "registry", ...nothing }, resolved: undefined, integrity: undefined, target: undefined, os: [], cpu: [], libc: [], dependsOn: [] };
+  return {
+    ...{ path, name, version, kind: "registry", ...nothing },
+    resolved: undefined,
+    integrity: undefined,
+    target: undefined,
+    os: [],
+    cpu: [],
+    libc: [],
+    dependsOn: [],
+  };
 }
 
 async function placeOf(folder: string, env: Readonly<NodeJS.ProcessEnv>): Promise<Pick<Asker, "root" | "kind" | "path">> {
@@ -142,7 +151,11 @@ function assertClaims(folder: string, manifest: ScriptManifest | undefined, even
 
 /** As npm cleans them: `v1.0.0`, ` =1.0.0` and `1.0.0+build` are 1.0.0. */
 function sameVersion(one: string, other: string): boolean {
-  const clean = (text: string): string => text.trim().replace(/^[=v\s]+/, "").replace(/\+.*$/, "");
+  const clean = (text: string): string =>
+    text
+      .trim()
+      .replace(/^[=v\s]+/, "")
+      .replace(/\+.*$/, "");
   return clean(one) === clean(other);
 }
 
@@ -151,5 +164,7 @@ function wordOf(text: string | undefined): string {
 }
 
 function violation(why: string): CofferdamError {
-  return new CofferdamError("SECURITY_VIOLATION", `who asks for this script cannot be told: ${why}`, { hint: "scripts are run by npm itself, in the folder of their package" });
+  return new CofferdamError("SECURITY_VIOLATION", `who asks for this script cannot be told: ${why}`, {
+    hint: "scripts are run by npm itself, in the folder of their package",
+  });
 }

@@ -5,6 +5,7 @@ import { CofferdamError, homeFolder } from "../../foundation/index.ts";
 import type { LockedPackage } from "../../inventory/index.ts";
 import { type JailRequest, toolchain, type WritableTree } from "../../sandbox/index.ts";
 import type { NpmClient } from "../client/locate.ts";
+import type { ClientCommand } from "../install/command.ts";
 import type { ScriptDecision } from "./decide.ts";
 import { scriptEnvironment } from "./environment.ts";
 import { type Extras, extrasFor } from "./exceptions.ts";
@@ -27,7 +28,8 @@ export interface ScriptJailParts {
   readonly decision: ScriptDecision;
   readonly masked: readonly string[];
   readonly options: Pick<ScriptRunnerOptions, "root" | "initCwd" | "client" | "nodeVersion" | "policy" | "caller" | "signal"> & {
-    readonly command: Pick<ScriptRunnerOptions["command"], "omit"> & { readonly verb: string };
+    /** A script shell also sees commands that are no installs: `run`, `pack`. */
+    readonly command: Partial<Omit<ClientCommand, "verb">> & { readonly verb: string; readonly omit: ClientCommand["omit"] };
   };
   readonly resolve: (name: string) => LockedPackage | undefined;
 }

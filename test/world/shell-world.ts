@@ -1,0 +1,139 @@
+/** A project in which plain npm is called with our script shell, as root or as an ordinary user. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, chownSync, cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { CliResult } from "./project.ts";
+import { TestProject } from "./project.ts";
+import { TestRegistry } from "./registry.ts";
+
+export type Who = "root" | "user";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+const UID = 12345;
+
+export class ShellWorld implements AsyncDisposable {
+  readonly registry: TestRegistry;
+  readonly project: TestProject;
+  readonly #as: Who;
+  readonly #checkout: string;
+
+  private constructor(registry: TestRegistry, project: TestProject, as: Who) {
+    this.registry = registry;
+    this.project = project;
+    this.#as = as;
+    this.#checkout = checkoutFor(as);
+    // What its scripts must not see.
+    writeFileSync(join(project.home, "secret"), "planted-secret\n");
+  }
+
+  static async make(as: Who, manifest: Readonly<Record<string, unknown>> = {}): Promise<ShellWorld> {
+    const registry = await TestRegistry.start();
+    return new ShellWorld(registry, new TestProject(registry.url, manifest), as);
+  }
+
+  get secret(): string {
+    return join(this.project.home, "secret");
+  }
+
+  /** What `cofferdam shell-init` would set, and a secret that a build server has. */
+  get env(): NodeJS.ProcessEnv {
+    const bin = join(this.#checkout, ".dev", "bin");
+    return {
+      ...this.project.env,
+      PATH: `${bin}:/usr/bin:/bin`,
+      COFFERDAM_NODE: realpathSync(join(bin, "node")),
+      npm_config_script_shell: this.shell,
+      npm_config_update_notifier: "false",
+      NPM_TOKEN: "planted-token",
+    };
+  }
+
+  get shell(): string {
+    return join(this.#checkout, "bin", "cofferdam-script-shell");
+  }
+
+  /** Runs npm to its end. */
+  async npm(args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string): Promise<CliResult> {
+    return await this.run("npm", args, env, cwd);
+  }
+
+  async run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string): Promise<CliResult> {
+    return await outcomeOf(this.start(program, args, env, cwd));
+  }
+
+  start(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd: string = this.project.root): ChildProcess {
+    this.#own();
+    const ids = this.#as === "user" && process.getuid?.() === 0 ? { uid: UID, gid: UID } : {};
+    return spawn(program, args, { cwd, env: { ...this.env, ...env }, stdio: ["ignore", "pipe", "pipe"], ...ids });
+  }
+
+  /** Events of the trail, newest last. */
+  async events(): Promise<readonly { readonly result: string; readonly details: Readonly<Record<string, unknown>> }[]> {
+    const { stdout } = await this.run(process.execPath, [join(this.#checkout, "bin", "cofferdam.js"), "audit", "search", "--json"]);
+    const events: { action: string; result: string; details: Record<string, unknown> }[] = JSON.parse(stdout).events;
+    return events.filter((event) => event.action === "RuntimeProtection");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.project[Symbol.dispose]();
+    await this.registry[Symbol.asyncDispose]();
+  }
+
+  #own(): void {
+    if (this.#as === "user" && process.getuid?.() === 0) own(this.project.base);
+  }
+}
+
+function own(path: string): void {
+  const stat = lstatSync(path);
+  if (stat.isSymbolicLink()) return;
+  if (stat.uid !== UID) chownSync(path, UID, UID);
+  if (stat.isDirectory()) for (const name of readdirSync(path)) own(join(path, name));
+}
+
+let copy: string | undefined;
+
+/** The checkout, or a copy of what it runs from where another user cannot reach it. */
+function checkoutFor(as: Who): string {
+  if (as === "root" || process.getuid?.() !== 0 || isReachable(ROOT)) return ROOT;
+  if (copy !== undefined) return copy;
+  copy = mkdtempSync(join(tmpdir(), "cofferdam-checkout-"));
+  chmodSync(copy, 0o755);
+  for (const part of [
+    "bin",
+    "dist",
+    "package.json",
+    "tools/runtime",
+    ...["canonicalize", "ini", "semver", "undici", "yaml", "zod"].map((name) => `node_modules/${name}`),
+  ]) {
+    mkdirSync(dirname(join(copy, part)), { recursive: true });
+    cpSync(join(ROOT, part), join(copy, part), { recursive: true });
+  }
+  const bin = join(copy, ".dev", "bin");
+  cpSync(join(ROOT, ".dev", "bin"), bin, { recursive: true, verbatimSymlinks: false });
+  const made = copy;
+  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  return copy;
+}
+
+function isReachable(folder: string): boolean {
+  for (let at = folder; ; at = dirname(at)) {
+    if ((statSync(at).mode & 0o005) !== 0o005) return false;
+    if (at === "/") return true;
+  }
+}
+
+export async function outcomeOf(child: ChildProcess): Promise<CliResult> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const exit = await new Promise<number>((resolve) => child.once("close", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128))));
+  return { exit, stdout, stderr };
+}
