@@ -127,7 +127,11 @@ function setLimits({ folder, controllers, v2, beside }: Place, limits: CgroupLim
 
 /** The limits, or those of a v2 cgroup where they are lower. */
 function within(limits: CgroupLimits, folder: string): CgroupLimits {
-  const numbers = (file: string): number[] => (read(join(folder, file)) ?? "").split(/\s+/).filter((word) => /^\d+$/.test(word)).map(Number);
+  const numbers = (file: string): number[] =>
+    (read(join(folder, file)) ?? "")
+      .split(/\s+/)
+      .filter((word) => /^\d+$/.test(word))
+      .map(Number);
   const [memory = limits.memory] = numbers("memory.max");
   const [pids = limits.pids] = numbers("pids.max");
   const [quota, period] = numbers("cpu.max");
@@ -175,7 +179,11 @@ function cgroupMounts(): Mount[] {
 
 let made = 0;
 function newName(): string {
-  return `cofferdam-${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0"}-${process.pid}-${startOf("self") ?? "0"}-${made++}`;
+  return `${ownPrefix()}${process.pid}-${startOf("self") ?? "0"}-${made++}`;
+}
+
+function ownPrefix(): string {
+  return `cofferdam-${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0"}-`;
 }
 
 /** Clock ticks since boot, the 22nd field of /proc/PID/stat; the second is a name in parentheses that may hold anything. */
@@ -186,10 +194,10 @@ function startOf(pid: string): string | undefined {
 
 /** What a caller left that was killed. Only those of our own pid namespace: of another one we cannot know who is alive. */
 function removeForgotten(parent: string): void {
-  const ours = NAME.exec(newName())?.[1];
+  const ours = ownPrefix();
   for (const name of readdirSync(parent)) {
-    const [, namespace, pid, started] = NAME.exec(name) ?? [];
-    if (namespace === undefined || namespace !== ours || pid === undefined || startOf(pid) === started) continue;
+    const [, prefix, pid, started] = NAME.exec(name) ?? [];
+    if (prefix !== ours || pid === undefined || startOf(pid) === started) continue;
     const folder = join(parent, name);
     if (!removeFolder(folder)) killAll(folder);
   }

@@ -302,6 +302,8 @@ class JailRun {
   async #result(ready: Ready | undefined, ended: Ended | undefined): Promise<JailResult> {
     if (ready === undefined) throw this.#startFailure();
     const layers = this.#layers(ready);
+    if (this.#limits.cpus !== undefined && !layers.cgroup.includes("cpu"))
+      this.#notes.push(`the share of ${this.#limits.cpus} cpus was not enforced: no cgroup with the cpu controller can be made here`);
     if (this.#cgroup?.oomKilled === true) this.#killedBy ??= "memory";
     else if (ended !== undefined && ended.killedBy !== null && ended.killedBy !== "term") this.#killedBy ??= ended.killedBy;
     if (ended === undefined && this.#killedBy === undefined)
@@ -373,11 +375,12 @@ class JailRun {
   #startFailure(): CofferdamError {
     if (this.#request.signal.aborted) return new CofferdamError("CANCELLED", "interrupted");
     const said = this.#stderr.text().trim();
-    const limit = /LIMIT disk: (.*)/.exec(said)?.[1];
-    if (limit !== undefined)
-      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${limit}`, {
+    const [, limit, detail = ""] = /LIMIT (disk|depth): (.*)/.exec(said) ?? [];
+    if (limit === "disk")
+      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${detail}`, {
         hint: "raise the disk limit",
       });
+    if (limit === "depth") return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write cannot be copied: ${detail}`, { hint: "show a smaller folder" });
     return new CofferdamError("ENVIRONMENT_UNFIT", `the jail did not start: ${said.slice(0, 500) || "no word of why"}`, { hint: "cofferdam doctor" });
   }
 

@@ -96,11 +96,13 @@ function rearrange(folder: string): readonly Controller[] {
 function handDownMemory(folder: string, file: string): void {
   for (let tries = 0; ; tries++) {
     try {
-      return writeFileSync(file, "+memory");
+      writeFileSync(file, "+memory");
+      return;
     } catch (error) {
       if (errnoOf(error) !== "EBUSY" || tries === TRIES) throw error;
     }
-    const pids = readFileSync(join(folder, "cgroup.procs"), "utf8").split("\n").filter((line) => line !== "");
+    const text = readFileSync(join(folder, "cgroup.procs"), "utf8");
+    const pids = text.split("\n").filter((line) => line !== "");
     if (!pids.every(isOurs)) return;
     const leaf = join(folder, LEAF);
     if (!existsSync(leaf)) mkdirSync(leaf);
