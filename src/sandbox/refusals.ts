@@ -1,5 +1,6 @@
 /** From what was seen in the jail to what is said of it: asked-for things that exist and were not given. */
 import { lstatSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Refusal } from "./jail-types.ts";
 import type { Refused } from "./messages.ts";
 import type { ProxyEvent } from "./proxy.ts";
@@ -15,7 +16,8 @@ export function refusalOf({ refused, what, why, by }: Refused): Refusal | undefi
     case "read":
       return why !== "hidden" || exists(what) ? { kind: "read", what, why, by: from } : undefined;
     case "write":
-      return { kind: "write", what, why, by: from };
+      // A folder that is not there outside either is not hidden, only not made yet.
+      return why === "hidden" && !exists(dirname(what)) ? undefined : { kind: "write", what, why, by: from };
     case "connect":
       return { kind: "network", what, why, by: from };
     case "name":

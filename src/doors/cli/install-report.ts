@@ -139,6 +139,7 @@ function notChecked(result: InstallResult): string[] {
 }
 
 function summary(result: InstallResult): string {
+  if (failedScript(result) !== undefined) return `${counted(result.tree?.packages ?? result.packages)} installed, a script failed`;
   const denied = result.findings.filter((finding) => finding.decision === "deny").length;
   const review = result.findings.filter((finding) => finding.decision === "review").length;
   return `${result.packages} packages: ${denied} denied${review === 0 ? "" : `, ${review} to review`}`;
