@@ -18,6 +18,7 @@ export {
   type ScriptOutcome,
   type ScriptProject,
   type ScriptSubject,
+  type ShellJail,
   type SurveyedPackage,
   selectPackages,
   shellJail,

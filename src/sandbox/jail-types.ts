@@ -49,6 +49,11 @@ export interface WritableTree {
   readonly except: readonly string[];
   /** Staged: nothing but these relative paths is copied, the rest of the tree cannot be seen. Absent: all of it. */
   readonly only?: readonly string[];
+  /**
+   * Staged: what was changed on the host after this time (ms since 1970) is somebody else's work, and stays as it is. Absent:
+   * nobody else works there meanwhile.
+   */
+  readonly since?: number;
   /** Staged: what may be taken over. A file or link for which it gives a reason is left out, and the reason reported. */
   readonly accept?: (output: StagedFile) => string | undefined;
 }

@@ -70,6 +70,7 @@ class Taking {
     for (const { name } of readdirSync(join(this.#tree.path, path), { withFileTypes: true })) {
       const gone = path === "" ? name : `${path}/${name}`;
       if (names.has(name) || this.#except.has(gone) || this.#leadsToException(gone) || !this.#wasStaged(gone)) continue;
+      if (this.#changedMeanwhile(gone)) continue;
       rmSync(join(this.#tree.path, gone), { recursive: true, force: true });
       this.#removed.push(gone);
     }
@@ -117,12 +118,31 @@ class Taking {
       return;
     }
     const before = lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false });
+    if (before !== undefined && !(before.isDirectory() && entry.isDirectory()) && this.#changedMeanwhile(path)) {
+      // The copy is older: only a file that the jail wrote as well is worth a word.
+      if (lstatSync(join(this.#place, path)).mtimeMs > (this.#tree.since ?? 0)) this.#refuse(path, "it was changed outside meanwhile");
+      return;
+    }
     if (entry.isDirectory()) {
       if (before?.isDirectory() !== true) this.#makeFolder(path, before);
       this.#folder(path, depth + 1);
     } else if (entry.isFile()) this.#file(path, before);
     else if (entry.isSymbolicLink()) this.#link(path, before);
     else this.#refuse(path, "not a file, folder or link");
+  }
+
+  /** Anything in it counts. */
+  #changedMeanwhile(path: string): boolean {
+    const { since } = this.#tree;
+    if (since === undefined) return false;
+    const open = [join(this.#tree.path, path)];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const stat = lstatSync(at, { throwIfNoEntry: false });
+      if (stat === undefined) continue;
+      if (stat.ctimeMs > since) return true;
+      if (stat.isDirectory()) for (const name of readdirSync(at)) open.push(join(at, name));
+    }
+    return false;
   }
 
   #makeFolder(path: string, before: Stats | undefined): void {

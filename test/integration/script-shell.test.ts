@@ -110,6 +110,34 @@ describe.each(["root", "user"] as const)("as %s", (as) => {
   });
 });
 
+describe.each(["root", "user"] as const)("while a script of %s runs", (as) => {
+  test("what the user does in the project stays, and what git or npm would obey is held back, not removed", async (context) => {
+    requires(context, "jail");
+    if (as === "root") requires(context, "root");
+    await using world = await ShellWorld.make(as, {
+      scripts: { slow: "mkdir .git && echo x > .npmrc; rm old; echo theirs > both; echo started; while [ ! -e go ]; do sleep 0.1; done" },
+    });
+    const { project } = world;
+    for (const name of ["mine", "both", "old"]) project.write(name, "before");
+    project.write("cofferdam.yaml", "version: 1\n");
+    // As root the script works on a copy and does not see what is made meanwhile.
+    const body = as === "root" ? project.read("package.json").replace("while [ ! -e go ]; do sleep 0.1; done", "sleep 1") : project.read("package.json");
+    project.write("package.json", body);
+    const child = world.start("npm", ["run", "-s", "slow"]);
+    child.stdout?.once("data", () => {
+      for (const name of ["mine", "new/file", "go", ...(as === "root" ? ["both"] : [])]) project.write(name, "edited meanwhile");
+    });
+    const { exit, stderr } = await outcomeOf(child);
+    expect(exit, stderr).toBe(0);
+    for (const name of ["mine", "new/file", "go"]) expect(project.read(name), name).toBe("edited meanwhile");
+    expect(project.read("both").trim()).toBe(as === "root" ? "edited meanwhile" : "theirs");
+    if (as === "root") expect(stderr).toContain("cofferdam: left out both: it was changed outside meanwhile");
+    expect(project.has("old")).toBe(false);
+    expect(["package.json", ".git", ".npmrc"].map((name) => project.has(name))).toEqual([true, false, false]);
+    expect(stderr).toMatch(as === "root" ? /left out \.git: may not be made here/ : /left out \.git: made while the script ran; it is \.git\.held-\d+ now/);
+  });
+});
+
 describe("exit codes", () => {
   test.each([
     ["exit 7", 7],

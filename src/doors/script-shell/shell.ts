@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError, ERROR_TABLE, messageOf, wrapError } from "../../foundation/index.ts";
-import { type DecidedScript, decideShellScript, runOf, type ScriptOutcome, shellJail, whoAsks } from "../../packages/index.ts";
+import { type DecidedScript, decideShellScript, runOf, type ScriptOutcome, type ShellJail, shellJail, whoAsks } from "../../packages/index.ts";
 import { loadPolicy } from "../../policy/index.ts";
 import { type JailResult, runJail } from "../../sandbox/index.ts";
 import { SqliteStore } from "../../store/index.ts";
@@ -129,6 +129,7 @@ async function inJail(script: DecidedScript, host: ShellHost): Promise<ScriptOut
   const { asker, decision, env } = script;
   let result: JailResult;
   let exceptions: readonly string[];
+  let held: ReturnType<ShellJail["hold"]> = [];
   try {
     const tools = jailTools(env["PATH"] ?? "");
     const jail = shellJail(script, host);
@@ -136,6 +137,7 @@ async function inJail(script: DecidedScript, host: ShellHost): Promise<ScriptOut
     try {
       result = await runJail(jail.request, tools);
     } finally {
+      held = jail.hold();
       jail.close();
     }
   } catch (error) {
@@ -143,7 +145,9 @@ async function inJail(script: DecidedScript, host: ShellHost): Promise<ScriptOut
     throw error;
   }
   const event = asker.event === "" ? "script" : asker.event;
-  return { ...{ package: decision.package, path: decision.subject.path, event, decision, optional: false }, run: runOf(result, asker.root, exceptions) };
+  const run = runOf(result, asker.root, exceptions);
+  const leftOut = [...run.leftOut, ...held];
+  return { ...{ package: decision.package, path: decision.subject.path, event, decision, optional: false }, run: { ...run, leftOut } };
 }
 
 function stopCode(killedBy: JailResult["killedBy"]): "DEADLINE_EXCEEDED" | "CANCELLED" | "RESOURCE_EXHAUSTED" | undefined {

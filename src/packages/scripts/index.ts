@@ -11,7 +11,7 @@ export { eventsOf, inOrder, type ProjectEvents, projectEvents } from "./order.ts
 export { Places } from "./places.ts";
 export { runOf, type ScriptOutcome, type ScriptRun, ScriptRunner } from "./runner.ts";
 export { selectPackages } from "./select.ts";
-export { type DecidedScript, decideShellScript, type ShellScript, type ShellStreams, shellJail } from "./shell.ts";
+export { type DecidedScript, decideShellScript, type ShellJail, type ShellScript, type ShellStreams, shellJail } from "./shell.ts";
 export { MAX_FILES, MAX_SHOWN, namedFiles } from "./show.ts";
 export { labelOf, type Origin, projectSubject, type ScriptSubject, subjectOf, subjectsOf, trustedName } from "./subject.ts";
 export { type SuggestedGrant, suggestedGrant } from "./suggest.ts";

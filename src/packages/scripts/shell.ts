@@ -2,7 +2,7 @@
  * One script for which a client calls us as its shell: who asks, whether it runs, and in which jail. A dependency gets what
  * it would get in a guarded install; the user's own code also gets the project, but for what git, the client and we obey.
  */
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { CofferdamError, homeFolder, readBounded } from "../../foundation/index.ts";
 import type { NpmLockfile } from "../../inventory/index.ts";
@@ -73,12 +73,41 @@ export interface ShellStreams {
   readonly signal: AbortSignal;
 }
 
+export interface ShellJail extends ScriptJail {
+  /**
+   * To be called when the jail has ended: files that others obey and that were made meanwhile get another name. They are
+   * not removed, because in all that time the user may have made them.
+   */
+  hold(): readonly { readonly path: string; readonly why: string }[];
+}
+
 /** Throws ENVIRONMENT_UNFIT when there is no Node or npm to show to it, FAILED_PRECONDITION for a grant that is no folder. */
-export function shellJail(script: DecidedScript, streams: ShellStreams): ScriptJail {
+export function shellJail(script: DecidedScript, streams: ShellStreams): ShellJail {
+  const since = Date.now();
   const jail = script.asker.lifecycle ? lifecycleJail(script, streams.signal) : ownJail(script, streams.signal);
   const { stdout, stderr } = streams;
   const own = script.asker.kind === "own";
-  return { ...jail, request: { ...jail.request, output: { stdout, stderr }, stdin: own ? "inherit" : "ignore" } };
+  const writable = jail.request.writable.map((tree) => (tree.mode === "staged" ? { ...tree, since } : tree));
+  const absent = own && !script.asker.lifecycle ? OBEYED.filter((name) => !exists(join(script.asker.root, name))) : [];
+  return {
+    ...jail,
+    request: { ...jail.request, writable, output: { stdout, stderr }, stdin: own ? "inherit" : "ignore" },
+    hold: () => absent.flatMap((name) => heldBack(script.asker.root, name)),
+  };
+}
+
+/** Of the protected paths, those that git or npm would obey at once where there was none before. */
+const OBEYED = [".git", ".gitmodules", ".github", ".husky", ".npmrc"] as const;
+
+function heldBack(root: string, name: string): { path: string; why: string }[] {
+  if (!exists(join(root, name))) return [];
+  const other = `${name}.held-${Date.now()}`;
+  renameSync(join(root, name), join(root, other));
+  return [{ path: name, why: `made while the script ran; it is ${other} now, rename it if it is yours` }];
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function lifecycleJail(script: DecidedScript, signal: AbortSignal): ScriptJail {
@@ -161,10 +190,12 @@ function mode(): WritableTree["mode"] {
   return process.geteuid?.() === 0 ? "staged" : "direct";
 }
 
-/** In the project and in each of its workspaces. */
-function protectedPaths({ path }: Asker, lockfile: NpmLockfile | undefined): string[] {
+/** In the project and in each of its workspaces: what is there. Of what is not, a copy brings nothing that is obeyed. */
+function protectedPaths({ root, path }: Asker, lockfile: NpmLockfile | undefined): string[] {
   const folders = (lockfile?.packages ?? []).flatMap((one) => (one.kind === "folder" && !one.path.startsWith("..") ? [one.path] : []));
-  return [...new Set(["", path, ...folders])].flatMap((folder) => PROTECTED.map((name) => join(folder, name)));
+  const all = [...new Set(["", path, ...folders])].flatMap((folder) => PROTECTED.map((name) => join(folder, name)));
+  const refused: ReadonlySet<string> = new Set(mode() === "staged" ? OBEYED : []);
+  return all.filter((one) => refused.has(one) || exists(join(root, one)));
 }
 
 /** Folders in node_modules that belong to no package, where build tools keep what they can make again. */
