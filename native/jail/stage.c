@@ -82,14 +82,14 @@ static void copy_link(const struct copy *self, int from_folder, int to_folder, c
 }
 
 static void copy_folder(struct copy *self, int from, int to, int depth) {
-    if (depth > MAX_DEPTH) die("stage: %s is more than %d folders deep", self->path, MAX_DEPTH);
+    if (depth > MAX_DEPTH) die("LIMIT depth: a tree is more than %d folders deep: %.200s", MAX_DEPTH, self->path);
     DIR *entries = fdopendir(from);
     if (entries == NULL) failed(self, "list");
     size_t length = strlen(self->path);
     for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         int added = snprintf(self->path + length, sizeof self->path - length, "%s%s", length == 0 ? "" : "/", entry->d_name);
-        if (added < 0 || (size_t)added >= sizeof self->path - length) die("stage: a path is too long");
+        if (added < 0 || (size_t)added >= sizeof self->path - length) die("LIMIT depth: a path is too long: %.200s", self->path);
         if (!is_wanted(self)) {
             self->path[length] = '\0';
             continue;

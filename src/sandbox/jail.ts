@@ -380,7 +380,8 @@ class JailRun {
       return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write is larger than its disk limit (${this.#limits.disk} bytes): ${detail}`, {
         hint: "raise the disk limit",
       });
-    if (limit === "depth") return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write cannot be copied: ${detail}`, { hint: "show a smaller folder" });
+    if (limit === "depth")
+      return new CofferdamError("RESOURCE_EXHAUSTED", `what the jail may write cannot be copied: ${detail}`, { hint: "show a smaller folder" });
     return new CofferdamError("ENVIRONMENT_UNFIT", `the jail did not start: ${said.slice(0, 500) || "no word of why"}`, { hint: "cofferdam doctor" });
   }
 

@@ -1,12 +1,9 @@
 /** Install scripts in the jail, end to end: the built command line, real npm, a registry on loopback, real jails. */
-import { cpSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
 import { requires } from "../world/needs.ts";
-import { ScriptWorld, until } from "../world/script-world.ts";
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+import { alive, ScriptWorld, until, withoutJailHelper } from "../world/script-world.ts";
 
 beforeEach((context) => requires(context, "jail"));
 
@@ -307,12 +304,8 @@ describe("which run", () => {
   test("none without the jail's helper, and the report says so", async () => {
     await using world = await ScriptWorld.make([packages[0] ?? { name: "none" }]);
     const { project } = world;
-    const copy = join(project.base, "copy");
-    cpSync(join(ROOT, "bin"), join(copy, "bin"), { recursive: true });
-    cpSync(join(ROOT, "dist"), join(copy, "dist"), { recursive: true, filter: (from) => !from.includes("dist/native") });
-    cpSync(join(ROOT, "package.json"), join(copy, "package.json"));
-    symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
-    const { exit, stderr } = await project.run(process.execPath, [join(copy, "bin/cofferdam.js"), "npm", "ci"]);
+    const [node = "", cli = ""] = withoutJailHelper(join(project.base, "copy"));
+    const { exit, stderr } = await project.run(node, [cli, "npm", "ci"]);
     expect(stderr).toMatch(/review {3}approved@1\.0\.0: install script, not run: the jail's helper is missing for \w+; skipped, loading it may fail/);
     expect(exit).toBe(3);
     expect(ran(world)).toEqual([]);
@@ -355,11 +348,11 @@ describe("a run that is ended while a script runs", () => {
     const { project } = world;
     project.write("hang", "");
     const child = project.start(["npm", "ci"]);
-    await until(() => world.alive(`sleep\0${sleep}`) > 0);
+    await until(() => alive(`sleep\0${sleep}`) > 0);
     child.kill(signal);
     const code = await new Promise((resolve) => child.once("close", resolve));
     expect(code).toBe(signal === "SIGINT" ? 130 : null);
-    await until(() => world.alive(`sleep\0${sleep}`) === 0 && world.alive(project.base) === 0, 5000);
+    await until(() => alive(`sleep\0${sleep}`) === 0 && alive(project.base) === 0, 5000);
     expect(world.installed("b-slow/half")).toBeUndefined();
 
     rmSync(join(project.root, "hang"));

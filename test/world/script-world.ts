@@ -1,6 +1,7 @@
 /** A project whose dependencies have install scripts, with a lockfile made by hand: flat, each package at the top. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { TestProject } from "./project.ts";
 import { type PackageSpec, sri, TestRegistry } from "./registry.ts";
 
@@ -79,19 +80,6 @@ export class ScriptWorld implements AsyncDisposable {
     return existsSync(full) ? readFileSync(full, "utf8") : undefined;
   }
 
-  /** Processes whose command line has this text. */
-  alive(text: string): number {
-    let count = 0;
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      try {
-        if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)) count += 1;
-      } catch {
-        // Gone meanwhile.
-      }
-    }
-    return count;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.project[Symbol.dispose]();
     await this.registry[Symbol.asyncDispose]();
@@ -101,4 +89,26 @@ export class ScriptWorld implements AsyncDisposable {
 /** Waits until something is so. */
 export async function until(what: () => boolean, ms = 20_000): Promise<void> {
   for (const end = Date.now() + ms; !what(); await new Promise((resolve) => setTimeout(resolve, 10))) if (Date.now() > end) throw new Error("it did not come");
+}
+
+/** The command line as in a checkout without a C compiler. @returns the words that start it. */
+export function withoutJailHelper(folder: string): string[] {
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  for (const name of ["bin", "dist"]) cpSync(join(root, name), join(folder, name), { recursive: true, filter: (from) => !from.endsWith("dist/native") });
+  cpSync(join(root, "package.json"), join(folder, "package.json"));
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  return [process.execPath, join(folder, "bin/cofferdam.js")];
+}
+
+/** Processes whose command line has this text. */
+export function alive(text: string): number {
+  let count = 0;
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)) count += 1;
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  return count;
 }
