@@ -90,6 +90,7 @@ describe.each(["root", "user"] as const)("as %s", (as) => {
     await using world = await ShellWorld.make(as, { scripts: { build, inner: "echo inner >> dist/out" } });
     const { project } = world;
     project.write(".git/config", "");
+    project.write(".npmrc", "script-shell=/bin/false\n");
     mkdirSync(join(project.root, ".git/hooks"));
     project.write("node_modules/tool/package.json", JSON.stringify({ name: "tool", version: "1.0.0", bin: "cli.js" }));
     project.write("node_modules/tool/cli.js", "#!/usr/bin/env node\nconsole.log('tool ran');\n");
@@ -150,13 +151,13 @@ describe("exit codes", () => {
 
   test("Ctrl-C ends the jail: 130, twice from the terminal and from npm is once, and nothing goes on", async (context) => {
     requires(context, "jail");
-    await using world = await ShellWorld.make("root", { scripts: { slow: "echo started; sleep 4717" } });
+    await using world = await ShellWorld.make("root", { scripts: { slow: "trap 'echo tidied; exit 1' TERM; echo started; sleep 4717 & wait" } });
     const child = world.start("npm", ["run", "slow"]);
     child.stdout?.on("data", (text: Buffer) => {
       if (String(text).includes("started\n") && !String(text).includes("echo")) for (let i = 0; i < 2; i++) child.kill("SIGINT");
     });
-    const { exit } = await outcomeOf(child);
-    expect(exit).toBe(130);
+    const { exit, stdout } = await outcomeOf(child);
+    expect([exit, stdout.includes("\ntidied\n")], stdout).toEqual([130, true]);
     expect(execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })).not.toMatch(/^sleep 4717/m);
   });
 
@@ -187,7 +188,12 @@ describe("who may say what", () => {
     project.write("node_modules/.bin/node", `#!/bin/sh\ntouch ${project.base}/pwned\n`);
     for (const name of ["readlink", "sh", "bwrap", "env"]) project.write(`node_modules/.bin/${name}`, `#!/bin/sh\ntouch ${project.base}/pwned\n`);
     for (const name of ["node", "readlink", "sh", "bwrap", "env"]) chmodSync(join(project.root, "node_modules/.bin", name), 0o755);
-    const { exit, stdout, stderr } = await world.npm(["run", "t"]);
+    // Links among commands, where programs of PATH are looked for: in the project, and above it.
+    for (const folder of [join(project.root, "node_modules/.bin"), join(project.base, "node_modules/.bin")]) {
+      mkdirSync(folder, { recursive: true });
+      symlinkSync(world.secret, join(folder, "bun"));
+    }
+    const { exit, stdout, stderr } = await world.npm(["run", "t"], { SECRET: world.secret });
     expect(exit, stderr).toBe(0);
     expect(project.has("ran")).toBe(true);
     expect(stdout).not.toContain("planted-secret");
@@ -237,6 +243,11 @@ describe("who may say what", () => {
     expect(project.has("own")).toBe(false);
     const levels = new Set((await world.events()).map((event) => `${event.details["level"]} ${event.details["mode"]}`));
     expect([...levels]).toEqual(["medium enforce"]);
+    const bases = new Set((await world.events()).map((event) => event.details["basis"]));
+    expect([...bases]).toEqual(["unlisted"]);
+    // An npm that passes over what nobody approved has an answer, even if the one on PATH has not.
+    const newer = await shell({ npm_config_npm_version: "12.2.1" });
+    expect([newer.exit, newer.stderr.includes("not in allowScripts of package.json; it did not run")], newer.stderr).toEqual([3, true]);
     // A variable may raise it: high runs no script that is not approved with its hash.
     const high = await shell({ COFFERDAM_LEVEL: "high" });
     expect([high.exit, high.stderr], high.stderr).toEqual([

@@ -43,7 +43,8 @@ export async function decideShellScript(script: ShellScript): Promise<DecidedScr
     // Observing lets go on what would be refused; it still goes on in the jail.
     level: policy.values.mode === "observe" ? "low" : policy.values.level,
     approvals: NONE,
-    clientSkipsUnlisted: npmSkipsUnlisted(callerOf(script.env, asker.root).client.version),
+    // Of the npm on PATH, or of the one that says it is calling: the stricter of the two.
+    clientSkipsUnlisted: [callerOf(script.env, asker.root).client.version, script.env["npm_config_npm_version"] ?? ""].some(npmSkipsUnlisted),
     // The client has that setting, and would not have called us.
     ignoreScripts: false,
     approved: policy.values["scripts.approved"],
