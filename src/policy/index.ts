@@ -4,6 +4,15 @@ export { addAllowance, addApprovedScripts, type EditResult, removeApprovedScript
 export { type LoadedFile, parsePolicy, readPolicyFile } from "./file.ts";
 export { type EffectivePolicy, loadPolicy, type Origin, type PolicyRequest } from "./load.ts";
 export { type Allowance, KEYS, LEVELS, type Level, type Mode, type PolicyFile, policyFileSchema } from "./schema.ts";
-export { parseScriptKey, SCRIPT_EXCEPTIONS, type ScriptException, type ScriptGrant, type ScriptKey, type Switch } from "./scripts.ts";
+export {
+  isGrantableHost,
+  isGrantablePath,
+  parseScriptKey,
+  SCRIPT_EXCEPTIONS,
+  type ScriptException,
+  type ScriptGrant,
+  type ScriptKey,
+  type Switch,
+} from "./scripts.ts";
 export { TrustStore } from "./trust.ts";
 export { type PolicyKey, type PolicyValues, presetOf } from "./values.ts";

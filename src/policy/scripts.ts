@@ -35,7 +35,7 @@ const KEY: RegExp = new RegExp(
  * project, `./packages/x` for a folder of it. Undefined for anything else.
  */
 export function parseScriptKey(text: string): ScriptKey | undefined {
-  if (text === "." || (text.startsWith("./") && text.length <= MAX_KEY && isGrantable(text.slice(2))))
+  if (text === "." || (text.startsWith("./") && text.length <= MAX_KEY && isGrantablePath(text.slice(2))))
     return { name: text, version: undefined, integrity: undefined };
   const groups = text.length > MAX_KEY ? undefined : KEY.exec(text)?.groups;
   const name = groups?.["name"];
@@ -57,8 +57,8 @@ const boundKey = z
   .string()
   .max(MAX_KEY)
   .refine((text) => parseScriptKey(text)?.integrity !== undefined, "not bound to a hash; write it like esbuild@0.25.2#sha512-...");
-const destination = z.string().max(260).refine(isDestination, "not a DNS name in lower case with a port; write it like storage.example.com:443");
-const place = z.string().max(1024).refine(isGrantable, "not a path inside the project that a script may write; write it like node_modules/.prisma");
+const destination = z.string().max(260).refine(isGrantableHost, "not a DNS name in lower case with a port; write it like storage.example.com:443");
+const place = z.string().max(1024).refine(isGrantablePath, "not a path inside the project that a script may write; write it like node_modules/.prisma");
 
 /** `scripts.grants`. */
 export const grantsSchema: z.ZodType<Readonly<Record<string, ScriptGrant>>> = z
@@ -89,7 +89,7 @@ function grantWords(value: unknown): Set<string> {
  * A DNS name and a port. Addresses would go around the names that people read and agree to, in any of the ways that
  * resolvers accept them (127.1, 2130706433, 0x7f.1): a name whose last label is a number is one of those.
  */
-function isDestination(text: string): boolean {
+export function isGrantableHost(text: string): boolean {
   const match = /^(?<host>[a-z0-9.-]{1,253}):(?<port>[1-9]\d{0,4})$/.exec(text)?.groups;
   const labels = match?.["host"]?.split(".") ?? [];
   const last = labels.at(-1) ?? "";
@@ -121,7 +121,7 @@ const DECIDING: ReadonlySet<string> = new Set([
 ]);
 
 /** A path from the project's root that a grant may name. Letters count alike in both cases: some file systems think so too. */
-function isGrantable(path: string): boolean {
+export function isGrantablePath(path: string): boolean {
   const parts = path.toLowerCase().split("/");
   return (
     !/[\p{Cc}\\]/u.test(path) &&

@@ -36,8 +36,8 @@ export function privateAddresses(): BlockList {
   ] as const)
     list.addSubnet(net, bits, "ipv4");
   for (const [net, bits] of [
+    // Addresses of IPv4 in the notation of IPv6 are checked against the list above; a row for them here would hold for all of IPv4.
     ["::", 127],
-    ["::ffff:0:0", 96],
     ["64:ff9b::", 96],
     ["fc00::", 7],
     ["fe80::", 10],

@@ -1,5 +1,6 @@
 /** The exact grant that would have let a script have what it was refused; for a person to read, and to decide. */
 import { posix } from "node:path";
+import { isGrantableHost, isGrantablePath } from "../../policy/index.ts";
 import { approvalKey } from "./decide.ts";
 import type { ScriptOutcome } from "./runner.ts";
 import { trustedName } from "./subject.ts";
@@ -14,8 +15,8 @@ export interface SuggestedGrant {
 }
 
 const MAX_SUGGESTED = 8;
-/** Never a script's to write, so never suggested. */
-const NEVER = /^(?:\.git|\.github|\.husky|package\.json$|package-lock\.json$|npm-shrinkwrap\.json$|\.npmrc$|cofferdam\.yaml$|node_modules\/\.bin)/;
+/** A grant could name it, but whoever gives it lets a script decide what git runs. */
+const NEVER = /^\.husky(?:\/|$)/;
 
 /**
  * @param root the project's real path. @param bound at level high a grant must name the tarball that is there.
@@ -26,15 +27,22 @@ export function suggestedGrant(outcome: ScriptOutcome, root: string, bound: bool
   const key = subject.origin === "own" ? (subject.path === "" ? "." : `./${subject.path}`) : bound ? approvalKey(subject) : trustedName(subject);
   if (key === undefined || outcome.run === undefined) return undefined;
   const refused = outcome.run.refused;
-  // An address cannot be granted; a name that was only looked up is shown with the port that it is nearly always for.
-  const names = refused.filter(({ kind, what }) => kind === "network" && !/^(?:[\d.]+|\[.*\])(?::\d+)?$/.test(what)).map(({ what }) => what.toLowerCase());
-  const net = [...new Set(names.map((name) => (/:\d+$/.test(name) ? name : `${name}:443`)))].slice(0, MAX_SUGGESTED);
+  // A name that was only looked up is shown with the port that it is nearly always for. Addresses cannot be granted.
+  const names = refused.filter(({ kind }) => kind === "network").map(({ what }) => what.toLowerCase());
+  const net = [...new Set(names.map((name) => (/:\d+$/.test(name) ? name : `${name}:443`)))].filter(isGrantableHost).slice(0, MAX_SUGGESTED);
   const paths = refused.filter(({ kind, what }) => kind === "write" && what.startsWith(`${root}/`)).map(({ what }) => folderOf(what.slice(root.length + 1)));
-  const write = [...new Set(paths.filter((path) => path !== "." && !NEVER.test(path)))].slice(0, MAX_SUGGESTED);
+  const write = [...new Set(paths.filter((path) => isGrantablePath(path) && !NEVER.test(path)))].slice(0, MAX_SUGGESTED);
   if (net.length === 0 && write.length === 0) return undefined;
-  const parts = [...(net.length === 0 ? [] : [`net: [${net.join(", ")}]`]), ...(write.length === 0 ? [] : [`write: [${write.join(", ")}]`])];
-  const name = /^[a-z0-9][a-z0-9._-]*$/.test(key) ? key : JSON.stringify(key);
-  return { key, net, write, yaml: `scripts: {grants: {${name}: {${parts.join(", ")}}}}` };
+  const parts = [
+    ...(net.length === 0 ? [] : [`net: [${net.map(scalar).join(", ")}]`]),
+    ...(write.length === 0 ? [] : [`write: [${write.map(scalar).join(", ")}]`]),
+  ];
+  return { key, net, write, yaml: `scripts: {grants: {${scalar(key)}: {${parts.join(", ")}}}}` };
+}
+
+/** A text in YAML's flow style; what could be read as anything else than itself in quotes, as JSON has them. */
+function scalar(text: string): string {
+  return /^(?!(?:true|false|null|yes|no|on|off|y|n)$)[a-z][\w./-]*(?::\d+)?$/i.test(text) ? text : JSON.stringify(text);
 }
 
 /** `node_modules/.prisma/client/index.js` is written into `node_modules/.prisma`; another file into the folder it lies in. */
