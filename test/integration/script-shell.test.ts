@@ -86,7 +86,7 @@ describe.each(["root", "user"] as const)("as %s", (as) => {
     requires(context, "jail");
     if (as === "root") requires(context, "root");
     const build =
-      "mkdir -p dist node_modules/.cache/x && tool > dist/out; echo t=$NPM_TOKEN >> dist/out; cat $SECRET; echo x > .git/hooks/pre-commit; echo '{}' > package.json; npm run -s inner";
+      "mkdir -p dist node_modules/.cache/x && tool > dist/out; echo t=$NPM_TOKEN >> dist/out; cat SECRET; echo x > .git/hooks/pre-commit; echo '{}' > package.json; npm run -s inner";
     await using world = await ShellWorld.make(as, { scripts: { build, inner: "echo inner >> dist/out" } });
     const { project } = world;
     project.write(".git/config", "");
@@ -97,8 +97,9 @@ describe.each(["root", "user"] as const)("as %s", (as) => {
     chmodSync(join(project.root, "node_modules/tool/cli.js"), 0o755);
     mkdirSync(join(project.root, "node_modules/.bin"));
     symlinkSync("../tool/cli.js", join(project.root, "node_modules/.bin/tool"));
-    const manifest = project.read("package.json");
-    const run = await world.npm(["run", "build"], { SECRET: world.secret });
+    const manifest = project.read("package.json").replace("cat SECRET", `cat ${world.secret}`);
+    project.write("package.json", manifest);
+    const run = await world.npm(["run", "build"]);
     expect(run.exit, run.stderr).toBe(0);
     expect(project.read("dist/out")).toBe("tool ran\nt=\ninner\n");
     expect(project.has(".git/hooks/pre-commit")).toBe(false);
@@ -181,20 +182,21 @@ describe("exit codes", () => {
 describe("who may say what", () => {
   test("a project's .npmrc cannot switch it off, nor load code into it, nor put its own node in the way", async (context) => {
     requires(context, "jail");
-    await using world = await ShellWorld.make("root", { scripts: { t: "cat $SECRET; touch ran" } });
+    await using world = await ShellWorld.make("root", { scripts: { t: "touch ran; cat ../home/secret" } });
     const { project } = world;
     project.write("evil.js", `require("node:fs").writeFileSync(${JSON.stringify(join(project.base, "pwned"))}, "")`);
     project.write(".npmrc", `script-shell=/bin/sh\nnode-options=--require ${project.root}/evil.js\n`);
     project.write("node_modules/.bin/node", `#!/bin/sh\ntouch ${project.base}/pwned\n`);
     for (const name of ["readlink", "sh", "bwrap", "env"]) project.write(`node_modules/.bin/${name}`, `#!/bin/sh\ntouch ${project.base}/pwned\n`);
     for (const name of ["node", "readlink", "sh", "bwrap", "env"]) chmodSync(join(project.root, "node_modules/.bin", name), 0o755);
-    // Links among commands, where programs of PATH are looked for: in the project, and above it.
-    for (const folder of [join(project.root, "node_modules/.bin"), join(project.base, "node_modules/.bin")]) {
+    // Links where programs of PATH are looked for: among the commands, also those above the project, and in a folder of it.
+    const tools = join(project.root, "tools");
+    for (const folder of [join(project.root, "node_modules/.bin"), join(project.base, "node_modules/.bin"), tools]) {
       mkdirSync(folder, { recursive: true });
       symlinkSync(world.secret, join(folder, "bun"));
     }
-    const { exit, stdout, stderr } = await world.npm(["run", "t"], { SECRET: world.secret });
-    expect(exit, stderr).toBe(0);
+    const { exit, stdout, stderr } = await world.npm(["run", "t"], { PATH: `${world.env["PATH"]}:${tools}` });
+    expect([exit, stderr.includes("No such file")], stderr).toEqual([1, true]);
     expect(project.has("ran")).toBe(true);
     expect(stdout).not.toContain("planted-secret");
     expect(existsSync(join(project.base, "pwned"))).toBe(false);
