@@ -91,7 +91,12 @@ describe("scripts that build", () => {
     expect(project.read("generated/a")).toBe("a\n");
     expect(project.has("other/d")).toBe(false);
     const again = await world.install("--", "npm", "install");
-    expect(again.document).toMatchObject({ decision: "allowed" });
+    expect(again.document).toMatchObject({ decision: "allowed", scripts: [] });
+
+    // What the report suggested: with it the script runs again, and has what it was refused.
+    world.userPolicy("version: 1\nscripts: {grants: {writer: {write: [generated, node_modules/.tool, node_modules/neighbour/built, other]}}}\n");
+    expect((await world.install("--", "npm", "install")).scripts).toMatchObject([{ package: "writer@1.0.0", refused: [] }]);
+    expect(project.read("other/d")).toBe("d\n");
   });
 });
 

@@ -6,11 +6,12 @@
 import { hash } from "node:crypto";
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Clock } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
-import type { ScriptOutcome } from "../scripts/index.ts";
+import type { ScriptDecision, ScriptOutcome } from "../scripts/index.ts";
 import type { ScriptOutputs } from "../tree/unit.ts";
 
 type OutputFile = ScriptOutputs["files"][number];
@@ -21,7 +22,10 @@ interface Remembered extends ScriptOutputs {
   readonly integrity: string;
   /** False when a later script of the package failed, or was not come to. */
   readonly done: boolean;
+  /** What its scripts were granted; with another grant they may do what they were refused. */
+  readonly grant: Grant;
 }
+type Grant = Pick<ScriptDecision["grant"], "net" | "write">;
 
 /** Files of one project; beyond that nothing is remembered, and the next install runs the scripts again. */
 const MAX_FILES = 50_000;
@@ -32,6 +36,7 @@ const schema: z.ZodType<readonly Remembered[]> = z.array(
     path: z.string(),
     integrity: z.string(),
     done: z.boolean(),
+    grant: z.strictObject({ net: z.array(z.string()), write: z.array(z.string()) }),
     files: z.array(z.tuple([z.string(), z.number(), z.string()])),
     links: z.array(z.tuple([z.string(), z.string()])),
     removed: z.array(z.string()),
@@ -64,10 +69,10 @@ export class ScriptMemory {
     this.#known = new Map(known.map((one) => [one.path, one]));
   }
 
-  /** True for a package whose scripts need not run again. */
-  isDone({ path, integrity }: Pick<LockedPackage, "path" | "integrity">): boolean {
+  /** True for a package whose scripts need not run again. @param grant what they would have now. */
+  isDone({ path, integrity }: Pick<LockedPackage, "path" | "integrity">, grant: Grant): boolean {
     const known = this.#known.get(path);
-    return known?.done === true && known.integrity === integrity;
+    return known?.done === true && known.integrity === integrity && isDeepStrictEqual(known.grant, grant);
   }
 
   /** Outputs of all packages, for the comparison of the tree. */
@@ -91,7 +96,8 @@ export class ScriptMemory {
       const paths = new Set([...pathsOf(before), ...written].filter((one) => !gone.has(one)));
       const removed = new Set([...(before?.removed ?? []), ...run.removed.filter(isInPackage)]);
       for (const one of written) removed.delete(one);
-      next.set(path, { path, integrity, done: !failed.has(path) && path !== last, ...this.#lookAll(paths), removed: [...removed] });
+      const grant = { net: [...decision.grant.net], write: [...decision.grant.write] };
+      next.set(path, { path, integrity, grant, done: !failed.has(path) && path !== last, ...this.#lookAll(paths), removed: [...removed] });
     }
     const all = [...next.values()];
     const kept = all.reduce((sum, one) => sum + one.files.length + one.links.length, 0) > MAX_FILES ? [] : all;

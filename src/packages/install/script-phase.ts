@@ -9,7 +9,7 @@ import type { Telemetry } from "../../telemetry/index.ts";
 import { lookUp } from "../client/npmrc.ts";
 import type { ClientSetup } from "../client/setup.ts";
 import type { TarballSummary } from "../gate/index.ts";
-import { NpmApprovals, type ScriptOutcome, ScriptRunner } from "../scripts/index.ts";
+import { grantFor, NpmApprovals, type ScriptOutcome, ScriptRunner, subjectOf } from "../scripts/index.ts";
 import type { JudgedTree, TreeChecker, TreeResult } from "../tree/tree.ts";
 import type { ClientCommand } from "./command.ts";
 import type { ScriptMemory } from "./script-memory.ts";
@@ -56,7 +56,7 @@ export async function runScripts(options: ScriptPhaseOptions): Promise<ScriptPha
     ignoreScripts: command.ignoreScripts || lookUp(own, "ignore-scripts") === "true",
     caller: options.env,
     hasScripts: scriptHolders(lockfile, options.summaryOf),
-    isDone: (locked) => options.memory.isDone(locked),
+    isDone: (locked) => options.memory.isDone(locked, grantOf(locked, policy.values)),
     ...toolsOrWhy(options.tools),
   });
   try {
@@ -72,6 +72,14 @@ export async function compareAgain(checker: TreeChecker, tree: JudgedTree, outco
   if (!outcomes.some(({ run }) => run !== undefined)) return undefined;
   const touched = new Set(outcomes.flatMap(({ run }) => [...(run?.written ?? []), ...(run?.removed ?? [])]).map((path) => path.replace(/\/$/, "")));
   return await checker.compare({ ...tree, touched });
+}
+
+function grantOf(locked: LockedPackage, policy: EffectivePolicy["values"]): { readonly net: readonly string[]; readonly write: readonly string[] } {
+  const subject = subjectOf(locked);
+  // As the decision has it, so that an entry that was written meanwhile makes the script run again.
+  const level = policy.mode === "observe" ? "low" : policy.level;
+  const grant = subject === undefined ? undefined : grantFor({ level, grants: policy["scripts.grants"] }, subject)?.grant;
+  return { net: grant?.net ?? [], write: grant?.write ?? [] };
 }
 
 /** By what the verified bytes say: a lockfile's hasInstallScript is only a promise. */
