@@ -65,14 +65,15 @@ class Trees implements Disposable {
 }
 
 test("no link that is taken over leads out of the tree, as the file system itself resolves it", () => {
-  const part = fc.constantFrom("a", "b", "c", "..", "..", ".", "");
-  const relative = fc.array(part, { maxLength: 5 }).map((parts) => parts.join("/"));
+  // Few names, so that links often lead over other links.
+  const part = fc.constantFrom("a", "b", "..", "..", ".", "");
+  const relative = fc.array(part, { maxLength: 4 }).map((parts) => parts.join("/"));
   const target = fc.oneof(
     { weight: 6, arbitrary: relative },
     { weight: 1, arbitrary: relative.map((path) => `/STAGE/${path}`) },
     { weight: 2, arbitrary: relative.map((path) => `/HOST/${path}`) },
   );
-  const place = fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/"));
+  const place = fc.array(fc.constantFrom("a", "b"), { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/"));
   const entry = fc.oneof(
     fc.record({ kind: fc.constant("folder" as const), place, target }),
     fc.record({ kind: fc.constant("file" as const), place, target }),
@@ -95,10 +96,10 @@ test("no link that is taken over leads out of the tree, as the file system itsel
       for (const path of links) expect(reads(join(trees.host, path))).not.toContain("secret");
       for (const { path } of refused) expect(lstatSync(join(trees.host, path), { throwIfNoEntry: false })?.isSymbolicLink() ?? false).toBe(false);
     }),
-    { numRuns: 200 },
+    { numRuns: 400 },
   );
   // Or the property would hold for a function that takes nothing.
-  expect(taken).toBeGreaterThan(50);
+  expect(taken).toBeGreaterThan(100);
 });
 
 function make(trees: Trees, kind: "folder" | "file" | "link", at: string, leadsTo: string): void {
