@@ -303,7 +303,7 @@ class JailRun {
     if (ready === undefined) throw this.#startFailure();
     const layers = this.#layers(ready);
     if (this.#limits.cpus !== undefined && !layers.cgroup.includes("cpu"))
-      this.#notes.push(`the share of ${this.#limits.cpus} cpus was not enforced: no cgroup with the cpu controller can be made here`);
+      this.#notes.push(`the share of ${this.#limits.cpus} cpus was not enforced, or not to the end: there is no cgroup with the cpu controller`);
     if (this.#cgroup?.oomKilled === true) this.#killedBy ??= "memory";
     else if (ended !== undefined && ended.killedBy !== null && ended.killedBy !== "term") this.#killedBy ??= ended.killedBy;
     if (ended === undefined && this.#killedBy === undefined)

@@ -3,13 +3,15 @@ import { existsSync } from "node:fs";
 import type { TestContext } from "vitest";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "jail" | "root";
+type Need = "bwrap" | "jail" | "qemu" | "root";
 
 const BWRAP = "/usr/bin/bwrap";
+const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : "root"),
   bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
+  qemu: () => GUEST.find((path) => !existsSync(path)),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
 
