@@ -1,6 +1,6 @@
 /** What became of install scripts, in words: who ran, what was refused and what would allow it, what waits for a decision. */
 import { type InstallResult, type ScriptOutcome, scriptAdvice } from "../../packages/index.ts";
-import { refusalLine } from "./sandbox-report.ts";
+import { oneLine, refusalLine } from "./sandbox-report.ts";
 
 const SHOWN = 20;
 const REFUSALS = 6;
@@ -33,7 +33,7 @@ function spokenLines(one: ScriptOutcome, result: InstallResult): string[] {
   const name = `${one.package} ${one.event}`;
   const lines = run.refused.slice(0, REFUSALS).map((refusal) => `refused  ${name}: ${refusalLine(refusal).replace(/^refused\s+/, "")}`);
   if (run.refused.length > REFUSALS) lines.push(`         and ${run.refused.length - REFUSALS} more (--json lists them)`);
-  for (const { path, why } of run.leftOut.slice(0, REFUSALS)) lines.push(`left out ${path}: ${why}`);
+  for (const { path, why } of run.leftOut.slice(0, REFUSALS)) lines.push(`left out ${oneLine(path)}: ${why}`);
   lines.push(ending(one, run));
   const advice = scriptAdvice(one, result);
   if (advice.yaml !== undefined) lines.push("         allow in cofferdam.yaml, if you trust it with that:", `           ${advice.yaml}`);
