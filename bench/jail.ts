@@ -59,7 +59,7 @@ function withoutListener(filter: Buffer): Buffer {
 async function byHand(): Promise<void> {
   const cgroup = Cgroup.create({ memory: 2 ** 31, pids: 512, cpus: undefined });
   const filter = openSync(filterFile, "r");
-  const join_ = (cgroup?.joins ?? []).map((file) => `echo $$ > ${file}`).join("; ");
+  const join_ = (cgroup?.joins ?? []).map((file) => `echo 0 > ${file}`).join("; ");
   const drop = root ? "setpriv --reuid 2046820999 --regid 2046820999 --clear-groups" : "";
   const mounts = [
     ...systemBinds(),

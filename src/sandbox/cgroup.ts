@@ -56,9 +56,12 @@ export class Cgroup {
     return undefined;
   }
 
-  /** Files that take the pid of a process that joins. */
+  /**
+   * Files that take the pid of a process that joins. On v1 by thread, and who joins has one: a whole process would first wait
+   * until no process forks anywhere (an RCU grace period, 10 ms and more on an idle machine). On v2 threads cannot join alone.
+   */
   get joins(): readonly string[] {
-    return this.#places.map(({ folder }) => join(folder, "cgroup.procs"));
+    return this.#places.map(({ folder, v2 }) => join(folder, v2 ? "cgroup.procs" : "tasks"));
   }
 
   /** Those in force. Looked up each time: who manages the cgroup above can take one away, and its files go with it. */
