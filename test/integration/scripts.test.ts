@@ -166,6 +166,8 @@ describe("scripts that fail", () => {
     expect(stderr).toMatch(words);
     expect(stderr).toContain("npm ci: installed and verified, but a script failed");
     expect(exit).toBe(code);
+    if (code === 124) expect(stderr).toMatch(/\ncofferdam: stopped DEADLINE_EXCEEDED\n$/);
+    if (code === 5) expect(stderr).toMatch(/\ncofferdam: stopped RESOURCE_EXHAUSTED\n$/);
     expect(world.installed("never/built")).toBeUndefined();
   });
 

@@ -40,13 +40,13 @@ function refused(result: InstallResult): string[] {
   const stopped = result.stoppedBy;
   const name = result.manager;
   const head =
-    stopped === undefined
-      ? failedScript(result) !== undefined
-        ? `${result.command}: installed and verified, but a script failed`
-        : `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
-      : before
-        ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} ${result.fetched.asked === 1 ? "tarball" : "tarballs"} fetched, none unpacked`}, node_modules untouched`
-        : `STOPPED: ${stopped.message}`;
+    failedScript(result) !== undefined && stopped?.code !== "INTEGRITY_FAILURE"
+      ? `${result.command}: installed and verified, but a script failed`
+      : stopped === undefined
+        ? `${result.command} failed${result.client?.signal === undefined ? ` with exit ${result.client?.exit ?? "unknown"}` : ` by ${result.client.signal}`}`
+        : before
+          ? `STOPPED before ${name} started: ${result.fetched.asked === 0 ? "nothing downloaded" : `${result.fetched.asked} ${result.fetched.asked === 1 ? "tarball" : "tarballs"} fetched, none unpacked`}, node_modules untouched`
+          : `STOPPED: ${stopped.message}`;
   return [
     head,
     ...block([...findingLines(result), ...scriptLines(result), ...stopLines(result, before), ...treeLines(result), ...repairLines(result)]),

@@ -474,7 +474,17 @@ class Installation {
       this.#stop(new CofferdamError("INTEGRITY_FAILURE", `node_modules is not what was judged, after its scripts: ${again.differenceCount} differences`));
       this.#giveBack();
     } else if (error !== undefined) throw error;
-    else if (failedScript(this.#result) !== undefined) this.#set({ decision: "failed" });
+    else this.#scriptFailed(failedScript(this.#result));
+  }
+
+  #scriptFailed(failed: ReturnType<typeof failedScript>): void {
+    if (failed === undefined) return;
+    const { killedBy } = failed.run;
+    if (killedBy === undefined) this.#set({ decision: "failed" });
+    else {
+      const code = killedBy === "timeout" ? "DEADLINE_EXCEEDED" : "RESOURCE_EXHAUSTED";
+      this.#stop(new CofferdamError(code, `${failed.package} ${failed.event}: its ${killedBy} limit was reached`), "failed");
+    }
   }
 
   /** A tree that must not be used is moved aside, and the manifests are as they were. */

@@ -67,7 +67,7 @@ export interface InstallResult {
 export function exitOf(result: InstallResult, codes: Readonly<Record<ErrorCode, { readonly exit: number }>>): number {
   if (result.stoppedBy !== undefined) return codes[result.stoppedBy.code].exit;
   const failed = failedScript(result);
-  if (failed !== undefined) return exitOfScript(failed, codes);
+  if (failed !== undefined) return exitOfScript(failed.run);
   if (result.client?.signal !== undefined) return 128 + (SIGNAL_NUMBERS[result.client.signal] ?? 9);
   const exit = result.client?.exit ?? 0;
   if (exit !== 0) return exit;
@@ -81,11 +81,9 @@ export function failedScript({ scripts }: Pick<InstallResult, "scripts">): (Scri
   return undefined;
 }
 
-/** 3 after a refusal of ours, since that may be why; else what we stopped it for, or its own code. */
-function exitOfScript({ run }: { readonly run: ScriptRun }, codes: Readonly<Record<ErrorCode, { readonly exit: number }>>): number {
-  if (run.killedBy !== undefined) return codes[run.killedBy === "timeout" ? "DEADLINE_EXCEEDED" : "RESOURCE_EXHAUSTED"].exit;
-  if (run.refused.length > 0) return 3;
-  return run.exit ?? 128 + (run.signal ?? 9);
+/** 3 after a refusal of ours, since that may be why; else its own code. What we stopped it for stands in `stoppedBy`. */
+function exitOfScript({ refused, exit, signal }: ScriptRun): number {
+  return refused.length > 0 ? 3 : (exit ?? 128 + (signal ?? 9));
 }
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
