@@ -2,8 +2,7 @@
  * The guarded install, in the order of its promise: judge, fetch and verify, run the client in the box, compare the tree,
  * record. Each step that fails ends the run there; nothing later may assume what was not checked.
  */
-import { randomBytes } from "node:crypto";
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import type { AuditSink } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
@@ -11,11 +10,10 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { JailTools } from "../../sandbox/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
-import { type BoxRequest, layersOf, startBox, userNamespacesWork, type WaitingBox } from "../box/box.ts";
+import { type BoxRequest, layersOf, startBox, type WaitingBox } from "../box/box.ts";
 import { type ClientSetup, setUpClient } from "../client/setup.ts";
 import {
-  DEFAULT_GATE_LIMITS,
-  Gate,
+  type Gate,
   type GateLimits,
   strongestDigest,
   TarballSource,
@@ -26,17 +24,17 @@ import {
   type WantedTarball,
 } from "../gate/index.ts";
 import { judge, judgeBundles } from "../judge/judge.ts";
-import { verdictOf } from "../judge/rules.ts";
 import { type JudgedTree, TreeChecker } from "../tree/tree.ts";
-import { clientBox, generatedNpmrc, mayLink, viewOf } from "./client-box.ts";
+import { mayLink } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
 import { fetchAll, keyOfTarball } from "./fetch.ts";
+import { GuardedClient, gateLimits } from "./guarded-client.ts";
 import { type JudgedSet, judgedTree, type PlannedTarball, wantedTarballs } from "./judged-set.ts";
 import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
 import { InstallRecord } from "./record.ts";
 import { clearHalfWritten, keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
-import { type Decision, failedScript, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
+import { type Decision, emptyResult, failedScript, type InstallFinding, type InstallResult } from "./result.ts";
 import { RunFolder } from "./run-folder.ts";
 import { ScriptMemory } from "./script-memory.ts";
 import { compareAgain, runScripts } from "./script-phase.ts";
@@ -113,7 +111,7 @@ class Installation {
   readonly #upstream: Upstream;
   readonly #source: TarballSource;
   readonly #limits: GateLimits;
-  readonly #token: string = randomBytes(32).toString("hex");
+  readonly #client: GuardedClient;
   readonly #memory: ScriptMemory;
   readonly #started: number;
   #result: InstallResult;
@@ -148,6 +146,10 @@ class Installation {
       verifier: this.#verifier,
       registries: setup.registries,
       limits: this.#limits,
+    });
+    this.#client = new GuardedClient({
+      ...{ cwd: request.cwd, policy: request.policy, bubblewrap: request.bubblewrap, signal: request.signal, onOutput: request.onClientOutput },
+      ...{ command, project, setup, run, store: this.#store, upstream: this.#upstream, source: this.#source, limits: this.#limits },
     });
     this.#memory = new ScriptMemory(request.store, project.root, request.clock);
     this.#started = request.clock.monotonic();
@@ -193,7 +195,7 @@ class Installation {
     this.#set({ packages: wanted.length });
     await this.#lock.enter("fetch");
     // Box and comparison threads come up while tarballs are fetched. The client is not loaded before it is told to go.
-    const box = await this.#prepareBox(wanted, read?.lockfile);
+    const box = await this.#client.prepare(wanted, read?.lockfile, this.#result.findings);
     const checker = new TreeChecker(this.#project.root, this.#request.stateDir);
     const starting = this.#request.telemetry.time("protection", () => startBox(box));
     // It may fail (Ctrl-C ends it) while the fetch is still going on; whoever awaits it hears of it then.
@@ -206,7 +208,7 @@ class Installation {
       if (!this.#judgeBundles(read?.lockfile, read?.lineOf, bundled)) return;
       await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
       this.#set({ layers: layersOf(box) });
-      await this.#client(await starting, box, checker, wanted, read?.lockfile);
+      await this.#runClient(await starting, box, checker, wanted, read?.lockfile);
     } finally {
       // Still waiting at the door when the fetch was refused; gone already in every other case.
       await starting.then(
@@ -307,41 +309,18 @@ class Installation {
     return false;
   }
 
-  async #prepareBox(wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<BoxRequest> {
-    const bubblewrap = this.#bubblewrap();
-    const parts = {
-      client: this.#setup.client,
-      command: this.#command,
-      project: this.#project,
-      cwd: this.#request.cwd,
-      run: this.#run,
-      contentRoot: this.#store.contentRoot,
-      bubblewrap,
-      userns: await this.#userns(bubblewrap),
-      packages: before?.packages ?? [],
-      npmrcPresent: this.#setup.npmrc.project !== undefined,
-      signal: this.#request.signal,
-      ...(this.#request.onClientOutput === undefined ? {} : { onOutput: this.#request.onClientOutput }),
-    };
-    const view = viewOf(parts);
-    const box = clientBox(parts);
-    mkdirSync(this.#store.contentRoot, { recursive: true, mode: 0o700 });
-    this.#run.writeLinks(
-      wanted.flatMap((one) => one.integrity ?? []),
-      view.cache,
-      view.content,
-    );
-    this.#run.writeNpmrc("", box.owner);
-    if (box.owner !== undefined) this.#run.giveCache(box.owner);
-    return box;
-  }
-
-  async #client(waiting: WaitingBox, box: BoxRequest, checker: TreeChecker, wanted: readonly WantedTarball[], before: NpmLockfile | undefined): Promise<void> {
+  async #runClient(
+    waiting: WaitingBox,
+    box: BoxRequest,
+    checker: TreeChecker,
+    wanted: readonly WantedTarball[],
+    before: NpmLockfile | undefined,
+  ): Promise<void> {
     const { clock, signal } = this.#request;
     keepManifests(this.#project.root, this.#run.path);
     await this.#lock.enter("client");
     const clientStarted = clock.monotonic();
-    const gate = await this.#serve(waiting, wanted, box.owner);
+    const gate = this.#client.serve(waiting, wanted, box.owner);
     this.#progress("client", 0, wanted.length);
     const [client, expected] = await Promise.all([waiting.go().finally(() => gate.close()), this.#expected(checker, before)]);
     this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted, scriptsMs: 0 } });
@@ -355,37 +334,6 @@ class Installation {
     }
     const compared = await this.#compare(checker, before, gate, expected);
     if (compared !== undefined) await this.#scripts(checker, compared.lockfile, compared.tree, before?.sha256);
-  }
-
-  async #serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined): Promise<Gate> {
-    const gate = new Gate({
-      registries: this.#setup.registries,
-      upstream: this.#upstream,
-      source: this.#source,
-      judged,
-      metadata: this.#command.verb === "ci" ? "judged" : "upstream",
-      admit: (wanted) => this.#admit(wanted),
-      maxMetadataBytes: this.#limits.maxMetadataBytes,
-      token: this.#token,
-      signal: this.#request.signal,
-    });
-    const { project, trusted } = this.#setup.npmrc;
-    // npm's order: command line, environment, then the project's file, then the user's and the machine's.
-    const files = [...trusted.slice(0, 2), ...(project === undefined ? [] : [project]), ...trusted.slice(2)];
-    const scopes = this.#setup.registries.all.flatMap((registry) => registry.scopes);
-    this.#run.writeNpmrc(generatedNpmrc(files, scopes, waiting.port, this.#token), owner);
-    gate.serve(waiting.door);
-    return gate;
-  }
-
-  /** A version that no lockfile names yet: the registry's metadata must at least promise a strong hash. */
-  #admit(wanted: WantedTarball): void {
-    if (this.#command.verb === "ci") throw new CofferdamError("SECURITY_VIOLATION", `${wanted.name}@${wanted.version} is not in the judged lockfile`);
-    const rule = wanted.integrity === undefined ? "missing-hash" : wanted.integrity.startsWith("sha1-") ? "weak-hash" : undefined;
-    if (rule === undefined) return;
-    const subject = `${wanted.name}@${wanted.version}`;
-    if (verdictOf(rule, this.#request.policy.values.level) !== "deny" || this.#request.policy.allowance(`${rule} ${subject}`) !== undefined) return;
-    throw new CofferdamError("SECURITY_VIOLATION", `${subject}: the registry promises ${rule === "missing-hash" ? "no hash" : "only a sha1 hash"}`);
   }
 
   /** What ci must leave is known before it starts: the comparison gets ready on the core that npm does not use yet. */
@@ -501,29 +449,6 @@ class Installation {
     else this.#stop(refusal.error);
   }
 
-  #bubblewrap(): string | undefined {
-    const { bubblewrap, policy } = this.#request;
-    if (bubblewrap !== undefined) return bubblewrap;
-    if (policy.values.level !== "low") {
-      throw new CofferdamError("ENVIRONMENT_UNFIT", "bubblewrap is not installed, and the client must run in a box at this level", {
-        hint: "apt-get install bubblewrap, or --level low (unboxed, and said so)",
-      });
-    }
-    const refused = this.#result.findings.find((finding) => finding.code === "npmrc-key");
-    if (refused !== undefined) throw new CofferdamError("SECURITY_VIOLATION", `without a box npm would obey ${refused.subject} in the project's .npmrc`);
-    return undefined;
-  }
-
-  /** Only root can make a box without a user namespace; for everybody else bubblewrap itself says what is wrong. */
-  async #userns(bubblewrap: string | undefined): Promise<boolean> {
-    if (bubblewrap === undefined || process.getuid?.() !== 0 || (await userNamespacesWork(bubblewrap))) return true;
-    const { level } = this.#request.policy.values;
-    if (level === "low" || level === "medium") return false;
-    throw new CofferdamError("ENVIRONMENT_UNFIT", `no user namespace can be made here, and level ${level} needs one around the client`, {
-      hint: "cofferdam doctor",
-    });
-  }
-
   async #recordOutcome(): Promise<void> {
     try {
       await this.#record.outcome(this.#result);
@@ -546,43 +471,6 @@ class Installation {
   #set(change: Partial<InstallResult>): void {
     this.#result = { ...this.#result, ...change };
   }
-}
-
-function emptyResult(command: ClientCommand, root: string, policy: EffectivePolicy, repaired: string | undefined): InstallResult {
-  return {
-    manager: command.manager,
-    root,
-    command: `${command.manager} ${command.verb}`,
-    level: policy.values.level,
-    mode: policy.values.mode,
-    policyDigest: policy.digest,
-    policySources: policy.sources,
-    decision: "stopped",
-    findings: [],
-    packages: 0,
-    verified: 0,
-    fetched: { asked: 0, count: 0, bytes: 0 },
-    scripts: [],
-    notChecked: NOT_BUILT,
-    layers: undefined,
-    tree: undefined,
-    client: undefined,
-    repaired,
-    movedTo: undefined,
-    times: { totalMs: 0, clientMs: 0, scriptsMs: 0 },
-    auditRange: undefined,
-  };
-}
-
-function gateLimits(policy: EffectivePolicy): GateLimits {
-  return {
-    ...DEFAULT_GATE_LIMITS,
-    maxTarballBytes: policy.values["limits.tarball"],
-    maxUnpackedBytes: policy.values["limits.unpacked"],
-    maxEntries: policy.values["limits.entries"],
-    totalTimeout: policy.values["limits.timeout"],
-    concurrency: policy.values["limits.concurrency"],
-  };
 }
 
 function observed(finding: InstallFinding): InstallFinding {

@@ -1,8 +1,10 @@
 /** What a guarded install came to: the facts that the report, the JSON document and the audit trail are all made from. */
 import type { ErrorCode } from "../../foundation/index.ts";
+import type { EffectivePolicy } from "../../policy/index.ts";
 import type { BoxLayers } from "../box/box.ts";
 import type { ScriptOutcome, ScriptRun } from "../scripts/index.ts";
 import type { TreeResult } from "../tree/tree.ts";
+import type { ClientCommand } from "./command.ts";
 
 /** A judgement on one package, key or fact. `deny` stops the install, `review` leaves a decision open, `warn` only says. */
 export interface InstallFinding {
@@ -95,3 +97,30 @@ export const NOT_BUILT: readonly NotChecked[] = [
   { check: "provenance", why: "attestations are not verified in this version" },
   { check: "age", why: "publication times are not looked at in this version" },
 ];
+
+/** Before anything happened. */
+export function emptyResult(command: ClientCommand, root: string, policy: EffectivePolicy, repaired: string | undefined): InstallResult {
+  return {
+    manager: command.manager,
+    root,
+    command: `${command.manager} ${command.verb}`,
+    level: policy.values.level,
+    mode: policy.values.mode,
+    policyDigest: policy.digest,
+    policySources: policy.sources,
+    decision: "stopped",
+    findings: [],
+    packages: 0,
+    verified: 0,
+    fetched: { asked: 0, count: 0, bytes: 0 },
+    scripts: [],
+    notChecked: NOT_BUILT,
+    layers: undefined,
+    tree: undefined,
+    client: undefined,
+    repaired,
+    movedTo: undefined,
+    times: { totalMs: 0, clientMs: 0, scriptsMs: 0 },
+    auditRange: undefined,
+  };
+}
