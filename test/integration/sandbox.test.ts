@@ -1,17 +1,17 @@
 /** `cofferdam sandbox run` through the built command line, and the parts of the jail that only its library shows. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { BlockList, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail, toolchain } from "../../src/sandbox/index.ts";
+import { checkoutFor } from "../world/checkout.ts";
 import { requires } from "../world/needs.ts";
 import { type CliResult, TestProject } from "../world/project.ts";
 import { alive, until, withoutJailHelper } from "../world/script-world.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const USER = 12_345;
 
 beforeEach((context) => requires(context, "jail"));
@@ -382,10 +382,15 @@ function userFolder(): string {
 
 /** The command line as uid 12345, from this checkout or, where it lies below a private folder, a copy of it. */
 async function asUser(folder: string, options: readonly string[], body: string): Promise<CliResult> {
-  const child: ChildProcess = spawn(process.execPath, [join(ROOT, "bin/cofferdam.js"), "sandbox", "run", ...options, "--", "sh", "-c", body], {
-    ...{ cwd: join(folder, "project"), uid: USER, gid: USER, stdio: ["ignore", "pipe", "pipe"] },
-    env: { PATH: "/usr/bin:/bin", HOME: join(folder, "home"), COFFERDAM_STATE: join(folder, "state") },
-  });
+  const checkout = checkoutFor("user");
+  const child: ChildProcess = spawn(
+    realpathSync(join(checkout, ".dev/bin/node")),
+    [join(checkout, "bin/cofferdam.js"), "sandbox", "run", ...options, "--", "sh", "-c", body],
+    {
+      ...{ cwd: join(folder, "project"), uid: USER, gid: USER, stdio: ["ignore", "pipe", "pipe"] },
+      env: { PATH: "/usr/bin:/bin", HOME: join(folder, "home"), COFFERDAM_STATE: join(folder, "state") },
+    },
+  );
   const text = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) child[name]?.setEncoding("utf8").on("data", (piece: string) => (text[name] += piece));
   const exit = await new Promise<number>((resolve) => child.once("close", (code) => resolve(code ?? 128)));

@@ -1,16 +1,12 @@
 /** A project in which plain npm is called with our script shell, as root or as an ordinary user. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, chownSync, cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { chownSync, lstatSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkoutFor, type Who } from "./checkout.ts";
 import type { CliResult } from "./project.ts";
 import { TestProject } from "./project.ts";
 import { TestRegistry } from "./registry.ts";
 
-export type Who = "root" | "user";
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const UID = 12345;
 
 export class ShellWorld implements AsyncDisposable {
@@ -71,7 +67,7 @@ export class ShellWorld implements AsyncDisposable {
 
   /** Events of the trail, newest last. */
   async events(): Promise<readonly { readonly result: string; readonly details: Readonly<Record<string, unknown>> }[]> {
-    const { stdout } = await this.run(process.execPath, [join(this.#checkout, "bin", "cofferdam.js"), "audit", "search", "--json"]);
+    const { stdout } = await this.run("node", [join(this.#checkout, "bin", "cofferdam.js"), "audit", "search", "--json"]);
     const events: { action: string; result: string; details: Record<string, unknown> }[] = JSON.parse(stdout).events;
     return events.filter((event) => event.action === "RuntimeProtection");
   }
@@ -91,38 +87,6 @@ function own(path: string): void {
   if (stat.isSymbolicLink()) return;
   if (stat.uid !== UID) chownSync(path, UID, UID);
   if (stat.isDirectory()) for (const name of readdirSync(path)) own(join(path, name));
-}
-
-let copy: string | undefined;
-
-/** The checkout, or a copy of what it runs from where another user cannot reach it. */
-function checkoutFor(as: Who): string {
-  if (as === "root" || process.getuid?.() !== 0 || isReachable(ROOT)) return ROOT;
-  if (copy !== undefined) return copy;
-  copy = mkdtempSync(join(tmpdir(), "cofferdam-checkout-"));
-  chmodSync(copy, 0o755);
-  for (const part of [
-    "bin",
-    "dist",
-    "package.json",
-    "tools/runtime",
-    ...["canonicalize", "ini", "semver", "undici", "yaml", "zod"].map((name) => `node_modules/${name}`),
-  ]) {
-    mkdirSync(dirname(join(copy, part)), { recursive: true });
-    cpSync(join(ROOT, part), join(copy, part), { recursive: true });
-  }
-  const bin = join(copy, ".dev", "bin");
-  cpSync(join(ROOT, ".dev", "bin"), bin, { recursive: true, verbatimSymlinks: false });
-  const made = copy;
-  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
-  return copy;
-}
-
-function isReachable(folder: string): boolean {
-  for (let at = folder; ; at = dirname(at)) {
-    if ((statSync(at).mode & 0o005) !== 0o005) return false;
-    if (at === "/") return true;
-  }
 }
 
 export async function outcomeOf(child: ChildProcess): Promise<CliResult> {
