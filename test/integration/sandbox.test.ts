@@ -4,7 +4,6 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, realpathSync, 
 import { BlockList, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail, toolchain } from "../../src/sandbox/index.ts";
 import { checkoutFor } from "../world/checkout.ts";
