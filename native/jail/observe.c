@@ -157,32 +157,47 @@ static bool is_below(const char *path, const char *folder) {
 
 static bool may(const char *path, int mode) { return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0; }
 
-static void look_at_path(const struct observer *self, pid_t pid, int folder, uint64_t address, bool writes) {
+enum intent {
+    READS,
+    WRITES,
+    /* The folder decides, and a link at the end is not followed. */
+    MAKES,
+    REMOVES,
+};
+
+static bool is_hidden(const struct observer *self, const char *path) {
+    for (size_t i = 0; i < self->hiddens; i++)
+        if (is_below(path, self->hidden[i])) return true;
+    return false;
+}
+
+/* Whether the folder that `path` lies in may be changed; errno says why not. */
+static bool may_change_folder(char *path) {
+    char *name = strrchr(path, '/') + 1, first = *name;
+    *name = '\0';
+    bool can = may(path, W_OK);
+    int why = errno;
+    *name = first;
+    errno = why;
+    return can;
+}
+
+static void look_at_path(const struct observer *self, pid_t pid, int folder, uint64_t address, enum intent intent) {
     char path[PATH_MAX], full[PATH_MAX];
     if (!read_text(pid, address, path, sizeof path) || path[0] == '\0' || !absolute(pid, folder, path, full)) return;
     if (is_below(full, "/proc") || is_below(full, "/dev")) return;
-    if (!writes && is_below(full, "/usr")) return;
-    if (may(full, writes ? W_OK : R_OK)) return;
-    if (errno == EACCES || errno == EPERM) {
-        record(pid, writes ? "write" : "read", full, "denied");
-    } else if (errno == EROFS) {
-        record(pid, "write", full, "read-only");
-    } else if (errno == ENOENT && writes) {
-        /* To be created: the folder decides. */
-        char *slash = strrchr(full, '/');
-        char kept = *(slash + 1);
-        *(slash + 1) = '\0';
-        bool can = may(full, W_OK);
-        int why = errno;
-        *(slash + 1) = kept;
-        if (!can && (why == EROFS || why == EACCES)) record(pid, "write", full, why == EROFS ? "read-only" : "denied");
-        else if (!can)
-            for (size_t i = 0; i < self->hiddens; i++)
-                if (is_below(full, self->hidden[i])) record(pid, "write", full, "hidden");
-    } else if (errno == ENOENT) {
-        for (size_t i = 0; i < self->hiddens; i++)
-            if (is_below(full, self->hidden[i])) record(pid, "read", full, "hidden");
-    }
+    if (intent == READS && is_below(full, "/usr")) return;
+    const char *kind = intent == READS ? "read" : "write";
+    struct stat there;
+    bool exists = (intent == MAKES || intent == REMOVES) && lstat(full, &there) == 0;
+    /* `rm -f` of what is not there, `mkdir -p` of a folder that is: the kernel says so, and nothing was refused. */
+    if ((intent == REMOVES && !exists) || (intent == MAKES && exists && S_ISDIR(there.st_mode))) return;
+    if ((intent == READS || intent == WRITES) && may(full, intent == WRITES ? W_OK : R_OK)) return;
+    /* A file that is not there is made, or not, in its folder. */
+    if ((intent == MAKES || intent == REMOVES || (intent == WRITES && errno == ENOENT)) && may_change_folder(full)) return;
+    if (errno == EACCES || errno == EPERM) record(pid, kind, full, "denied");
+    else if (errno == EROFS) record(pid, kind, full, "read-only");
+    else if (errno == ENOENT && is_hidden(self, full)) record(pid, kind, full, "hidden");
 }
 
 /* Answers 0 to let the kernel go on, or the errno to fail with. */
@@ -214,7 +229,7 @@ static int look_at_address(pid_t pid, uint64_t address, uint64_t size) {
     return ENETUNREACH;
 }
 
-static bool writes_to(uint64_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) != 0; }
+static enum intent intent_of(uint64_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) != 0 ? WRITES : READS; }
 
 /* What a call asks for. Returns -1 for "go on", else the errno it fails with. */
 static int decide(const struct observer *self, const struct seccomp_notif *call) {
@@ -223,36 +238,36 @@ static int decide(const struct observer *self, const struct seccomp_notif *call)
     int nr = call->data.nr;
     switch (nr) {
 #ifdef SYS_open
-    case SYS_open: look_at_path(self, pid, AT_FDCWD, argument[0], writes_to(argument[1])); return -1;
-    case SYS_creat:
-    case SYS_mkdir:
+    case SYS_open: look_at_path(self, pid, AT_FDCWD, argument[0], intent_of(argument[1])); return -1;
+    case SYS_mkdir: look_at_path(self, pid, AT_FDCWD, argument[0], MAKES); return -1;
     case SYS_unlink:
-    case SYS_rmdir:
-    case SYS_truncate: look_at_path(self, pid, AT_FDCWD, argument[0], true); return -1;
+    case SYS_rmdir: look_at_path(self, pid, AT_FDCWD, argument[0], REMOVES); return -1;
+    case SYS_creat:
+    case SYS_truncate: look_at_path(self, pid, AT_FDCWD, argument[0], WRITES); return -1;
     case SYS_rename:
     case SYS_link:
-        look_at_path(self, pid, AT_FDCWD, argument[0], nr == SYS_rename);
-        look_at_path(self, pid, AT_FDCWD, argument[1], true);
+        look_at_path(self, pid, AT_FDCWD, argument[0], nr == SYS_rename ? REMOVES : READS);
+        look_at_path(self, pid, AT_FDCWD, argument[1], MAKES);
         return -1;
-    case SYS_symlink: look_at_path(self, pid, AT_FDCWD, argument[1], true); return -1;
+    case SYS_symlink: look_at_path(self, pid, AT_FDCWD, argument[1], MAKES); return -1;
 #else
-    case SYS_truncate: look_at_path(self, pid, AT_FDCWD, argument[0], true); return -1;
+    case SYS_truncate: look_at_path(self, pid, AT_FDCWD, argument[0], WRITES); return -1;
 #endif
-    case SYS_openat: look_at_path(self, pid, (int)argument[0], argument[1], writes_to(argument[2])); return -1;
+    case SYS_openat: look_at_path(self, pid, (int)argument[0], argument[1], intent_of(argument[2])); return -1;
     case SYS_openat2: {
         uint64_t flags = 0;
         struct iovec local = {.iov_base = &flags, .iov_len = sizeof flags}, remote = {.iov_base = (void *)(uintptr_t)argument[2], .iov_len = sizeof flags};
-        if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == sizeof flags) look_at_path(self, pid, (int)argument[0], argument[1], writes_to(flags));
+        if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == sizeof flags) look_at_path(self, pid, (int)argument[0], argument[1], intent_of(flags));
         return -1;
     }
-    case SYS_mkdirat:
-    case SYS_unlinkat: look_at_path(self, pid, (int)argument[0], argument[1], true); return -1;
+    case SYS_mkdirat: look_at_path(self, pid, (int)argument[0], argument[1], MAKES); return -1;
+    case SYS_unlinkat: look_at_path(self, pid, (int)argument[0], argument[1], REMOVES); return -1;
     case SYS_renameat2:
     case SYS_linkat:
-        look_at_path(self, pid, (int)argument[0], argument[1], nr == SYS_renameat2);
-        look_at_path(self, pid, (int)argument[2], argument[3], true);
+        look_at_path(self, pid, (int)argument[0], argument[1], nr == SYS_renameat2 ? REMOVES : READS);
+        look_at_path(self, pid, (int)argument[2], argument[3], MAKES);
         return -1;
-    case SYS_symlinkat: look_at_path(self, pid, (int)argument[1], argument[2], true); return -1;
+    case SYS_symlinkat: look_at_path(self, pid, (int)argument[1], argument[2], MAKES); return -1;
     case SYS_connect: {
         int failure = look_at_address(pid, argument[1], argument[2]);
         return failure == 0 ? -1 : failure;

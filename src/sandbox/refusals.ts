@@ -9,6 +9,9 @@ import { syscallName } from "./seccomp/syscalls.ts";
 /** Programs ask for these to see whether they are there, and live without them. */
 const PROBES: ReadonlySet<string> = new Set(["io_uring_setup", "name_to_handle_at"]);
 
+/** Python keeps what it compiled beside every module, where it can. */
+const CACHES = /\/__pycache__(?:\/|$)/;
+
 /** @returns undefined for what is not worth a word: a hidden file that does not exist outside either, a harmless probe. */
 export function refusalOf({ refused, what, why, by }: Refused): Refusal | undefined {
   const from = by === "" ? undefined : by;
@@ -17,7 +20,7 @@ export function refusalOf({ refused, what, why, by }: Refused): Refusal | undefi
       return why !== "hidden" || exists(what) ? { kind: "read", what, why, by: from } : undefined;
     case "write":
       // A folder that is not there outside either is not hidden, only not made yet.
-      return why === "hidden" && !exists(dirname(what)) ? undefined : { kind: "write", what, why, by: from };
+      return (why === "hidden" && !exists(dirname(what))) || CACHES.test(what) ? undefined : { kind: "write", what, why, by: from };
     case "connect":
       return { kind: "network", what, why, by: from };
     case "name":

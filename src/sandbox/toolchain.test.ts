@@ -45,6 +45,11 @@ test("a program of a package is shown with its package; others only when they ar
   expect(toolchain(`${home}/bin`, ["deno"]).readable).toContain(join(home, "tools/deno/deno"));
 });
 
+test("the shims of a version manager are shown with what they start", () => {
+  program(".pyenv/shims/python3");
+  expect(toolchain(`${home}/.pyenv/shims:/usr/bin`).readable).toEqual([join(home, ".pyenv")]);
+});
+
 test("what is no folder, relative, empty or there twice does not count", () => {
   writeFileSync(join(home, "file"), "");
   expect(toolchain(`:.:bin:${home}/missing:${home}/file:/usr/bin:/usr/bin`).path).toBe("/usr/bin:/usr/local/bin:/usr/bin:/bin");

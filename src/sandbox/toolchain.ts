@@ -22,7 +22,8 @@ export function toolchain(path: string, programs: readonly string[] = []): Toolc
   const readable = new Set<string>();
   for (const folder of folders) {
     if (SYSTEM.test(realpathSync(folder))) continue;
-    readable.add(folder);
+    // Version managers (pyenv, asdf, mise) put scripts there that start what they manage, from the folder around.
+    readable.add(basename(folder) === "shims" ? dirname(folder) : folder);
     for (const name of [...INSTALLED, ...programs]) {
       const file = join(folder, name);
       if (!existsSync(file)) continue;

@@ -180,6 +180,17 @@ describe("as an ordinary user", () => {
 });
 
 describe("what cannot be had", () => {
+  test("a working folder that is the home, or has it inside: nothing runs", async () => {
+    using project = world();
+    for (const cwd of [project.home, project.base, "/"]) {
+      const { exit, stderr, stdout } = await project.cli(["sandbox", "run", "--", "echo", "ran"], { cwd });
+      expect(stderr).toMatch(/cannot be the working folder: the command would see all of (?:your home|the machine)/);
+      expect({ exit, stdout }).toEqual({ exit: 2, stdout: "" });
+    }
+    const own = await project.cli(["sandbox", "run", "--", "ls", "-A"], { cwd: "/tmp", env: { HOME: "/nonexistent" } });
+    expect({ exit: own.exit, stdout: own.stdout }).toEqual({ exit: 0, stdout: "" });
+  });
+
   test("without the native helper: ENVIRONMENT_UNFIT with what to do", async () => {
     using project = world();
     const [node = "", cli = ""] = withoutJailHelper(join(project.base, "copy"));

@@ -7,6 +7,7 @@ import {
   type JailLimits,
   type JailRequest,
   type JailResult,
+  maskedNodes,
   parseNetTarget,
   runJail,
   toolchain,
@@ -97,8 +98,10 @@ function jailRequest(context: CommandContext, level: JailRequest["level"], signa
   const project = projectOf(cwd, home);
   const tools = toolchain(env["PATH"] ?? "");
   const rw = list(values["rw"]).map((path) => folder(path, cwd));
+  // The jail's own /tmp stands where the host's would; there is nothing of the host to show then.
+  const shown = [...(project === "/tmp" ? [] : [project]), ...list(values["ro"]).map((path) => existing(path, cwd))];
   // Level low: the project may be written, as the table of levels says.
-  if (level === "low" && rw.length === 0) rw.push(project);
+  if (level === "low" && rw.length === 0 && project !== "/tmp") rw.push(project);
   const root = process.geteuid?.() === 0;
   return {
     command: args,
@@ -108,8 +111,10 @@ function jailRequest(context: CommandContext, level: JailRequest["level"], signa
       ...variables(values["env"], env),
       PATH: tools.path,
     },
-    readable: [...new Set([project, ...tools.readable, ...list(values["ro"]).map((path) => existing(path, cwd))])],
+    readable: [...new Set([...shown, ...tools.readable])],
     writable: rw.map((path): WritableTree => ({ path, mode: root ? "staged" : "direct", except: NEVER_WRITTEN })),
+    // Looked through for sockets and FIFOs: what the user works on, not the toolchain, which has none and may be large.
+    masked: [...shown, ...(root ? [] : rw)].flatMap((path) => maskedNodes(path)),
     net: list(values["net"]).map((target) => parseNetTarget(target)),
     unixSockets: values["unix-sockets"] === true,
     hidden: [...new Set(["/root", "/home", home])],
@@ -123,8 +128,17 @@ function jailRequest(context: CommandContext, level: JailRequest["level"], signa
   };
 }
 
-/** The repository around a folder, else the folder. A home folder that is a repository is not a project. */
+/** The repository around a folder, else the folder. Throws INVALID_ARGUMENT where that would show the home as a whole. */
 function projectOf(cwd: string, home: string): string {
+  if (cwd === "/" || cwd === home || home.startsWith(`${cwd}/`)) {
+    throw new CofferdamError(
+      "INVALID_ARGUMENT",
+      `${cwd} cannot be the working folder: the command would see all of ${cwd === "/" ? "the machine" : "your home"}`,
+      {
+        hint: "change to the folder of a project",
+      },
+    );
+  }
   for (let at = cwd; at !== "/" && at !== home; at = dirname(at)) if (existsSync(join(at, ".git"))) return at;
   return cwd;
 }
