@@ -10,7 +10,7 @@ import { interleaved, print, timed } from "./measure.ts";
 import { COFFERDAM, NPM } from "./project.ts";
 
 const ROUNDS = Number(process.env["COFFERDAM_BENCH_ROUNDS"] ?? 1);
-const PACKAGE = "better-sqlite3@13.2.0";
+const PACKAGE = "better-sqlite3@12.11.1";
 const folder = mkdtempSync(join(tmpdir(), "cofferdam-bench-native-"));
 const quiet = { stdio: ["ignore", "ignore", "inherit"] as const };
 
