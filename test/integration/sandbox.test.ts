@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { BlockList, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail, toolchain } from "../../src/sandbox/index.ts";
 import { checkoutFor } from "../world/checkout.ts";
@@ -188,7 +188,9 @@ describe("what cannot be had", () => {
       expect({ exit, stdout }).toEqual({ exit: 2, stdout: "" });
     }
     const own = await project.cli(["sandbox", "run", "--", "ls", "-A"], { cwd: "/tmp", env: { HOME: "/nonexistent" } });
-    expect({ exit: own.exit, stdout: own.stdout }).toEqual({ exit: 0, stdout: "" });
+    // The jail's own /tmp: nothing of the host's but what holds the programs, if they lie there.
+    expect(own.exit).toBe(0);
+    expect(own.stdout).not.toContain(basename(project.base));
   });
 
   test("without the native helper: ENVIRONMENT_UNFIT with what to do", async () => {
