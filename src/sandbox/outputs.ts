@@ -70,7 +70,7 @@ class Taking {
     for (const { name } of readdirSync(join(this.#tree.path, path), { withFileTypes: true })) {
       const gone = path === "" ? name : `${path}/${name}`;
       if (names.has(name) || this.#except.has(gone) || this.#leadsToException(gone) || !this.#wasStaged(gone)) continue;
-      if (this.#changedMeanwhile(gone)) continue;
+      if (this.#changedMeanwhile(gone) || this.#isSpecial(gone)) continue;
       rmSync(join(this.#tree.path, gone), { recursive: true, force: true });
       this.#removed.push(gone);
     }
@@ -97,6 +97,12 @@ class Taking {
     return false;
   }
 
+  /** A socket, FIFO or device of the host: never copied, so neither removed nor replaced by anything that was. */
+  #isSpecial(path: string): boolean {
+    const stat = lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false });
+    return stat !== undefined && !stat.isFile() && !stat.isDirectory() && !stat.isSymbolicLink();
+  }
+
   /** What was never copied cannot have been removed. */
   #wasStaged(path: string): boolean {
     const { only } = this.#tree;
@@ -110,6 +116,10 @@ class Taking {
     }
     if (this.#except.has(path)) {
       if (lstatSync(join(this.#tree.path, path), { throwIfNoEntry: false }) === undefined) this.#refuse(path, "may not be made here");
+      return;
+    }
+    if (this.#isSpecial(path)) {
+      this.#refuse(path, "a socket, FIFO or device of yours is there");
       return;
     }
     // Whoever runs git there later would run what stands in it.

@@ -79,7 +79,12 @@ export function viewOf(request: ViewRequest): View {
   mounts.push(...folders(binds.map(({ to }) => to)));
   // Outer folders first, so that an inner mount is not covered by an outer one.
   for (const { args } of binds.sort((a, b) => a.to.length - b.to.length || (a.to < b.to ? -1 : 1))) mounts.push(...args);
-  for (const path of [...new Set(masked)]) mounts.push("--ro-bind", `${stage}/nothing`, path);
+  // What is not copied to the stage is not there to be covered: a place to mount on would come back as one of its outputs.
+  const covered = (path: string): boolean => {
+    const inner = binds.findLast(({ to }) => path.startsWith(`${to}/`));
+    return !staged.some(({ tree }) => tree.path === inner?.to);
+  };
+  for (const path of [...new Set(masked)].filter(covered)) mounts.push("--ro-bind", `${stage}/nothing`, path);
   mounts.push("--remount-ro", "/");
   const etc = [
     ...keptEtc().flatMap((name) => ["-e", name]),

@@ -179,6 +179,22 @@ describe("as an ordinary user", () => {
   });
 });
 
+describe("sockets and FIFOs in a folder that is written as a copy", () => {
+  test("they stay as they are, whatever the command does there", async (context) => {
+    requires(context, "root");
+    requires(context, "jail");
+    using project = world();
+    mkdirSync(join(project.root, "d"));
+    const fifos = ["pipe", "d/pipe", "gone"].map((name) => join(project.root, name));
+    execFileSync("mkfifo", fifos);
+    const { exit, stderr } = await sh(project, "ls -A . d; echo x > new; echo x > gone", ["--rw", "."]);
+    expect(exit).toBe(0);
+    for (const path of fifos) expect(lstatSync(path).isFIFO(), path).toBe(true);
+    expect(project.read("new")).toBe("x\n");
+    expect(stderr).toMatch(/left out .*gone: a socket, FIFO or device of yours is there/);
+  });
+});
+
 describe("what cannot be had", () => {
   test("a working folder that is the home, or has it inside: nothing runs", async () => {
     using project = world();
