@@ -2,7 +2,7 @@
 import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { CofferdamError, type ErrorCode, homeFolder } from "../foundation/index.ts";
 import type { Level } from "../policy/index.ts";
-import { type JailRequest, type JailResult, type Refusal, toolchain } from "../sandbox/index.ts";
+import { type JailRequest, type JailResult, type Refusal, stopCode, toolchain } from "../sandbox/index.ts";
 
 export interface ScriptRequest {
   readonly name: string;
@@ -58,9 +58,7 @@ export function failureOf(subject: string, result: JailResult): CofferdamError |
 }
 
 function codeOf({ killedBy, refused }: JailResult): ErrorCode {
-  if (killedBy === "timeout") return "DEADLINE_EXCEEDED";
-  if (killedBy === "cancelled") return "CANCELLED";
-  if (killedBy !== undefined) return "RESOURCE_EXHAUSTED";
+  if (killedBy !== undefined) return stopCode(killedBy);
   return refused.length > 0 ? "SECURITY_VIOLATION" : "FAILED_PRECONDITION";
 }
 

@@ -5,5 +5,6 @@ export { type JailTools, runJail } from "./jail.ts";
 export * from "./jail-types.ts";
 export { maskedNodes } from "./masks.ts";
 export { parseNetTarget } from "./net-target.ts";
+export { stopCode } from "./stop-code.ts";
 export { type Toolchain, toolchain } from "./toolchain.ts";
 export { parentsOf, systemBinds } from "./view.ts";

@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { requires } from "../world/needs.ts";
-import { outcomeOf, ShellWorld } from "../world/shell-world.ts";
+import { outcomeOf } from "../world/project.ts";
+import { ShellWorld } from "../world/shell-world.ts";
 
 /** A host that a hostile script would report to. */
 class Listener implements AsyncDisposable {

@@ -102,7 +102,8 @@ export class TestProject implements Disposable {
   }
 }
 
-async function outcomeOf(child: ChildProcess): Promise<CliResult> {
+/** Runs to its end, with all that it printed. */
+export async function outcomeOf(child: ChildProcess): Promise<CliResult> {
   let stdout = "";
   let stderr = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {

@@ -3,8 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chownSync, lstatSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkoutFor, type Who } from "./checkout.ts";
-import type { CliResult } from "./project.ts";
-import { TestProject } from "./project.ts";
+import { type CliResult, outcomeOf, TestProject } from "./project.ts";
 import { TestRegistry } from "./registry.ts";
 
 const UID = 12345;
@@ -87,17 +86,4 @@ function own(path: string): void {
   if (stat.isSymbolicLink()) return;
   if (stat.uid !== UID) chownSync(path, UID, UID);
   if (stat.isDirectory()) for (const name of readdirSync(path)) own(join(path, name));
-}
-
-export async function outcomeOf(child: ChildProcess): Promise<CliResult> {
-  let stdout = "";
-  let stderr = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const exit = await new Promise<number>((resolve) => child.once("close", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128))));
-  return { exit, stdout, stderr };
 }

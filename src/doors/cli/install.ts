@@ -1,10 +1,18 @@
 /** `cofferdam install -- npm ci` and its shorthand `cofferdam npm ci`. */
 import { ERROR_TABLE, formatBytes, systemClock } from "../../foundation/index.ts";
-import { exitOf, guardedInstall, type InstallProgress, type InstallResult, locateBubblewrap, type ScriptOutcome, scriptAdvice } from "../../packages/index.ts";
+import {
+  exitOf,
+  guardedInstall,
+  type InstallProgress,
+  type InstallResult,
+  jailTools,
+  locateBubblewrap,
+  type ScriptOutcome,
+  scriptAdvice,
+} from "../../packages/index.ts";
 import { Telemetry, type ThresholdExceeded } from "../../telemetry/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { installReport } from "./install-report.ts";
-import { jailTools } from "./jail-tools.ts";
 import { writeMetrics } from "./metrics.ts";
 import { openPolicy, withState } from "./session.ts";
 import { version } from "./version.ts";

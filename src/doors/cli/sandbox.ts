@@ -2,6 +2,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { CofferdamError, ERROR_TABLE, type ErrorCode, homeFolder, parseBytes, parseDuration } from "../../foundation/index.ts";
+import { jailTools } from "../../packages/index.ts";
 import {
   DEFAULT_LIMITS,
   type JailLimits,
@@ -10,11 +11,11 @@ import {
   maskedNodes,
   parseNetTarget,
   runJail,
+  stopCode,
   toolchain,
   type WritableTree,
 } from "../../sandbox/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionValue } from "./command.ts";
-import { jailTools } from "./jail-tools.ts";
 import { sandboxReport } from "./sandbox-report.ts";
 import { openPolicy, withState } from "./session.ts";
 
@@ -81,7 +82,7 @@ async function execute(context: CommandContext): Promise<number> {
     });
     return done;
   });
-  const stoppedBy = stopCode(result);
+  const stoppedBy = result.killedBy === undefined ? undefined : stopCode(result.killedBy);
   if (globals.json) out.json(sandboxDocument(result, stoppedBy));
   else {
     const report = sandboxReport(result, request);
@@ -191,12 +192,6 @@ function existing(path: string, cwd: string): string {
 
 function list(value: OptionValue): readonly string[] {
   return typeof value === "string" ? [value] : Array.isArray(value) ? value.map(String) : [];
-}
-
-/** Why we ended it, if we did; the command's own failures are its own. */
-function stopCode({ killedBy }: JailResult): ErrorCode | undefined {
-  if (killedBy === undefined) return undefined;
-  return killedBy === "timeout" ? "DEADLINE_EXCEEDED" : killedBy === "cancelled" ? "CANCELLED" : "RESOURCE_EXHAUSTED";
 }
 
 /** Fields may be added, never renamed. */

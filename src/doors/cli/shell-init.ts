@@ -1,10 +1,11 @@
 /** `eval "$(cofferdam shell-init)"`: from then on plain npm runs its scripts by cofferdam-script-shell, in the jail. */
+
 import { accessSync, constants, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CofferdamError, messageOf } from "../../foundation/index.ts";
+import { jailTools } from "../../packages/index.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { jailTools } from "./jail-tools.ts";
 
 const SHELLS = ["bash", "zsh", "fish", "sh"] as const;
 type Shell = (typeof SHELLS)[number];

@@ -5,11 +5,10 @@
 import { join } from "node:path";
 import { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError, ERROR_TABLE, messageOf, wrapError } from "../../foundation/index.ts";
-import { type DecidedScript, decideShellScript, runOf, type ScriptOutcome, type ShellJail, shellJail, whoAsks } from "../../packages/index.ts";
+import { type DecidedScript, decideShellScript, jailTools, runOf, type ScriptOutcome, type ShellJail, shellJail, whoAsks } from "../../packages/index.ts";
 import { loadPolicy } from "../../policy/index.ts";
-import { type JailResult, runJail } from "../../sandbox/index.ts";
+import { type JailResult, runJail, stopCode } from "../../sandbox/index.ts";
 import { SqliteStore } from "../../store/index.ts";
-import { jailTools } from "../cli/jail-tools.ts";
 import { type Output, TerminalOutput } from "../cli/output.ts";
 import { stateDirectory } from "../cli/state-dir.ts";
 import { plainShell } from "./plain.ts";
@@ -64,7 +63,8 @@ async function run(host: ShellHost, out: Output): Promise<number> {
   await trail.log(ranEvent(script, outcome));
   const report = shellReport(outcome, asker.root, policy.values.level);
   if (report !== "") out.fault(report);
-  const stoppedBy = stopCode(outcome.run?.killedBy);
+  const killedBy = outcome.run?.killedBy;
+  const stoppedBy = killedBy === undefined ? undefined : stopCode(killedBy);
   if (stoppedBy !== undefined) out.fault(`cofferdam: stopped ${stoppedBy}`);
   return stoppedBy === undefined ? (outcome.run?.exit ?? 128 + (outcome.run?.signal ?? 9)) : ERROR_TABLE[stoppedBy].exit;
 }
@@ -148,9 +148,4 @@ async function inJail(script: DecidedScript, host: ShellHost): Promise<ScriptOut
   const run = runOf(result, asker.root, exceptions);
   const leftOut = [...run.leftOut, ...held];
   return { ...{ package: decision.package, path: decision.subject.path, event, decision, optional: false }, run: { ...run, leftOut } };
-}
-
-function stopCode(killedBy: JailResult["killedBy"]): "DEADLINE_EXCEEDED" | "CANCELLED" | "RESOURCE_EXHAUSTED" | undefined {
-  if (killedBy === undefined) return undefined;
-  return killedBy === "timeout" ? "DEADLINE_EXCEEDED" : killedBy === "cancelled" ? "CANCELLED" : "RESOURCE_EXHAUSTED";
 }

@@ -7,7 +7,7 @@ import type { AuditSink } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
-import type { JailTools } from "../../sandbox/index.ts";
+import { type JailTools, stopCode } from "../../sandbox/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
 import { type BoxRequest, layersOf, startBox, type WaitingBox } from "../box/box.ts";
@@ -429,10 +429,7 @@ class Installation {
     if (failed === undefined) return;
     const { killedBy } = failed.run;
     if (killedBy === undefined) this.#set({ decision: "failed" });
-    else {
-      const code = killedBy === "timeout" ? "DEADLINE_EXCEEDED" : "RESOURCE_EXHAUSTED";
-      this.#stop(new CofferdamError(code, `${failed.package} ${failed.event}: its ${killedBy} limit was reached`), "failed");
-    }
+    else this.#stop(new CofferdamError(stopCode(killedBy), `${failed.package} ${failed.event}: its ${killedBy} limit was reached`), "failed");
   }
 
   /** A tree that must not be used is moved aside, and the manifests are as they were. */
