@@ -1,6 +1,6 @@
 /**
- * Names of entries: which are refused, and where npm puts the others. On Linux a backslash is an ordinary character of a
- * name; npm's extractor still looks for `..` between backslashes and cuts off what Windows would call a root.
+ * Names of entries: which are refused. On Linux a backslash is an ordinary character of a name; other extractors still
+ * look for `..` between backslashes, so that is refused too.
  */
 import { refuse } from "./archive-fault.ts";
 
@@ -25,26 +25,6 @@ export function archivePath(raw: string): string {
       throw refuse("path", `a name longer than ${MAX_COMPONENT_BYTES} bytes`, raw);
   }
   return path;
-}
-
-/**
- * The name below the package's folder: without its first component, and without the `.` and empty components that an
- * extractor folds away. Empty for the top folder itself. Throws INTEGRITY_FAILURE.
- */
-export function packagePath(path: string, type: "file" | "directory"): string {
-  const slash = path.indexOf("/");
-  const rest = slash < 0 ? "" : path.slice(slash + 1);
-  if (rest.startsWith("//") || /^\/?(?:[A-Za-z]:|\\)/.test(rest)) throw refuse("absolute", "a path that npm would cut a root from", path);
-  const inner = /(?:^|\/)\.?(?:\/|$)/.test(rest) ? folded(rest) : rest;
-  if (inner === "" && type === "file") throw refuse("no-folder", "a file outside of its top folder", path);
-  return inner;
-}
-
-function folded(path: string): string {
-  return path
-    .split("/")
-    .filter((component) => component !== "" && component !== ".")
-    .join("/");
 }
 
 function hasControl(text: string): boolean {

@@ -49,8 +49,11 @@ export function gunzipBytes(packed: Buffer, maxBytes: number): Buffer {
   return result.bytes;
 }
 
-/** Piece by piece, in constant memory. Throws like {@link gunzipBytes}, CANCELLED, and what `onPiece` throws. */
-export async function gunzipPieces(source: PackedSource, onPiece: (piece: Buffer) => void, options: GunzipOptions): Promise<void> {
+/**
+ * Piece by piece, in constant memory. The checksum is known to be right only when the iteration has ended.
+ * Throws like {@link gunzipBytes}, and CANCELLED.
+ */
+export async function* gunzipPieces(source: PackedSource, options: GunzipOptions): AsyncGenerator<Buffer> {
   const start = bodyStart(await source.read(0, MAX_HEADER));
   const stream = createInflateRaw({ chunkSize: READ });
   const fed = feed(stream, source, start);
@@ -63,7 +66,7 @@ export async function gunzipPieces(source: PackedSource, onPiece: (piece: Buffer
       length += piece.length;
       if (length > options.maxBytes) throw new UnpackedTooLarge();
       crc = crc32(piece, crc);
-      onPiece(piece);
+      yield piece;
     }
   } catch (error) {
     throw error instanceof CofferdamError || error instanceof UnpackedTooLarge ? error : inflateError(error);

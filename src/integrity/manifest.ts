@@ -1,10 +1,9 @@
 /** The manifest of a package tarball, gathered entry by entry, and how npm lays its files out. */
 import { createHash, type Hash, hash } from "node:crypto";
+import { refuse, type TarEntry, type TarHandler } from "../archive/index.ts";
 import { CofferdamError } from "../foundation/index.ts";
-import { refuse } from "./archive-fault.ts";
-import { packagePath } from "./entry-path.ts";
 import { type BundledPackage, type PackageFacts, readPackageFacts } from "./package-facts.ts";
-import type { TarEntry, TarHandler } from "./tar-reader.ts";
+import { packagePath } from "./package-path.ts";
 
 export interface TarballLimits {
   readonly maxUnpackedBytes: number;

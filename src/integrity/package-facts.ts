@@ -1,5 +1,5 @@
 /** What a tarball's own package.json says that matters to us. It is the word of the verified bytes, not of a registry. */
-import { refuse } from "./archive-fault.ts";
+import { refuse } from "../archive/index.ts";
 
 /** Scripts that npm runs when it installs a package from a registry, in its order. */
 const INSTALL_SCRIPTS = ["preinstall", "install", "postinstall"] as const;

@@ -4,10 +4,9 @@
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { gunzipBytes, gunzipPieces, type PackedSource, promisedBytes, TarReader, UnpackedTooLarge } from "../archive/index.ts";
 import { CofferdamError, errnoOf, wrapError } from "../foundation/index.ts";
-import { gunzipBytes, gunzipPieces, type PackedSource, promisedBytes, UnpackedTooLarge } from "./gzip.ts";
 import { ManifestCollector, type TarballLimits, type TarballManifest, tooLarge } from "./manifest.ts";
-import { TarReader } from "./tar-reader.ts";
 
 /** Up to here a tarball is unpacked in one piece, which is faster; above, memory stays constant. */
 const WHOLE_PACKED: number = 8 * 2 ** 20;
@@ -67,7 +66,7 @@ async function inspectSource(source: PackedSource, limits: TarballLimits, signal
   }
   const collector = new ManifestCollector(limits);
   const reader = new TarReader(collector);
-  await gunzipPieces(source, (piece) => reader.push(piece), { maxBytes: unpackedCeiling(limits), ...(signal === undefined ? {} : { signal }) });
+  for await (const piece of gunzipPieces(source, { maxBytes: unpackedCeiling(limits), ...(signal === undefined ? {} : { signal }) })) reader.push(piece);
   reader.finish();
   return collector.manifest();
 }
