@@ -4,6 +4,7 @@ export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts"
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
 export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
+export type { Fix, JudgedSource, Place, ScannedFinding, ScanResult, Verdict } from "./scan/result.ts";
 export {
   type ApprovalChange,
   approvalKey,

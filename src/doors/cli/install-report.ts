@@ -2,6 +2,7 @@
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
 import { failedScript, type InstallFinding, type InstallResult } from "../../packages/index.ts";
 import { scriptLines, speaks } from "./script-lines.ts";
+import { shellWord } from "./shell-word.ts";
 
 /** Findings of one kind shown in full; the rest are counted, `--json` has them all. */
 const SHOWN = 20;
@@ -80,7 +81,7 @@ function findingLine(finding: InstallFinding): string[] {
   return [
     `${WORDS[finding.decision].padEnd(8)} ${finding.subject}: ${finding.message}${finding.where === undefined ? "" : `, ${finding.where}`}`,
     ...(finding.fix === undefined ? [] : [`         fix: ${finding.fix}`]),
-    ...(finding.allow === undefined || finding.decision === "warn" ? [] : [`         allow: cofferdam policy allow ${quote(finding.allow)} --reason TEXT`]),
+    ...(finding.allow === undefined || finding.decision === "warn" ? [] : [`         allow: cofferdam policy allow ${shellWord(finding.allow)} --reason TEXT`]),
   ];
 }
 
@@ -157,8 +158,4 @@ function block(lines: readonly string[]): string[] {
 
 function counted(packages: number): string {
   return `${packages} ${packages === 1 ? "package" : "packages"}`;
-}
-
-function quote(text: string): string {
-  return /^[A-Za-z0-9@%_+=:,./^~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

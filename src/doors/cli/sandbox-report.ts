@@ -1,5 +1,6 @@
 /** What a jailed command was refused, in words, with what would allow it. Nothing to say is nothing said. */
 import { type JailRequest, type JailResult, parseNetTarget, type Refusal } from "../../sandbox/index.ts";
+import { shellWord } from "./shell-word.ts";
 
 const SHOWN = 20;
 const WHY: Readonly<Record<string, string>> = {
@@ -43,7 +44,7 @@ function allowances(refused: readonly Refusal[], { net }: Pick<JailRequest, "net
     .filter((one) => one.kind === "network")
     .map((one) => (one.what.includes(":") ? one.what : `${one.what}:443`))
     .filter((one) => isTarget(one) && !net.includes(one));
-  const files = refused.filter((one) => one.kind === "read" && one.why === "hidden" && !one.what.includes("\n")).map((one) => `--ro ${quoted(one.what)}`);
+  const files = refused.filter((one) => one.kind === "read" && one.why === "hidden" && !one.what.includes("\n")).map((one) => `--ro ${shellWord(one.what)}`);
   return [...new Set([...hosts.map((host) => `--net ${host}`), ...files])].slice(0, 6).join(" ");
 }
 
@@ -54,9 +55,4 @@ function isTarget(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Somebody may paste it into a shell. */
-function quoted(text: string): string {
-  return /^[A-Za-z0-9@%_+=:,./^~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
