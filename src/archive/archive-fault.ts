@@ -25,6 +25,9 @@ export type ArchiveFault =
   | "setuid"
   | "not-gzip"
   | "gzip"
+  | "zstd"
+  | "zip"
+  | "overlap"
   | "no-folder"
   | "package-json";
 
