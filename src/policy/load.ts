@@ -116,6 +116,7 @@ class Merge {
       }
       this.#values = { ...this.#values, [key]: after };
       this.#note(key, layer);
+      if (key === "level") this.#takePreset();
     }
     if (!layer.untrusted) for (const key of layer.values.locks ?? []) if (!this.#lockedBy.has(key)) this.#lockedBy.set(key, placeOf(layer, "locks"));
   }
@@ -136,6 +137,13 @@ class Merge {
     const what = entry === undefined ? rule.key : `${rule.key} of ${entry}`;
     this.#notices.push(`ignored: ${placeOf(layer, rule.key, entry)} loosens ${what}; read the file, then: cofferdam policy trust`);
     return false;
+  }
+
+  /** A new level presets what nobody has set so far; a locked key stays what it was when it was locked. */
+  #takePreset(): void {
+    const preset = presetOf(this.#values.level);
+    const kept = POLICY_KEYS.filter((key) => this.#origins.has(key) || this.#lockedBy.has(key));
+    this.#values = { ...preset, ...Object.fromEntries(kept.map((key) => [key, this.#values[key]])) };
   }
 
   result(clock: Clock): EffectivePolicy {
@@ -219,12 +227,23 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "scripts.timeout",
   "scripts.memory",
   "scripts.disk",
+  "advisories.osv",
+  "advisories.kev",
+  "advisories.deny",
+  "advisories.only-fixable",
+  "advisories.only-new",
+  "advisories.exploited",
+  "advisories.ratchet",
+  "advisories.base",
+  "advisories.warn-age",
+  "advisories.deny-age",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
   "limits.timeout",
   "limits.concurrency",
   "thresholds.integrity",
+  "thresholds.scan",
   "thresholds.audit",
   "thresholds.protection",
   "thresholds.script",

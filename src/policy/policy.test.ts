@@ -35,6 +35,16 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "scripts.approved",
   "scripts.grants",
   "scripts.exceptions",
+  "advisories.osv",
+  "advisories.kev",
+  "advisories.deny",
+  "advisories.only-fixable",
+  "advisories.only-new",
+  "advisories.exploited",
+  "advisories.ratchet",
+  "advisories.base",
+  "advisories.warn-age",
+  "advisories.deny-age",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -197,6 +207,21 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       },
       { requiredKeys: [] },
     ),
+    advisories: fc.record(
+      {
+        osv: fc.constantFrom("https://osv-vulnerabilities.storage.googleapis.com/", "https://mirror.example/"),
+        kev: fc.constant("https://mirror.example/kev.json"),
+        deny: fc.constantFrom("none", "critical", "high", "medium", "low"),
+        "only-fixable": fc.boolean(),
+        "only-new": fc.boolean(),
+        exploited: fc.constantFrom("deny", "warn"),
+        ratchet: durations,
+        base: fc.constantFrom("auto", "main", "evil"),
+        "warn-age": fc.constantFrom("1h", "24h", "30d", "never"),
+        "deny-age": fc.constantFrom("1h", "7d", "30d", "never"),
+      },
+      { requiredKeys: [] },
+    ),
     thresholds: fc.record({ integrity: durations, audit: durations, protection: durations }, { requiredKeys: [] }),
   },
   { requiredKeys: ["version"] },
@@ -206,6 +231,9 @@ test("property: an untrusted repository never loosens anything", async () => {
   // The oracle is written from the words of the design, not from the comparators.
   const order = ["low", "medium", "high", "paranoid"];
   const notMore = (after: number, before: number): void => expect(after).toBeLessThanOrEqual(before);
+  const severities = ["none", "critical", "high", "medium", "low"];
+  const ms = (age: number | "never"): number => (age === "never" ? Number.POSITIVE_INFINITY : age);
+  const notOlder = (after: number | "never", before: number | "never"): void => expect(ms(after)).toBeLessThanOrEqual(ms(before));
   const oracle: { readonly [K in keyof PolicyValues]: (after: PolicyValues[K], before: PolicyValues[K]) => void } = {
     level: (after, before) => expect(order.indexOf(after)).toBeGreaterThanOrEqual(order.indexOf(before)),
     mode: (after, before) => expect([before, after]).not.toEqual(["enforce", "observe"]),
@@ -226,12 +254,23 @@ test("property: an untrusted repository never loosens anything", async () => {
     "scripts.timeout": notMore,
     "scripts.memory": notMore,
     "scripts.disk": notMore,
+    "advisories.osv": (after, before) => expect(after).toBe(before),
+    "advisories.kev": (after, before) => expect(after).toBe(before),
+    "advisories.deny": (after, before) => expect(severities.indexOf(after)).toBeGreaterThanOrEqual(severities.indexOf(before)),
+    "advisories.only-fixable": (after, before) => expect([before, after]).not.toEqual([false, true]),
+    "advisories.only-new": (after, before) => expect([before, after]).not.toEqual([false, true]),
+    "advisories.exploited": (after, before) => expect([before, after]).not.toEqual(["deny", "warn"]),
+    "advisories.ratchet": notMore,
+    "advisories.base": (after, before) => expect(after).toBe(before),
+    "advisories.warn-age": notOlder,
+    "advisories.deny-age": notOlder,
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,
     "limits.timeout": notMore,
     "limits.concurrency": notMore,
     "thresholds.integrity": notMore,
+    "thresholds.scan": notMore,
     "thresholds.audit": notMore,
     "thresholds.protection": notMore,
     "thresholds.script": notMore,
@@ -301,4 +340,26 @@ test("policy allow keeps comments, and refuses what would not be valid", async (
   expect(parse(text)).toMatchObject({ packages: { allow: [{ what: "missing-hash a@1.0.0", reason: "vendored" }] } });
   await expect(addAllowance(path, { what: "x", reason: "short" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   expect(readFileSync(path, "utf8")).toBe(text);
+});
+
+describe("what a level presets", () => {
+  const advisories = (values: PolicyValues): unknown => [values["advisories.deny"], values["advisories.only-new"], values["advisories.deny-age"]];
+
+  test("a later level presets what nobody set, and leaves what somebody set", async () => {
+    expect(advisories((await load({ flags: { level: "paranoid" } })).values)).toEqual(["medium", false, 6 * 3_600_000]);
+    write(USER, { advisories: { deny: "low" } });
+    expect(advisories((await load({ flags: { level: "low" } })).values)).toEqual(["low", true, "never"]);
+  });
+
+  test("a locked key stays what it was at the level where it was locked", async () => {
+    write(ETC, { level: "high", locks: ["advisories.deny"] });
+    expect(advisories((await load({ flags: { level: "low" } })).values)).toEqual(["high", true, "never"]);
+  });
+
+  test("an untrusted repository that raises the level brings the level's own values", async () => {
+    write(REPO, { level: "high", advisories: { deny: "critical" } });
+    const { values, notices } = await load();
+    expect(advisories(values)).toEqual(["high", false, 86_400_000]);
+    expect(notices).toContainEqual(expect.stringContaining("loosens advisories.deny"));
+  });
 });

@@ -11,7 +11,7 @@ test("the published JSON Schema is current (node src/policy/publish-schema.ts)",
 
 test("docs/policy.md lists exactly the keys that exist", () => {
   const page = readFileSync(new URL("../../docs/policy.md", import.meta.url), "utf8");
-  const listed = [...page.matchAll(/^\| `([a-z.]+)` \|/gm)].map((match) => match[1]);
+  const listed = [...page.matchAll(/^\| `([a-z.-]+)` \|/gm)].map((match) => match[1]);
   expect(listed).toEqual(KEYS.map((rule) => rule.key));
 });
 
@@ -26,13 +26,15 @@ test("every key that a file may have, but for its version, has a rule", () => {
 
 test("docs/policy.md tells the defaults that are", () => {
   const page = readFileSync(new URL("../../docs/policy.md", import.meta.url), "utf8");
-  const told = Object.fromEntries([...page.matchAll(/^\| `([a-z.]+)` \| ([^|]+) \|/gm)].map(([, key = "", text = ""]) => [key, defaultOf(key, text)]));
+  const told = Object.fromEntries([...page.matchAll(/^\| `([a-z]+[a-z.-]+)` \| ([^|]+) \|/gm)].map(([, key = "", text = ""]) => [key, defaultOf(key, text)]));
   expect(told).toEqual(presetOf("medium"));
 });
 
 function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
   if (text === "none") return key === "scripts.grants" ? {} : [];
+  if (key === "advisories.ratchet" || key.endsWith("-age")) return parseDuration(text);
+  if (text === "true" || text === "false") return text === "true";
   if (key === "packages.keep" || key === "limits.timeout" || key === "scripts.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
   if (key === "limits.tarball" || key === "limits.unpacked" || key === "scripts.memory" || key === "scripts.disk") return parseBytes(text);
   return /^\d+$/.test(text) ? Number(text) : text;

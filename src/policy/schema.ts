@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
+import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
@@ -36,6 +37,7 @@ export interface PolicyFile {
         readonly disk?: string | undefined;
       }
     | undefined;
+  readonly advisories?: AdvisoriesFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -48,6 +50,7 @@ export interface PolicyFile {
   readonly thresholds?:
     | {
         readonly integrity?: string | undefined;
+        readonly scan?: string | undefined;
         readonly audit?: string | undefined;
         readonly protection?: string | undefined;
         readonly script?: string | undefined;
@@ -100,6 +103,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
         disk: bytes.optional().describe("most bytes that one script writes; held in memory until they are taken over"),
       })
       .optional(),
+    advisories: advisoriesSchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -112,6 +116,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
     thresholds: z
       .strictObject({
         integrity: duration.optional().describe("one integrity check"),
+        scan: duration.optional().describe("one look-up of advisories"),
         audit: duration.optional().describe("one audit write"),
         protection: duration.optional().describe("setting up the box"),
         script: duration.optional().describe("one install script"),
@@ -132,6 +137,9 @@ export interface KeyRule {
 }
 
 const growing: KeyRule["loosens"] = (before, after) => Number(after) > Number(before);
+/** Whoever names the source of what is known to be bad, or what counts as known already, decides what is reported. */
+const changes: KeyRule["loosens"] = (before, after) => before !== after;
+const switchesOn: KeyRule["loosens"] = (before, after) => before === false && after === true;
 /** Values that protect nothing: any change is fine. */
 const harmless: KeyRule["loosens"] = () => false;
 
@@ -147,12 +155,23 @@ export const KEYS: readonly KeyRule[] = [
   { key: "scripts.timeout", merge: "replace", loosens: growing },
   { key: "scripts.memory", merge: "replace", loosens: growing },
   { key: "scripts.disk", merge: "replace", loosens: growing },
+  { key: "advisories.osv", merge: "replace", loosens: changes },
+  { key: "advisories.kev", merge: "replace", loosens: changes },
+  { key: "advisories.deny", merge: "replace", loosens: deniesLess },
+  { key: "advisories.only-fixable", merge: "replace", loosens: switchesOn },
+  { key: "advisories.only-new", merge: "replace", loosens: switchesOn },
+  { key: "advisories.exploited", merge: "replace", loosens: (before, after) => before === "deny" && after === "warn" },
+  { key: "advisories.ratchet", merge: "replace", loosens: growing },
+  { key: "advisories.base", merge: "replace", loosens: changes },
+  { key: "advisories.warn-age", merge: "replace", loosens: isOlder },
+  { key: "advisories.deny-age", merge: "replace", loosens: isOlder },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },
   { key: "limits.timeout", merge: "replace", loosens: growing },
   { key: "limits.concurrency", merge: "replace", loosens: growing },
   { key: "thresholds.integrity", merge: "replace", loosens: growing },
+  { key: "thresholds.scan", merge: "replace", loosens: growing },
   { key: "thresholds.audit", merge: "replace", loosens: growing },
   { key: "thresholds.protection", merge: "replace", loosens: growing },
   { key: "thresholds.script", merge: "replace", loosens: growing },

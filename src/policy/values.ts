@@ -1,10 +1,11 @@
 /** The values that a policy comes to, and what each level presets. */
 import { parseBytes, parseDuration } from "../foundation/index.ts";
+import { type AdvisoryValues, advisoryPreset, advisoryValues } from "./advisories.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
 import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues {
+export interface PolicyValues extends AdvisoryValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -22,6 +23,7 @@ export interface PolicyValues {
   readonly "limits.timeout": number;
   readonly "limits.concurrency": number;
   readonly "thresholds.integrity": number;
+  readonly "thresholds.scan": number;
   readonly "thresholds.audit": number;
   readonly "thresholds.protection": number;
   readonly "thresholds.script": number;
@@ -44,12 +46,14 @@ export function presetOf(level: Level): PolicyValues {
     "scripts.timeout": 600_000,
     "scripts.memory": 4 * 2 ** 30,
     "scripts.disk": 2 * 2 ** 30,
+    ...advisoryPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
     "limits.entries": 200_000,
     "limits.timeout": 600_000,
     "limits.concurrency": 24,
     "thresholds.integrity": 100,
+    "thresholds.scan": 5000,
     "thresholds.audit": 10,
     "thresholds.protection": 50,
     "thresholds.script": 30_000,
@@ -72,12 +76,14 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "scripts.timeout": time(scripts?.timeout),
     "scripts.memory": size(scripts?.memory),
     "scripts.disk": size(scripts?.disk),
+    ...advisoryValues(file.advisories),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
     "limits.entries": limits?.entries,
     "limits.timeout": time(limits?.timeout),
     "limits.concurrency": limits?.concurrency,
     "thresholds.integrity": time(thresholds?.integrity),
+    "thresholds.scan": time(thresholds?.scan),
     "thresholds.audit": time(thresholds?.audit),
     "thresholds.protection": time(thresholds?.protection),
     "thresholds.script": time(thresholds?.script),
