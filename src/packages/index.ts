@@ -4,7 +4,11 @@ export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts"
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
 export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
+export { type BomPackage, cycloneDxText } from "./scan/formats/cyclonedx.ts";
+export { type ScanDocument, scanDocument } from "./scan/formats/json.ts";
+export { sarifText } from "./scan/formats/sarif.ts";
 export type { Fix, JudgedSource, Place, ScannedFinding, ScanResult, Verdict } from "./scan/result.ts";
+export { byUrgency, VERDICTS } from "./scan/urgency.ts";
 export {
   type ApprovalChange,
   approvalKey,

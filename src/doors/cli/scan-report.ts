@@ -3,8 +3,7 @@
  * text of a record or a lockfile becomes one bounded line, so that none can write a line of ours.
  */
 import { ERROR_TABLE, formatDuration } from "../../foundation/index.ts";
-import type { JudgedSource, ScannedFinding, ScanResult, Verdict } from "../../packages/index.ts";
-import { SEVERITIES } from "../../vulnerability/index.ts";
+import { byUrgency, type JudgedSource, type ScannedFinding, type ScanResult, VERDICTS, type Verdict } from "../../packages/index.ts";
 import { plain } from "./output.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -58,7 +57,6 @@ interface Group {
   readonly findings: readonly [ScannedFinding, ...ScannedFinding[]];
 }
 
-const VERDICTS = ["deny", "warn", "had", "accepted"] as const;
 const WORDS = { deny: "denied", warn: "warned", had: "had", accepted: "accepted" } as const;
 
 function groupLines(result: ScanResult): string[] {
@@ -74,7 +72,7 @@ function groupLines(result: ScanResult): string[] {
 
 function groupsOf(findings: readonly ScannedFinding[]): Group[] {
   const byPackage = new Map<string, [ScannedFinding, ...ScannedFinding[]]>();
-  for (const finding of [...findings].sort(urgency)) {
+  for (const finding of [...findings].sort(byUrgency)) {
     const subject = `${finding.package}@${finding.version}`;
     const known = byPackage.get(subject);
     if (known === undefined) byPackage.set(subject, [finding]);
@@ -82,23 +80,6 @@ function groupsOf(findings: readonly ScannedFinding[]): Group[] {
   }
   // The first finding of a package is its most urgent one, so packages are in order already.
   return [...byPackage].map(([subject, list]) => ({ subject, verdict: list[0].verdict, findings: list }));
-}
-
-/** What is denied first, then malware, then what is exploited, then by severity, then by name. */
-function urgency(a: ScannedFinding, b: ScannedFinding): number {
-  return (
-    VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict) ||
-    Number(b.malware) - Number(a.malware) ||
-    Number(b.kev !== undefined) - Number(a.kev !== undefined) ||
-    SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
-    (b.score ?? 0) - (a.score ?? 0) ||
-    order(`${a.package}@${a.version}`, `${b.package}@${b.version}`) ||
-    order(a.id, b.id)
-  );
-}
-
-function order(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function groupBlock(group: Group): string[] {

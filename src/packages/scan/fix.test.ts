@@ -3,8 +3,8 @@ import { satisfies, valid } from "semver";
 import { describe, expect, test } from "vitest";
 import { type Asking, type FixRequest, smallestFix } from "./fix.ts";
 
-const project: Asking = { by: "app", range: "^1.0.0", direct: true };
-const a: Asking = { by: "a@1.0.0", range: "^1.1.0", direct: false };
+const project: Asking = { by: "app", path: "", range: "^1.0.0", direct: true };
+const a: Asking = { by: "a@1.0.0", path: "node_modules/a", range: "^1.1.0", direct: false };
 const request = (more: Partial<FixRequest> = {}): FixRequest => ({
   name: "b",
   version: "1.1.0",
@@ -70,16 +70,16 @@ describe("the command", () => {
   });
 
   test("direct, of workspaces: each of them is named", () => {
-    const inside: Asking = { by: "web", range: "~1.1.0", direct: true, workspace: "packages/web" };
+    const inside: Asking = { by: "web", path: "packages/web", range: "~1.1.0", direct: true };
     expect(smallestFix(request({ dependents: [inside] })).command).toBe("npm install b@1.2.4 -w packages/web --package-lock-only");
     expect(smallestFix(request({ dependents: [inside, project] })).command).toBe(
       "npm install b@1.2.4 -w packages/web --include-workspace-root --package-lock-only",
     );
-    expect(smallestFix(request({ dependents: [{ ...inside, workspace: "it's; reboot" }] })).command).toBeUndefined();
+    expect(smallestFix(request({ dependents: [{ ...inside, path: "it's; reboot" }] })).command).toBeUndefined();
   });
 
   test("a direct one that another keeps a copy of says so", () => {
-    const pinned: Asking = { by: "c@3.0.0", range: "1.1.0", direct: false };
+    const pinned: Asking = { by: "c@3.0.0", path: "node_modules/c", range: "1.1.0", direct: false };
     expect(smallestFix(request({ dependents: [project, pinned] }))).toEqual({
       version: "1.2.4",
       command: "npm install b@1.2.4 --package-lock-only",
@@ -89,11 +89,11 @@ describe("the command", () => {
 
   test("transitive: an update where every range admits it, else what stands in the way", () => {
     expect(smallestFix(request())).toEqual({ version: "1.2.4", command: "npm update b --package-lock-only" });
-    expect(smallestFix(request({ dependents: [a, { by: "@s/c@3.0.0", range: "~1.1.0", direct: false }] }))).toEqual({
+    expect(smallestFix(request({ dependents: [a, { ...a, by: "@s/c@3.0.0", range: "~1.1.0" }] }))).toEqual({
       version: "1.2.4",
       note: '@s/c@3.0.0 asks for ~1.1.0: upgrade @s/c, or in package.json: "overrides": {"b@1.1.0":"1.2.4"}',
     });
-    const many = Array.from({ length: 5 }, (_, i): Asking => ({ by: `p${i}@1.0.0`, range: "1.1.0", direct: false }));
+    const many = Array.from({ length: 5 }, (_, i): Asking => ({ ...a, by: `p${i}@1.0.0`, range: "1.1.0" }));
     expect(smallestFix(request({ dependents: many })).note).toMatch(
       /^p0@1\.0\.0 asks for 1\.1\.0, p1@.*, p2@1\.0\.0 asks for 1\.1\.0 and 2 more: upgrade those, or/,
     );
@@ -135,7 +135,7 @@ describe("the command", () => {
       fc.string({ unit: "grapheme", maxLength: 20 }),
       fc.constantFrom("-g", "$(reboot)", "~root", "a b", "a;b", "a\nb", "@s/../x", "`x`", "b", "@s/b", "!1", "{a,b}", "*", "#b"),
     );
-    const asking = fc.record({ by: text, range: fc.oneof(text, fc.constant("*")), direct: fc.boolean(), workspace: fc.option(text, { nil: undefined }) });
+    const asking = fc.record({ by: text, path: text, range: fc.oneof(text, fc.constantFrom("*", undefined)), direct: fc.boolean() });
     fc.assert(
       fc.property(text, fc.array(text), fc.array(asking, { maxLength: 4 }), fc.boolean(), (name, fixed, dependents, malware) => {
         const findings = [{ malware, fixed: [...fixed, ...(malware ? [] : ["2.0.0"])] }];

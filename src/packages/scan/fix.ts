@@ -18,12 +18,12 @@ const LOOSE = { loose: true } as const;
 export interface Asking {
   /** `a@1.0.0`, or the project's or a workspace's name. */
   readonly by: string;
-  /** As package.json has it: a range, a tag, an alias (`npm:b@^1.0.0`), an address. */
-  readonly range: string;
-  /** The project or a workspace of it asks. */
+  /** Its place; empty for the project. */
+  readonly path: string;
+  /** As package.json has it: a range, a tag, an alias (`npm:b@^1.0.0`), an address. Undefined where that is not known. */
+  readonly range: string | undefined;
+  /** The project or a folder of it asks. */
   readonly direct: boolean;
-  /** Folder of the workspace that asks, from the project's root; none for the project itself. */
-  readonly workspace?: string | undefined;
 }
 
 export interface FixRequest {
@@ -90,14 +90,15 @@ function isMalware(request: FixRequest): boolean {
  * Whether npm would take this version for what a dependent asks for. Loose and without includePrerelease, as npm itself
  * compares: with it, an update would be promised to a pre-release that npm then does not install.
  */
-function admits(range: string, name: string, version: string): boolean {
+function admits(range: string | undefined, name: string, version: string): boolean {
+  if (range === undefined) return false;
   const plain = range.startsWith(`npm:${name}@`) ? range.slice(`npm:${name}@`.length) : range;
   return validRange(plain, LOOSE) !== null && satisfies(version, plain, LOOSE);
 }
 
 function directFix(request: FixRequest, version: string, direct: readonly Asking[], barred: readonly Asking[]): Pick<Fix, "command" | "note"> {
   // An alias has another name in package.json, and an address is not answered by a registry's version.
-  const special = direct.filter((one) => /[:/]/.test(one.range));
+  const special = direct.filter((one) => /[:/]/.test(one.range ?? ""));
   if (special.length > 0) return { note: `${asks(special)}: change it in package.json to one that gives ${version}` };
   const flags = placeFlags(direct);
   if (!isName(request.name) || !isVersion(version) || flags === undefined) return {};
@@ -111,10 +112,10 @@ function directFix(request: FixRequest, version: string, direct: readonly Asking
 
 /** Which package.json a command is about; undefined where a folder's name cannot be given to a shell. */
 function placeFlags(direct: readonly Asking[]): string | undefined {
-  const folders = [...new Set(direct.flatMap((one) => one.workspace ?? []))].sort();
+  const folders = [...new Set(direct.map((one) => one.path).filter((path) => path !== ""))].sort();
   if (folders.length === 0) return "";
   if (folders.length > 8 || !folders.every(isFolder)) return undefined;
-  const root = direct.some((one) => one.workspace === undefined) ? " --include-workspace-root" : "";
+  const root = direct.some((one) => one.path === "") ? " --include-workspace-root" : "";
   return folders.map((folder) => ` -w ${folder}`).join("") + root;
 }
 
@@ -127,7 +128,7 @@ function withoutVersion(request: FixRequest): Fix {
   const direct = request.dependents.filter((one) => one.direct);
   const flags = placeFlags(direct);
   if (direct.length === 0) return { note: request.dependents.length === 0 ? why : `${why}; ${whoBrings(request.dependents)}` };
-  const aliased = direct.some((one) => one.range.startsWith("npm:"));
+  const aliased = direct.some((one) => one.range?.startsWith("npm:"));
   if (aliased || !isName(request.name) || flags === undefined) return { note: `${why}: remove it from package.json` };
   return { command: `npm uninstall ${request.name}${flags} --package-lock-only`, note: why };
 }
@@ -136,7 +137,9 @@ function withoutVersion(request: FixRequest): Fix {
 const NAMED = 3;
 
 function asks(barred: readonly Asking[]): string {
-  const named = barred.slice(0, NAMED).map((one) => `${short(one.by)} asks for ${one.range === "" ? "*" : short(one.range)}`);
+  const named = barred
+    .slice(0, NAMED)
+    .map((one) => `${short(one.by)} asks for ${short(one.range === undefined ? "it, in a range that is not known" : one.range === "" ? "*" : one.range)}`);
   return `${named.join(", ")}${others(barred.length)}`;
 }
 
