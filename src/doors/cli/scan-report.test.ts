@@ -24,6 +24,16 @@ describe("nothing known bad", () => {
     );
   });
 
+  test("no data is not fine, also where the level lets it go", () => {
+    const missing = osv({ status: "missing", advisories: 0, freshAsOf: undefined });
+    const own = osv({ name: "our-own", freshAsOf: undefined });
+    expect(report({ sources: [...missing, ...own] })).toBe(
+      "cofferdam: 1,578 packages, NOT SCANNED; no public advisories\ndata     osv:npm: missing (cofferdam db update)\n",
+    );
+    expect(report({ sources: missing, findings: [finding()] })).toContain("1,578 packages: 1 warned, not scanned.");
+    expect(report({ sources: [...osv({}), ...own] })).toBe("cofferdam: 1,578 packages, none known bad; advisories 3 hours old\n");
+  });
+
   test("a clock that is behind the data does not make it new", () =>
     expect(report({ sources: osv({ freshAsOf: "2027-01-01T00:00:00Z" }) })).toContain("advisories dated 2027-01-01T00:00:00Z, after this machine's clock"));
 
@@ -34,7 +44,7 @@ test("not scanned is never fine, and what was found all the same is shown", () =
   const without = report({ decision: "not-scanned", reasons: ["no advisory data"], sources: [], stoppedBy: "SCAN_STALE" });
   expect(without).toBe(
     [
-      "cofferdam: package-lock.json, level medium, no advisories",
+      "cofferdam: package-lock.json, level medium, no public advisories",
       "",
       "NOT SCANNED: no advisory data",
       "         fix: cofferdam db update, or cofferdam db import FILE",
@@ -52,7 +62,7 @@ test("not scanned is never fine, and what was found all the same is shown", () =
 test("denied first; the advisories of a package together, with the way to it, the fix and what would allow it", () => {
   const kev = { cve: "CVE-2021-23337", dateAdded: "2026-01-01", ransomware: true };
   const denied = finding({ verdict: "deny", reason: "known exploited", kev, score: 7.2 });
-  const accepted = finding({ id: "GHSA-29mw", severity: "medium", score: undefined, verdict: "accepted", reason: "unreachable, SEC-1" });
+  const accepted = finding({ id: "GHSA-29mw", severity: "medium", score: undefined, verdict: "accepted", reason: "accepted: unreachable, SEC-1" });
   const malware = finding({
     ...{ id: "MAL-2026-1", package: "axios", version: "1.14.1", malware: true, severity: "critical", score: undefined, verdict: "deny", reason: "malware" },
     ...{ allow: undefined, details: undefined, path: ["app", "axios@1.14.1"], dev: true },
@@ -75,7 +85,7 @@ test("denied first; the advisories of a package together, with the way to it, th
       "cofferdam: package-lock.json, level medium, advisories 3 hours old",
       "",
       "denied   axios@1.14.1, package-lock.json:40 and 1 more place, development only",
-      "         MAL-2026-1 malware (malware)",
+      "         MAL-2026-1 malware",
       "         path: app > axios@1.14.1",
       "         fix: malware, and no clean version is on record",
       "denied   lodash@4.17.20, package-lock.json:812",

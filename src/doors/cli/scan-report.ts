@@ -25,6 +25,8 @@ function isQuiet(result: ScanResult): boolean {
 function quietLine(result: ScanResult, now: number): string {
   const unjudged = new Set(result.unjudged.map((one) => `${one.package}@${one.version}`)).size;
   if (result.packages === 0) return `no packages in ${line(result.target)}`;
+  // A level may let it go; fine it is not.
+  if (!hasData(result)) return `${packages(result)}, NOT SCANNED; ${age(result, now)}`;
   const bad = unjudged === 0 ? "none known bad" : `${counted(unjudged)} not judged in full, nothing else known bad`;
   return `${packages(result)}, ${bad}; ${age(result, now)}`;
 }
@@ -103,9 +105,12 @@ function advisory(finding: ScannedFinding, verdict: Verdict): string {
   const ransomware = finding.kev?.ransomware === true ? " by ransomware" : "";
   const marks = [finding.malware ? "malware" : severity, ...(finding.kev === undefined ? [] : [`known exploited${ransomware} (KEV)`])].join(", ");
   const title = line(finding.details?.title ?? "", 120);
-  const why = finding.verdict === verdict ? "" : `${WORDS[finding.verdict]}: `;
+  const word = WORDS[finding.verdict];
+  const why = finding.verdict === verdict || finding.reason.startsWith(word) ? "" : `${word}: `;
   const until = finding.verdict === "had" && finding.hadUntil !== undefined && !finding.reason.includes(finding.hadUntil) ? `, until ${finding.hadUntil}` : "";
-  return `${line(finding.id)} ${marks}${title === "" ? "" : `: ${title}`} (${why}${line(finding.reason)}${until})`;
+  // "malware (malware)" says nothing twice.
+  const judged = finding.reason === marks ? "" : ` (${why}${line(finding.reason)}${until})`;
+  return `${line(finding.id)} ${marks}${title === "" ? "" : `: ${title}`}${judged}`;
 }
 
 function where({ places }: ScannedFinding): string {
@@ -150,12 +155,21 @@ function condition(source: JudgedSource, now: number): string {
   return `${source.status === "old" ? "old" : "too old"}, ${days} (cofferdam db update)`;
 }
 
-/** Of the oldest advisories: the whole is as old as that. KEV has its own line when it is not fresh. */
+/** Sources that tell of everything known; a site's own advisories and KEV only add to them. */
+function general(result: ScanResult): JudgedSource[] {
+  return result.sources.filter((source) => source.name.startsWith("osv:") && source.status !== "missing");
+}
+
+function hasData(result: ScanResult): boolean {
+  return general(result).length > 0;
+}
+
+/** Of the oldest advisories: the whole is as old as that. */
 function age(result: ScanResult, now: number): string {
-  const advisories = result.sources.filter((source) => source.name !== "kev" && source.status !== "missing");
-  const dates = advisories.flatMap((source) => source.freshAsOf ?? []).sort();
-  if (advisories.length === 0) return "no advisories";
-  return dates.length < advisories.length ? "advisories of unknown age" : `advisories ${since(dates[0] ?? "", now)}`;
+  const sources = general(result);
+  if (sources.length === 0) return "no public advisories";
+  const dates = sources.flatMap((source) => source.freshAsOf ?? []).sort();
+  return dates.length < sources.length ? "advisories of unknown age" : `advisories ${since(dates[0] ?? "", now)}`;
 }
 
 function since(date: string, now: number): string {
@@ -171,7 +185,7 @@ function closing(result: ScanResult): string {
   const said = counts.filter(([, count]) => count > 0).map(([word, count]) => `${counted(count)} ${word === "had" ? "had before" : word}`);
   const unjudged = new Set(result.unjudged.map((one) => `${one.package}@${one.version}`)).size;
   if (unjudged > 0) said.push(`${counted(unjudged)} not judged in full`);
-  if (result.decision === "not-scanned") said.push("not scanned");
+  if (result.decision === "not-scanned" || !hasData(result)) said.push("not scanned");
   const exit = result.stoppedBy === undefined ? 0 : ERROR_TABLE[result.stoppedBy].exit;
   const [first, last] = result.auditRange ?? [undefined, undefined];
   const record = first === undefined ? "not on record" : first === last ? `record ${first}` : `records ${first}-${last}`;

@@ -93,6 +93,8 @@ describe("the command", () => {
       version: "1.2.4",
       note: '@s/c@3.0.0 asks for ~1.1.0: upgrade @s/c, or in package.json: "overrides": {"b@1.1.0":"1.2.4"}',
     });
+    const twice = [a, { ...a, path: "node_modules/c/node_modules/a" }].map((one) => ({ ...one, range: "1.1.0" }));
+    expect(smallestFix(request({ dependents: twice })).note).toMatch(/^a@1\.0\.0 asks for 1\.1\.0: upgrade a, or/);
     const many = Array.from({ length: 5 }, (_, i): Asking => ({ ...a, by: `p${i}@1.0.0`, range: "1.1.0" }));
     expect(smallestFix(request({ dependents: many })).note).toMatch(
       /^p0@1\.0\.0 asks for 1\.1\.0, p1@.*, p2@1\.0\.0 asks for 1\.1\.0 and 2 more: upgrade those, or/,

@@ -45,7 +45,7 @@ export function smallestFix(request: FixRequest): Fix {
   const version = smallestClean(request);
   if (version === undefined) return withoutVersion(request);
   const direct = request.dependents.filter((one) => one.direct);
-  const barred = request.dependents.filter((one) => !admits(one.range, request.name, version));
+  const barred = distinct(request.dependents.filter((one) => !admits(one.range, request.name, version)));
   if (direct.length > 0) return { version, ...directFix(request, version, direct, barred) };
   if (request.dependents.length === 0) return { version };
   if (barred.length > 0) return { version, note: `${asks(barred)}: ${wayOut(request, version, barred)}` };
@@ -127,7 +127,7 @@ function withoutVersion(request: FixRequest): Fix {
       : "no fixed version is on record";
   const direct = request.dependents.filter((one) => one.direct);
   const flags = placeFlags(direct);
-  if (direct.length === 0) return { note: request.dependents.length === 0 ? why : `${why}; ${whoBrings(request.dependents)}` };
+  if (direct.length === 0) return { note: request.dependents.length === 0 ? why : `${why}; ${whoBrings(distinct(request.dependents))}` };
   const aliased = direct.some((one) => one.range?.startsWith("npm:"));
   if (aliased || !isName(request.name) || flags === undefined) return { note: `${why}: remove it from package.json` };
   return { command: `npm uninstall ${request.name}${flags} --package-lock-only`, note: why };
@@ -135,6 +135,11 @@ function withoutVersion(request: FixRequest): Fix {
 
 /** Named, bounded: there may be thousands. */
 const NAMED = 3;
+
+/** A dependent that stands in several places asks for the same in each. */
+function distinct(dependents: readonly Asking[]): Asking[] {
+  return [...new Map(dependents.map((one) => [JSON.stringify([one.by, one.range, one.direct]), one])).values()];
+}
 
 function asks(barred: readonly Asking[]): string {
   const named = barred

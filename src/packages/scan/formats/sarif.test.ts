@@ -148,7 +148,7 @@ describe("a log", () => {
   });
 
   test("a package URL without a lockfile has a logical place only", () => {
-    const { results } = run({ file: undefined, target: "pkg:npm/lodash@4.17.20", findings: [finding({ places: [] })] });
+    const { results } = run({ file: undefined, target: "pkg:npm/lodash@4.17.20", findings: [finding({ places: [{ path: "", file: "" }] })] });
     expect(results[0]?.locations).toEqual([{ logicalLocations: [{ fullyQualifiedName: "pkg:npm/lodash@4.17.20", kind: "package" }] }]);
   });
 

@@ -155,8 +155,10 @@ function literal(text: string): string {
 
 function locationsOf({ package: name, version, places }: ScannedFinding, options: SarifOptions): object[] {
   const logicalLocations = [{ fullyQualifiedName: npmPackageUrl(name, version), kind: "package" }];
-  if (places.length === 0) return [{ logicalLocations }];
-  const sorted = [...places].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || byCode(a.path, b.path));
+  // A package URL alone stands in no file.
+  const inFiles = places.filter(({ file }) => file !== "");
+  if (inFiles.length === 0) return [{ logicalLocations }];
+  const sorted = inFiles.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || byCode(a.path, b.path));
   return sorted.slice(0, MAX_LOCATIONS).map((place) => ({ physicalLocation: physicalLocation(place, options), logicalLocations }));
 }
 
