@@ -1,11 +1,16 @@
 /** Inventory: what is installed, or should be. */
+export { DependencyGraph, type Dependent, type GraphInput, type GraphPackage } from "./graph.ts";
+export { packagesOfHiddenLockfile } from "./lockfiles/hidden.ts";
+export { type LineFinder, linesOf } from "./lockfiles/lines.ts";
 export {
   dependencyMap,
+  devOnly,
   folderName,
   type LockedKind,
   type LockedPackage,
-  lineOf,
+  type LockedRoot,
   MAX_LOCKFILE_BYTES,
   type NpmLockfile,
   parseNpmLockfile,
 } from "./lockfiles/npm.ts";
+export { Places } from "./places.ts";

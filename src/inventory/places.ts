@@ -1,15 +1,20 @@
-/** Which package a name means from some place of the tree: Node's own rule, asked of the lockfile. */
+/** Which package a name means from some place of a tree: Node's own rule, asked of a list of packages. */
 import { posix } from "node:path";
-import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 
-export class Places {
-  readonly #at: ReadonlyMap<string, LockedPackage>;
+/** What is asked of a package: its place, and for a link the folder that it leads to. */
+export interface Placed {
+  readonly path: string;
+  readonly target: string | undefined;
+}
 
-  constructor(lockfile: Pick<NpmLockfile, "packages">) {
-    this.#at = new Map(lockfile.packages.map((locked) => [posix.normalize(locked.path), locked]));
+export class Places<T extends Placed> {
+  readonly #at: ReadonlyMap<string, T>;
+
+  constructor({ packages }: { readonly packages: readonly T[] }) {
+    this.#at = new Map(packages.map((one) => [posix.normalize(one.path), one]));
   }
 
-  at(path: string): LockedPackage | undefined {
+  at(path: string): T | undefined {
     return this.#at.get(path);
   }
 
@@ -17,19 +22,31 @@ export class Places {
    * The nearest node_modules upwards that has the name; links are followed, once, to the folder that they lead to.
    * @param from place of who asks; empty for the project itself.
    */
-  resolve(from: string, name: string): LockedPackage | undefined {
+  resolve(from: string, name: string): T | undefined {
+    const found = this.find(from, name);
+    return found?.target === undefined ? found : this.#at.get(folderOf(found.target));
+  }
+
+  /** The same, without following a link. */
+  find(from: string, name: string): T | undefined {
     for (let folder: string | undefined = from; folder !== undefined; folder = above(folder)) {
-      if (posix.basename(folder) === "node_modules") continue;
-      const found = this.#at.get(posix.join(folder, "node_modules", name));
-      if (found !== undefined) return found.target === undefined ? found : this.#at.get(posix.normalize(found.target));
+      if (folder === "node_modules" || folder.endsWith("/node_modules")) continue;
+      const found = this.#at.get(folder === "" ? `node_modules/${name}` : `${folder}/node_modules/${name}`);
+      if (found !== undefined) return found;
     }
     return undefined;
   }
 }
 
+/** A link's target as a place; empty for the project itself. */
+export function folderOf(target: string): string {
+  const path = posix.normalize(target).replace(/\/$/, "");
+  return path === "." ? "" : path;
+}
+
 /** The folder above; the project itself above its folders, nothing above that and above what lies beside it. */
 function above(folder: string): string | undefined {
   if (folder === "" || /^(?:\.\.\/)*\.\.$/.test(folder)) return undefined;
-  const parent = posix.dirname(folder);
-  return parent === "." ? "" : parent;
+  const slash = folder.lastIndexOf("/");
+  return slash < 0 ? "" : folder.slice(0, slash);
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { CofferdamError } from "../../foundation/index.ts";
 import type { LockedKind, LockedPackage } from "./npm.ts";
 import { assertPlace } from "./place.ts";
+import { isAnything, isWord, recordOf } from "./record.ts";
 
 interface Version1Entry {
   version?: string | undefined;
@@ -13,7 +14,7 @@ interface Version1Entry {
   optional?: boolean | undefined;
   dependencies?: Record<string, unknown> | undefined;
   /** Specs of what it depends on; `true` at the root of some lockfiles. */
-  requires?: boolean | Record<string, unknown> | undefined;
+  requires?: boolean | Record<string, string> | undefined;
 }
 
 const word = z.string().max(8192);
@@ -24,8 +25,8 @@ const entrySchema: z.ZodType<Version1Entry> = z.looseObject({
   bundled: z.boolean().optional(),
   dev: z.boolean().optional(),
   optional: z.boolean().optional(),
-  dependencies: z.record(z.string().max(214), z.unknown()).optional(),
-  requires: z.union([z.boolean(), z.record(z.string().max(214), z.unknown())]).optional(),
+  dependencies: recordOf(isAnything, "packages").optional(),
+  requires: z.union([z.boolean(), recordOf(isWord, "version ranges")]).optional(),
 });
 
 const MAX_DEPTH = 64;
@@ -71,7 +72,8 @@ function lockedPackage(path: string, folder: string, entry: Version1Entry): Lock
     os: [],
     cpu: [],
     libc: [],
-    dependsOn: typeof entry.requires === "object" ? Object.keys(entry.requires) : [],
+    requires: new Map(typeof entry.requires === "object" ? Object.entries(entry.requires) : []),
+    requiresForDev: new Set(),
   };
 }
 

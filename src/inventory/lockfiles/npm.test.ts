@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { lineOf, parseNpmLockfile } from "./npm.ts";
+import { parseNpmLockfile } from "./npm.ts";
 
 const parse = (packages: object, rest: object = {}): ReturnType<typeof parseNpmLockfile> =>
   parseNpmLockfile(JSON.stringify({ lockfileVersion: 3, packages, ...rest }), "package-lock.json");
@@ -104,6 +104,36 @@ test("names of object internals are names", () => {
   expect(Object.prototype).not.toHaveProperty("version");
 });
 
+test("what an entry does not say is not known, and the entry stays", () => {
+  const third = parse({
+    "": {},
+    "node_modules/a": {},
+    "node_modules/b": { name: "", version: "1.0.0", dependencies: JSON.parse('{"__proto__": "^1", "c": ""}') },
+  });
+  expect(third.packages.map(({ name, version, requires }) => [name, version, [...requires.keys()]])).toEqual([
+    ["a", undefined, []],
+    ["b", "1.0.0", ["__proto__", "c"]],
+  ]);
+  const first = parseNpmLockfile('{"lockfileVersion":1,"dependencies":{"a":{},"__proto__":{"version":"2.0.0","requires":{"__proto__":"1"}}}}', "f");
+  expect(first.packages.map(({ name, version, requires }) => [name, version, [...requires.keys()]])).toEqual([
+    ["a", undefined, []],
+    ["__proto__", "2.0.0", ["__proto__"]],
+  ]);
+  expect(first.root).toEqual({ name: undefined, requires: undefined, requiresForDev: new Set() });
+});
+
+test("what the project asks for, and what of it for development only", () => {
+  const { root } = parse({ "": { dependencies: { a: "1" }, devDependencies: { a: "2", b: "3" } } }, { name: "app" });
+  expect(root.name).toBe("app");
+  expect([...(root.requires?.keys() ?? [])]).toEqual(["a", "b"]);
+  expect([...root.requiresForDev]).toEqual(["b"]);
+});
+
+test("a list of more than 200,000 is refused", () => {
+  const packages = Object.fromEntries(Array.from({ length: 200_001 }, (_, i) => [`node_modules/p${i}`, {}]));
+  expect(() => parse(packages)).toThrow(expect.objectContaining({ code: "PAYLOAD_TOO_LARGE" }));
+});
+
 test.each([
   "",
   "{",
@@ -114,12 +144,6 @@ test.each([
   '{"lockfileVersion":3,"packages":[]}',
 ])("not a lockfile: %s", (text) => {
   expect(() => parseNpmLockfile(text, "f")).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
-});
-
-test("the line of an entry", () => {
-  const text = JSON.stringify({ lockfileVersion: 3, packages: { "": {}, "node_modules/a": { version: "1.0.0" } } }, null, 2);
-  expect(lineOf(text, "node_modules/a")).toBe(5);
-  expect(lineOf(text, "node_modules/b")).toBeUndefined();
 });
 
 test("a real lockfile of 1,578 packages", (context) => {

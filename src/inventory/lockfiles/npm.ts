@@ -8,6 +8,7 @@ import { z } from "zod";
 import { CofferdamError } from "../../foundation/index.ts";
 import { packagesOfVersion1 } from "./npm-v1.ts";
 import { assertPlace } from "./place.ts";
+import { isAnything, isWord, recordOf } from "./record.ts";
 
 /**
  * - `registry`: a tarball of a registry; `resolved` may be missing (npm's omit-lockfile-registry-resolved)
@@ -38,13 +39,24 @@ export interface LockedPackage {
   readonly os: readonly string[];
   readonly cpu: readonly string[];
   readonly libc: readonly string[];
-  /** Names of what it depends on, in any way that the lockfile records for it. */
-  readonly dependsOn: readonly string[];
+  /** What it depends on, in any way that the lockfile records for it: name and the range that it asks for. */
+  readonly requires: ReadonlyMap<string, string>;
+  /** Names in {@link requires} that it needs for its own development only. */
+  readonly requiresForDev: ReadonlySet<string>;
+}
+
+/** What the lockfile says of the project itself. */
+export interface LockedRoot {
+  readonly name: string | undefined;
+  /** Undefined in version 1, which does not say it: package.json has to. */
+  readonly requires: ReadonlyMap<string, string> | undefined;
+  readonly requiresForDev: ReadonlySet<string>;
 }
 
 export interface NpmLockfile {
   readonly version: 1 | 2 | 3;
   readonly packages: readonly LockedPackage[];
+  readonly root: LockedRoot;
   /** What the lockfile believes package.json says; empty for version 1. */
   readonly rootDependencies: ReadonlyMap<string, string>;
   /** SHA-256 of the file, hex. */
@@ -54,8 +66,16 @@ export interface NpmLockfile {
 export const MAX_LOCKFILE_BYTES: number = 64 * 2 ** 20;
 export const MAX_PACKAGES = 200_000;
 
+/** As package.json and the lockfile both have them. */
+export interface DependencySections {
+  dependencies?: Record<string, string> | undefined;
+  devDependencies?: Record<string, string> | undefined;
+  optionalDependencies?: Record<string, string> | undefined;
+  peerDependencies?: Record<string, string> | undefined;
+}
+
 /** One entry of `packages`; what npm adds later passes through. */
-export interface LockEntry {
+export interface LockEntry extends DependencySections {
   name?: string | undefined;
   version?: string | undefined;
   resolved?: string | boolean | undefined;
@@ -71,15 +91,11 @@ export interface LockEntry {
   os?: string | string[] | undefined;
   cpu?: string | string[] | undefined;
   libc?: string | string[] | undefined;
-  dependencies?: Record<string, string> | undefined;
-  devDependencies?: Record<string, string> | undefined;
-  optionalDependencies?: Record<string, string> | undefined;
-  peerDependencies?: Record<string, string> | undefined;
 }
 
 const word = z.string().max(8192);
 const words = z.union([word, z.array(word).max(100)]);
-const dependencies = z.record(z.string().max(214), word);
+const dependencies = recordOf(isWord, "version ranges");
 export const lockEntrySchema: z.ZodType<LockEntry> = z.looseObject({
   name: word.optional(),
   version: word.optional(),
@@ -103,7 +119,8 @@ export const lockEntrySchema: z.ZodType<LockEntry> = z.looseObject({
 });
 const headSchema = z.looseObject({
   lockfileVersion: z.union([z.literal(1), z.literal(2), z.literal(3)]),
-  packages: z.record(z.string(), z.unknown()).optional(),
+  name: z.unknown().optional(),
+  packages: recordOf(isAnything, "packages").optional(),
 });
 
 /**
@@ -116,30 +133,34 @@ export function parseNpmLockfile(text: string, what: string): NpmLockfile {
   if (!head.success)
     throw new CofferdamError("INVALID_ARGUMENT", `${what}: not an npm lockfile of version 1, 2 or 3`, { hint: "run: npm install --package-lock-only" });
   const { lockfileVersion: version, packages } = head.data;
+  const name = isWord(head.data.name) && head.data.name !== "" ? head.data.name : undefined;
   const sha256 = hash("sha256", text, "hex");
   if (packages === undefined || version === 1) {
-    return { version, packages: bounded(packagesOfVersion1(json, what), what), rootDependencies: new Map(), sha256 };
+    const root = { name, requires: undefined, requiresForDev: new Set<string>() };
+    return { version, packages: bounded(packagesOfVersion1(json, what), what), root, rootDependencies: new Map(), sha256 };
   }
   const entries = bounded(Object.entries(packages), what).map(([path, raw]): [string, LockEntry] => [path, parseEntry(raw, path, what)]);
   const urls = namedUrls(entries);
   const root = entries.find(([path]) => path === "")?.[1] ?? {};
+  const rootDependencies = dependencyMap(root);
   return {
     version,
     packages: entries.filter(([path]) => path !== "").map(([path, entry]) => lockedPackage(path, entry, urls, what)),
-    rootDependencies: dependencyMap(root),
+    root: { name: root.name ?? name, requires: rootDependencies, requiresForDev: devOnly(root) },
+    rootDependencies,
     sha256,
   };
 }
 
 /** All dependency specs of an entry by name; what npm compares package.json with. */
-export function dependencyMap(entry: LockEntry): Map<string, string> {
+export function dependencyMap(entry: DependencySections): Map<string, string> {
   return new Map([entry.peerDependencies, entry.dependencies, entry.devDependencies, entry.optionalDependencies].flatMap((part) => Object.entries(part ?? {})));
 }
 
-/** 1-based line of an entry in the lockfile's text; found only when somebody wants to show it. */
-export function lineOf(text: string, path: string): number | undefined {
-  const at = text.indexOf(`${JSON.stringify(path)}: {`);
-  return at < 0 ? undefined : text.slice(0, at).split("\n").length;
+/** Names that an entry has among its devDependencies and nowhere else. */
+export function devOnly(entry: DependencySections): Set<string> {
+  const others = new Set([entry.peerDependencies, entry.dependencies, entry.optionalDependencies].flatMap((part) => Object.keys(part ?? {})));
+  return new Set(Object.keys(entry.devDependencies ?? {}).filter((name) => !others.has(name)));
 }
 
 function lockedPackage(path: string, entry: LockEntry, urls: ReadonlySet<string>, what: string): LockedPackage {
@@ -150,7 +171,7 @@ function lockedPackage(path: string, entry: LockEntry, urls: ReadonlySet<string>
   if (kind === "link") assertPlace(resolved ?? "", what, "outside");
   return {
     path,
-    name: entry.name ?? folderName(path),
+    name: entry.name || folderName(path),
     version: entry.version,
     resolved,
     integrity: entry.integrity,
@@ -165,7 +186,8 @@ function lockedPackage(path: string, entry: LockEntry, urls: ReadonlySet<string>
     os: list(entry.os),
     cpu: list(entry.cpu),
     libc: list(entry.libc),
-    dependsOn: [...dependencyMap(entry).keys()],
+    requires: dependencyMap(entry),
+    requiresForDev: devOnly(entry),
   };
 }
 

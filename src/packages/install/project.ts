@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { CofferdamError, readBounded } from "../../foundation/index.ts";
-import { dependencyMap, lineOf, MAX_LOCKFILE_BYTES, type NpmLockfile, parseNpmLockfile } from "../../inventory/index.ts";
+import { dependencyMap, linesOf, MAX_LOCKFILE_BYTES, type NpmLockfile, parseNpmLockfile } from "../../inventory/index.ts";
 import { gitRoot } from "../../policy/index.ts";
 
 export interface Project {
@@ -58,7 +58,7 @@ export async function readLockfile(project: Project): Promise<ReadLockfile | und
   const bytes = await readBounded(join(project.root, project.lockfileName), { maxBytes: MAX_LOCKFILE_BYTES, what: "lockfile" });
   if (bytes === undefined) return undefined;
   const text = bytes.toString("utf8");
-  return { lockfile: parseNpmLockfile(text, project.lockfileName), lineOf: (path) => lineOf(text, path) };
+  return { lockfile: parseNpmLockfile(text, project.lockfileName), lineOf: linesOf(text) };
 }
 
 /** As npm does: the nearest folder with package.json, or the workspace root above it that counts it as its own. */

@@ -86,7 +86,8 @@ export function asClaimed({ path, name, version }: ScriptSubject): LockedPackage
     os: [],
     cpu: [],
     libc: [],
-    dependsOn: [],
+    requires: new Map(),
+    requiresForDev: new Set(),
   };
 }
 

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseNpmLockfile } from "../../inventory/index.ts";
+import { Places, parseNpmLockfile } from "../../inventory/index.ts";
 import { parsePolicy, presetOf, SCRIPT_EXCEPTIONS } from "../../policy/index.ts";
 import { downloadHint, EXCEPTIONS, extrasFor } from "./exceptions.ts";
-import { Places } from "./places.ts";
 import { projectSubject, type ScriptSubject, subjectOf } from "./subject.ts";
 
 const ON = presetOf("medium")["scripts.exceptions"];

@@ -8,7 +8,6 @@ export { folderFiles, type PackageFiles, type ShownFile, tarballFiles } from "./
 export { hasBindingGyp, parseScriptManifest, readScriptManifest, type Script, type ScriptManifest, scriptsFor } from "./manifest.ts";
 export { NpmApprovals, npmSkipsUnlisted } from "./npm-approvals.ts";
 export { eventsOf, inOrder, type ProjectEvents, projectEvents } from "./order.ts";
-export { Places } from "./places.ts";
 export { runOf, type ScriptOutcome, type ScriptRun, ScriptRunner } from "./runner.ts";
 export { selectPackages } from "./select.ts";
 export { type DecidedScript, decideShellScript, type ShellJail, type ShellScript, type ShellStreams, shellJail } from "./shell.ts";

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseNpmLockfile } from "../../inventory/index.ts";
+import { Places, parseNpmLockfile } from "../../inventory/index.ts";
 import { eventsOf, inOrder, projectEvents } from "./order.ts";
-import { Places } from "./places.ts";
 
 type Packages = Readonly<Record<string, object>>;
 const lock = (packages: Packages): ReturnType<typeof parseNpmLockfile> =>

@@ -3,9 +3,8 @@
  * depth in the tree and runs many at once; in a jail each runs alone, and a stricter order costs nothing.
  * Source: npm's lib/commands/ci.js and install.js, @npmcli/arborist/lib/arborist/{rebuild,reify}.js (11.19 and 12.2).
  */
-import type { NpmLockfile } from "../../inventory/index.ts";
+import { type LockedPackage, type NpmLockfile, Places } from "../../inventory/index.ts";
 import type { ClientCommand } from "../install/command.ts";
-import { Places } from "./places.ts";
 import type { Origin } from "./subject.ts";
 
 /**
@@ -61,11 +60,11 @@ function circles(starts: readonly string[], needs: (path: string) => readonly st
   return groups;
 }
 
-function needsOf(places: Places, path: string): readonly string[] {
+function needsOf(places: Places<LockedPackage>, path: string): readonly string[] {
   const locked = places.at(path);
   if (locked === undefined) return [];
   if (locked.target !== undefined) return places.at(locked.target) === undefined ? [] : [locked.target];
-  const found = locked.dependsOn.map((name) => places.resolve(path, name)?.path).filter((place) => place !== undefined);
+  const found = [...locked.requires.keys()].map((name) => places.resolve(path, name)?.path).filter((place) => place !== undefined);
   return [...new Set(found)].sort(byCode);
 }
 

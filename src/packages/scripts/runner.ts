@@ -5,7 +5,7 @@
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import { CofferdamError } from "../../foundation/index.ts";
-import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
+import { type LockedPackage, type NpmLockfile, Places } from "../../inventory/index.ts";
 import type { PolicyValues } from "../../policy/index.ts";
 import { type JailResult, type JailTools, maskedNodes, type Refusal, runJail } from "../../sandbox/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
@@ -17,7 +17,6 @@ import { scriptJail } from "./jail.ts";
 import { hasBindingGyp, readScriptManifest, type Script, type ScriptManifest, scriptsFor } from "./manifest.ts";
 import { npmSkipsUnlisted } from "./npm-approvals.ts";
 import { eventsOf, inOrder, projectEvents } from "./order.ts";
-import { Places } from "./places.ts";
 import { labelOf, projectSubject, type ScriptSubject, subjectOf } from "./subject.ts";
 
 export interface ScriptRunnerOptions {
@@ -84,7 +83,7 @@ export interface ScriptRun {
 
 export class ScriptRunner {
   readonly #options: ScriptRunnerOptions;
-  readonly #places: Places;
+  readonly #places: Places<LockedPackage>;
   readonly #outcomes: ScriptOutcome[] = [];
   #masked: readonly string[] | undefined;
 

@@ -5,7 +5,7 @@
 import { lstatSync, mkdirSync, renameSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { CofferdamError, homeFolder, readBounded } from "../../foundation/index.ts";
-import type { NpmLockfile } from "../../inventory/index.ts";
+import { type LockedPackage, type NpmLockfile, Places } from "../../inventory/index.ts";
 import { type EffectivePolicy, gitRoot } from "../../policy/index.ts";
 import { type JailRequest, maskedNodes, type WritableTree } from "../../sandbox/index.ts";
 import { locateNpm, type NpmClient } from "../client/locate.ts";
@@ -17,7 +17,6 @@ import { scriptEnvironment } from "./environment.ts";
 import { JAILED_HOME, PROTECTED, programsFor, type ScriptJail, scriptJail } from "./jail.ts";
 import { hasBindingGyp, scriptsFor } from "./manifest.ts";
 import { npmSkipsUnlisted } from "./npm-approvals.ts";
-import { Places } from "./places.ts";
 import { openScriptProject } from "./survey.ts";
 
 export interface ShellScript {
@@ -117,7 +116,7 @@ function lifecycleJail(script: DecidedScript, signal: AbortSignal): ScriptJail {
   const caller = callerOf(script.env, root);
   // Exceptions are for the script that the package really has under that name.
   const known = scriptsFor(manifest, [event], hasBindingGyp(asker.folder)).some((one) => one.body === body);
-  const places = new Places(lockfile ?? { packages: [] });
+  const places = new Places<LockedPackage>(lockfile ?? { packages: [] });
   const jail = scriptJail({
     ...{ subject: decision.subject, manifest, decision },
     script: { event: event === "" ? "script" : event, body },

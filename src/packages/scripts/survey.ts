@@ -1,6 +1,6 @@
 /** Every script that an install of a project would come to, with what would be done about it. Runs nothing, fetches nothing. */
 import { join } from "node:path";
-import type { NpmLockfile } from "../../inventory/index.ts";
+import { type LockedPackage, type NpmLockfile, Places } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import { locateNpm, type NpmClient } from "../client/locate.ts";
 import { lookUp, readNpmrc } from "../client/npmrc.ts";
@@ -14,7 +14,6 @@ import { folderFiles, type PackageFiles, tarballFiles } from "./files.ts";
 import { hasBindingGyp, parseScriptManifest, readScriptManifest, type Script, scriptsFor } from "./manifest.ts";
 import { NpmApprovals, npmSkipsUnlisted } from "./npm-approvals.ts";
 import { eventsOf, inOrder, projectEvents } from "./order.ts";
-import { Places } from "./places.ts";
 import { projectSubject, type ScriptSubject, subjectsOf, trustedName } from "./subject.ts";
 
 export interface SurveyRequest {
@@ -76,12 +75,12 @@ export async function surveyScripts(request: SurveyRequest): Promise<ScriptSurve
   const opened = await openScriptProject(request);
   const { project, lockfile, client, rules } = opened;
   const root = project.root;
-  const places = new Places(lockfile ?? { packages: [] });
+  const places = new Places<LockedPackage>(lockfile ?? { packages: [] });
   const packages: SurveyedPackage[] = [];
   const look = async (subject: ScriptSubject, events: readonly string[]): Promise<void> => {
     const scripts = await scriptsOf(subject, events, root, request.stateDir);
     if (scripts.length === 0) return;
-    const resolve = (name: string): ReturnType<Places["resolve"]> => places.resolve(subject.path, name);
+    const resolve = (name: string): LockedPackage | undefined => places.resolve(subject.path, name);
     const switches = request.policy.values["scripts.exceptions"];
     const extras = scripts.flatMap(({ event, body }) => extrasFor({ subject, event, body: body ?? "", resolve }, switches, process.arch));
     const name = trustedName(subject);
