@@ -1,6 +1,6 @@
-/** The exact bytes of an event: RFC 8785 canonical JSON, made once, stored, and hashed as they are. */
+/** The exact text of an event: RFC 8785 canonical JSON, made once, stored, and hashed as it is. */
 import { randomBytes } from "node:crypto";
-import { canonicalText, newId } from "../foundation/index.ts";
+import { canonicalText } from "../foundation/index.ts";
 import { type AuditEvent, type AuditEventInput, MAX_EVENT_BYTES, parseEvent, SCHEMA_VERSION, tooLarge } from "./event.ts";
 
 /** An event as its bytes hold it; `integrity` is what is computed from them. */
@@ -29,9 +29,9 @@ type Member = (typeof MEMBERS)[number];
 /** Stands in for a place that is not known yet; no real one is longer. */
 const LONGEST_PLACE = { seq: Number.MAX_SAFE_INTEGER, timestamp: "2000-01-01T00:00:00.000Z" };
 
-/** An event whose bytes are settled but for its place in the log. Later changes of the caller's objects do not reach it. */
+/** An event whose text is settled but for its place in the log. Later changes of the caller's objects do not reach it. */
 export class PreparedEvent {
-  readonly id: string = newId("evt");
+  readonly id: string = eventId(Date.now());
   readonly input: AuditEventInput;
   /** Canonical text of each member that is known, by its name. */
   readonly #texts: Partial<Record<Member, string>> = {};
@@ -43,23 +43,36 @@ export class PreparedEvent {
     for (const member of MEMBERS) {
       if (member !== "seq" && member !== "timestamp" && known[member] !== undefined) this.#texts[member] = canonicalText(known[member]);
     }
-    const { length } = this.bytesAt(LONGEST_PLACE);
+    const length = Buffer.byteLength(this.textAt(LONGEST_PLACE));
     if (length > MAX_EVENT_BYTES) throw tooLarge(length);
   }
 
-  bytesAt({ seq, timestamp }: { readonly seq: number; readonly timestamp: string }): Buffer {
+  textAt({ seq, timestamp }: { readonly seq: number; readonly timestamp: string }): string {
     this.#texts.seq = canonicalText(seq);
     this.#texts.timestamp = canonicalText(timestamp);
     const members: string[] = [];
     for (const member of MEMBERS) if (this.#texts[member] !== undefined) members.push(`"${member}":${this.#texts[member]}`);
-    return Buffer.from(`{${members.join(",")}}`, "utf8");
+    return `{${members.join(",")}}`;
   }
 }
 
-/** A stored body, or undefined for bytes that are not one. What was stored is returned whole: nothing is left out or renamed. */
-export function parseBody(bytes: Uint8Array): EventBody | undefined {
+/**
+ * An id that sorts by when it was made: 48 bits of milliseconds, 80 random ones, in Crockford's base 32. Ids that come in
+ * order keep the index that makes them unique from being written all over.
+ */
+function eventId(now: number): string {
+  let text = "";
+  for (let rest = now; text.length < 10; rest = Math.floor(rest / 32)) text = ALPHABET.charAt(rest % 32) + text;
+  for (const byte of randomBytes(16)) text += ALPHABET.charAt(byte & 31);
+  return `evt_${text}`;
+}
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** A stored body, or undefined for a text that is none. What was stored is returned whole: nothing is left out or renamed. */
+export function parseBody(text: string): EventBody | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    const value: unknown = JSON.parse(text);
     return isBody(value) ? value : undefined;
   } catch {
     return undefined;

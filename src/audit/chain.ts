@@ -6,9 +6,9 @@ const LEAF_PREFIX = Buffer.from([0x00]);
 /** Sets the chain hash apart from RFC 6962 leaves (0x00) and nodes (0x01). */
 const CHAIN_LABEL = Buffer.from("cofferdam/audit/chain/v1\0", "utf8");
 
-/** RFC 6962 leaf hash: SHA-256(0x00 || body). */
-export function leafHash(body: Uint8Array): Buffer {
-  return sha256([LEAF_PREFIX, body]);
+/** RFC 6962 leaf hash: SHA-256(0x00 || body); of a text, its UTF-8. */
+export function leafHash(body: Uint8Array | string): Buffer {
+  return typeof body === "string" ? hash("sha256", `\0${body}`, "buffer") : sha256([LEAF_PREFIX, body]);
 }
 
 /** SHA-256(label || previous || leaf). The body holds seq, log id and schema version, so the link binds those too. */

@@ -5,11 +5,13 @@ import { type PreparedEvent, parseBody } from "./body.ts";
 import { chainHash, genesisHash, hashText, leafHash } from "./chain.ts";
 import type { AuditEvent } from "./event.ts";
 import type { HeadFile } from "./head-file.ts";
+import { bytesOf } from "./row.ts";
+import { growTree, type TimedHash } from "./tree.ts";
 
 /** What a log is known by. */
 export interface LogIdentity {
   readonly logId: string;
-  /** Raw Ed25519 key, base64. */
+  /** The log's first raw Ed25519 key, base64; the start of the chain is bound to it. */
   readonly publicKey: string;
 }
 
@@ -18,6 +20,9 @@ export interface LastEvent {
   readonly seq: number;
   readonly hash: Buffer;
 }
+
+/** Columns that {@link eventOf} needs. */
+export const EVENT_COLUMNS = "seq, body, hash, (SELECT before.hash FROM audit_events before WHERE before.seq = audit_events.seq - 1) AS previous";
 
 export async function readLog(tx: Transaction): Promise<LogIdentity | undefined> {
   const row = await tx.get("SELECT log_id, public_key FROM audit_log WHERE one = 1");
@@ -49,6 +54,7 @@ export async function hashAt(tx: Transaction, seq: number): Promise<string | und
   return row === undefined ? undefined : bytesOf(row["hash"]).toString("hex");
 }
 
+/** Appends events to chain and tree. */
 export async function append(
   tx: Transaction,
   log: LogIdentity,
@@ -57,53 +63,37 @@ export async function append(
   clock: Clock,
 ): Promise<AuditEvent[]> {
   const events: AuditEvent[] = [];
+  const leaves: TimedHash[] = [];
   let seq = last?.seq ?? 0;
   let previous = last?.hash ?? genesisHash(log.logId, log.publicKey);
   for (const event of batch) {
     seq += 1;
     const timestamp = isoTime(clock);
-    const body = event.bytesAt({ seq, timestamp });
+    const body = event.textAt({ seq, timestamp });
     const leaf = leafHash(body);
     const hash = chainHash(previous, leaf);
-    const { category, action, result, userId, sessionId, resourceType, resourceId } = event.input;
-    await tx.run(
-      "INSERT INTO audit_events (seq, id, at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      [
-        seq,
-        event.id,
-        Date.parse(timestamp),
-        category,
-        action,
-        result,
-        userId ?? null,
-        sessionId ?? null,
-        resourceType ?? null,
-        resourceId ?? null,
-        body,
-        leaf,
-        previous,
-        hash,
-      ],
-    );
-    events.push(eventOf({ body, hash, previous }));
+    await tx.run("INSERT INTO audit_events (seq, body, leaf, hash) VALUES (?, ?, ?, ?)", [seq, body, leaf, hash]);
+    events.push(recorded(body, previous, hash));
+    leaves.push({ hash: leaf, low: timestamp, high: timestamp });
     previous = hash;
   }
+  await growTree(tx, last?.seq ?? 0, leaves);
   return events;
 }
 
-/** A stored row as an event. Throws INTEGRITY_FAILURE when it is none. */
-export function eventOf(row: Row): AuditEvent {
-  const body = parseBody(bytesOf(row["body"]));
+/** A row of {@link EVENT_COLUMNS} as an event. Throws INTEGRITY_FAILURE when it is none. */
+export function eventOf(row: Row, log: LogIdentity): AuditEvent {
+  const previous = Number(row["seq"]) === 1 ? genesisHash(log.logId, log.publicKey) : bytesOf(row["previous"]);
+  return recorded(row["body"], previous, bytesOf(row["hash"]));
+}
+
+export async function* eventsOf(rows: AsyncIterable<Row>, log: LogIdentity): AsyncGenerator<AuditEvent> {
+  for await (const row of rows) yield eventOf(row, log);
+}
+
+function recorded(text: unknown, previous: Buffer, hash: Buffer): AuditEvent {
+  const body = typeof text === "string" ? parseBody(text) : undefined;
   if (body === undefined)
     throw new CofferdamError("INTEGRITY_FAILURE", "the audit trail holds something that is not an event", { hint: "cofferdam audit verify" });
-  return { ...body, integrity: { hash: hashText(bytesOf(row["hash"])), algorithm: "sha256", previousHash: hashText(bytesOf(row["previous"])) } };
-}
-
-export async function* eventsOf(rows: AsyncIterable<Row>): AsyncGenerator<AuditEvent> {
-  for await (const row of rows) yield eventOf(row);
-}
-
-/** The bytes of a BLOB; none for a column that somebody gave another type. */
-export function bytesOf(value: unknown): Buffer {
-  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.alloc(0);
+  return { ...body, integrity: { hash: hashText(hash), algorithm: "sha256", previousHash: hashText(previous) } };
 }

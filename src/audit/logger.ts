@@ -4,19 +4,20 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { BoundedQueue, type Clock, CofferdamError, parseInput, systemClock, wrapError } from "../foundation/index.ts";
-import { SqliteStore, type Store, type Transaction } from "../store/index.ts";
-import { PreparedEvent } from "./body.ts";
+import { type Clock, CofferdamError, parseInput, systemClock } from "../foundation/index.ts";
+import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { exportText } from "./export.ts";
 import { HeadFile } from "./head-file.ts";
 import { openKey, temporaryKey } from "./keys.ts";
-import { append, createLog, eventOf, eventsOf, hashAt, type LastEvent, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
-import { type AuditQuery, parseQuery, statementOf } from "./query.ts";
+import { createLog, eventOf, eventsOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
+import { type AuditQuery, parseQuery } from "./query.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
-import { type AuditFault, headFault, type VerifyReport, verifyLog } from "./verify.ts";
+import { searchPage, wholeStatement } from "./search.ts";
+import { type VerifyReport, verifyLog } from "./verify.ts";
+import { available, Writer } from "./writer.ts";
 
 /** What other rooms need of the log. */
 export interface AuditSink {
@@ -36,6 +37,7 @@ export interface AuditLoggerOptions {
 }
 
 export interface AuditPage {
+  /** At most `limit`. Fewer, even none, do not mean that there are no more: `next` does. */
   readonly events: readonly AuditEvent[];
   /** Pass as `after` for the next page; undefined on the last one. */
   readonly next: number | undefined;
@@ -47,15 +49,10 @@ const optionsSchema = z.strictObject({
   clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
 });
 
-/** Events waiting for their turn in this process; one more is refused, never dropped. */
-const MAX_WAITING = 10_000;
-/** Events committed together at most. */
-const BATCH = 512;
-
-interface Waiting {
-  readonly event: PreparedEvent;
-  resolve(event: AuditEvent): void;
-  reject(error: unknown): void;
+/** What initialize() comes to. */
+interface Opened {
+  readonly log: LogIdentity;
+  readonly writer: Writer;
 }
 
 /**
@@ -74,11 +71,7 @@ export class AuditLogger implements AuditSink {
   readonly #clock: Clock;
   readonly #keyPath: string | undefined;
   readonly #headFile: HeadFile | undefined;
-  readonly #queue: BoundedQueue<Waiting> = new BoundedQueue(MAX_WAITING);
-  #log: LogIdentity | undefined;
-  #writing: Promise<void> | undefined;
-  /** Events acknowledged by this process: a head file that says less was put back from an older copy. */
-  #acknowledged = 0;
+  #opened: Opened | undefined;
 
   constructor(options: AuditLoggerOptions = {}) {
     const parsed = parseInput(optionsSchema, options, "options of AuditLogger");
@@ -98,21 +91,22 @@ export class AuditLogger implements AuditSink {
    * verification; {@link log} refuses it.
    */
   async initialize(): Promise<void> {
-    if (this.#log !== undefined) return;
-    await this.#available(async () => {
+    if (this.#opened !== undefined) return;
+    await available(async () => {
       await this.#store.migrate("audit", AUDIT_MIGRATIONS);
-      this.#log = (await this.#store.read(readLog)) ?? (await this.#create());
+      const log = (await this.#store.read(readLog)) ?? (await this.#create());
+      this.#opened = { log, writer: new Writer(this.#store, log, this.#headFile, this.#clock) };
     });
   }
 
   /** Public half of the log's key, raw, base64. */
   get publicKey(): string {
-    return this.#opened().publicKey;
+    return this.#open().log.publicKey;
   }
 
   /** Place and chain hash of the last event, or undefined for an empty log. Kept elsewhere, it makes a later change show. */
   async head(): Promise<{ readonly seq: number; readonly hash: string } | undefined> {
-    this.#opened();
+    this.#open();
     const last = await this.#store.read(lastEvent);
     return last === undefined ? undefined : { seq: last.seq, hash: hashText(last.hash) };
   }
@@ -124,28 +118,27 @@ export class AuditLogger implements AuditSink {
    * INTEGRITY_FAILURE (the log does not agree with its acknowledged head), RESOURCE_EXHAUSTED (10,000 events wait already).
    */
   async log(event: AuditEventInput): Promise<AuditEvent> {
-    const log = this.#opened();
-    const prepared = new PreparedEvent(event, log.logId);
-    return await new Promise<AuditEvent>((resolve, reject) => {
-      this.#queue.push({ event: prepared, resolve, reject });
-      this.#writing ??= this.#drain(log);
-    });
+    return await this.#open().writer.log(event);
   }
 
-  /** Events that match, oldest first unless asked; at most `limit` (100). */
+  /** Events that match, oldest first unless asked; at most `limit` (100). Looks on until there are as many, or no more. */
   async search(query: AuditQuery = {}): Promise<readonly AuditEvent[]> {
-    return (await this.searchPage(query)).events;
+    const { limit = 100, ...parsed } = parseQuery(query);
+    const events: AuditEvent[] = [];
+    for (let after = parsed.after; ; ) {
+      const page = await this.searchPage({ ...parsed, limit: limit - events.length, after });
+      events.push(...page.events);
+      if (page.next === undefined || events.length === limit) return events;
+      after = page.next;
+    }
   }
 
-  /** One page of {@link search} with the cursor of the next. */
+  /** One page of {@link search} with the cursor of the next, in a time that does not grow with the log. */
   async searchPage(query: AuditQuery = {}): Promise<AuditPage> {
-    this.#opened();
+    const { log } = this.#open();
     const parsed = parseQuery(query);
-    const limit = parsed.limit ?? 100;
-    const { sql, params } = statementOf(parsed, limit + 1);
-    const events = (await this.#store.read((tx) => tx.all(sql, params))).map(eventOf);
-    const page = events.slice(0, limit);
-    return { events: page, next: events.length > limit ? page.at(-1)?.seq : undefined };
+    const page = await this.#store.read((tx) => searchPage(tx, parsed, parsed.limit ?? 100, this.#clock));
+    return { events: page.rows.map((row) => eventOf(row, log)), next: page.next };
   }
 
   /** The whole export as one text; for large logs use {@link exportStream}. */
@@ -157,14 +150,14 @@ export class AuditLogger implements AuditSink {
 
   /** Streams matching events from one snapshot, while others go on appending. */
   async *exportStream(query: AuditQuery, format: "json" | "csv"): AsyncGenerator<string> {
-    this.#opened();
+    const { log } = this.#open();
     const parsed = parseQuery(query);
-    const { sql, params } = statementOf(parsed, parsed.limit);
     // A read transaction lives in a callback, a generator is pulled from outside: a bounded queue of one joins them.
     const channel = new Channel<string>();
     const reading = this.#store
       .read(async (tx) => {
-        for await (const piece of exportText(eventsOf(tx.iterate(sql, params)), format)) if (!(await channel.put(piece))) return;
+        const { sql, params } = await wholeStatement(tx, parsed);
+        for await (const piece of exportText(eventsOf(tx.iterate(sql, params), log), format)) if (!(await channel.put(piece))) return;
       })
       .then(
         () => channel.end(),
@@ -183,7 +176,7 @@ export class AuditLogger implements AuditSink {
    * The time column says which events a range has; only without dates is every row looked at, whatever its columns say.
    */
   async verifyIntegrity(startDate?: Date | string, endDate?: Date | string): Promise<VerifyReport> {
-    const log = this.#opened();
+    const { log } = this.#open();
     const range = parseQuery({ startDate, endDate });
     // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
     const head = this.#headFile?.read();
@@ -192,8 +185,9 @@ export class AuditLogger implements AuditSink {
 
   /** Takes no more events, waits for those that are being written, then closes. */
   async close(): Promise<void> {
-    this.#log = undefined;
-    await this.#writing;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.writer.idle();
     if (this.#ownsStore) await this.#store.close();
   }
 
@@ -201,9 +195,9 @@ export class AuditLogger implements AuditSink {
     await this.close();
   }
 
-  #opened(): LogIdentity {
-    if (this.#log === undefined) throw new CofferdamError("NOT_INITIALIZED", "AuditLogger: call initialize() first");
-    return this.#log;
+  #open(): Opened {
+    if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "AuditLogger: call initialize() first");
+    return this.#opened;
   }
 
   async #create(): Promise<LogIdentity> {
@@ -211,85 +205,4 @@ export class AuditLogger implements AuditSink {
     const { publicKey } = this.#keyPath === undefined ? temporaryKey() : await openKey(this.#keyPath);
     return await this.#store.write((tx) => createLog(tx, publicKey, this.#headFile));
   }
-
-  async #drain(log: LogIdentity): Promise<void> {
-    // Let the callers of this tick join the first batch.
-    await Promise.resolve();
-    while (this.#queue.size > 0) {
-      const batch = this.#queue.take(BATCH);
-      try {
-        const events = await this.#available(() => this.#commit(log, batch));
-        for (const [i, waiting] of batch.entries()) {
-          const event = events[i];
-          if (event !== undefined) waiting.resolve(event);
-        }
-      } catch (error) {
-        for (const waiting of batch) waiting.reject(error);
-      }
-    }
-    this.#writing = undefined;
-  }
-
-  async #commit(log: LogIdentity, batch: readonly Waiting[]): Promise<AuditEvent[]> {
-    const events = await this.#store.write(async (tx) => {
-      const last = await lastEvent(tx);
-      await this.#assertContinues(tx, log, last);
-      const prepared = batch.map(({ event }) => event);
-      return await append(tx, log, last, prepared, this.#clock);
-    });
-    const newest = events.at(-1);
-    if (newest !== undefined) await this.#acknowledge(log, newest);
-    return events;
-  }
-
-  /** Compared at every commit and not only at the start: a database can be put back to an old copy under a running process. */
-  async #assertContinues(tx: Transaction, log: LogIdentity, last: LastEvent | undefined): Promise<void> {
-    if ((await readLog(tx))?.logId !== log.logId) throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit database was replaced by one of another log");
-    const state = this.#headFile?.read();
-    if (state === undefined) return;
-    const fault = await headFault(tx, log, last, state);
-    if (fault !== undefined) throw broken(fault);
-    if ("head" in state && state.head.seq < this.#acknowledged)
-      throw broken({ seq: this.#acknowledged, kind: "head", detail: `the head file was put back to ${state.head.seq}` });
-  }
-
-  /**
-   * Writes the head after the commit, in a write turn of its own and from what the database holds then: heads of several
-   * processes cannot overtake each other, and a crash in between leaves a head that is behind, which is no alarm.
-   */
-  async #acknowledge(log: LogIdentity, newest: AuditEvent): Promise<void> {
-    const file = this.#headFile;
-    if (file === undefined) return;
-    await this.#store.write(async (tx) => {
-      const last = await lastEvent(tx);
-      const hash = await hashAt(tx, newest.seq);
-      if (last === undefined || `sha256:${hash}` !== newest.integrity.hash)
-        throw broken({ seq: newest.seq, kind: "head", detail: "it was committed, and is not in the log any more" });
-      file.advance({ logId: log.logId, seq: last.seq, hash: last.hash.toString("hex") });
-    });
-    this.#acknowledged = newest.seq;
-  }
-
-  async #available<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof CofferdamError && error.code === "FAILED_PRECONDITION" ? error : unavailable(error);
-    }
-  }
-}
-
-function unavailable(error: unknown): CofferdamError {
-  if (error instanceof CofferdamError && (error.code === "AUDIT_UNAVAILABLE" || error.code === "INTEGRITY_FAILURE")) return error;
-  return new CofferdamError("AUDIT_UNAVAILABLE", `the audit trail cannot take events: ${wrapError(error, "INTERNAL", "store").message}`, {
-    hint: "check free space and permissions of the state directory (cofferdam doctor)",
-    cause: error,
-  });
-}
-
-function broken(fault: AuditFault): CofferdamError {
-  return new CofferdamError("INTEGRITY_FAILURE", `the audit trail is broken: ${fault.detail}`, {
-    details: { ...fault },
-    hint: "cofferdam audit verify; then restore it, or start another state directory",
-  });
 }

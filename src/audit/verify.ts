@@ -1,80 +1,94 @@
-/** Checks stored events: leaves and links are computed again from the stored bytes, never taken from a column. */
-import type { Row, Transaction } from "../store/index.ts";
-import { type EventBody, parseBody } from "./body.ts";
-import { chainHash, genesisHash, hashText, leafHash } from "./chain.ts";
-import type { HeadState } from "./head-file.ts";
-import { bytesOf, hashAt, type LastEvent, type LogIdentity, lastEvent } from "./log-table.ts";
-import { timeOf } from "./query.ts";
-
 /**
- * - `content`: bytes and columns of an event do not belong together, or the leaf is not theirs
- * - `link`: the chain hash does not follow from its predecessor
- * - `gap`, `order`, `duplicate`: sequence numbers are not 1, 2, 3...
- * - `head`: the log ends before, or differs from, the last acknowledged head, or that head cannot be read
+ * Verification of a log: leaves, links and tree are computed again from the stored texts, and the result is held against
+ * the acknowledged head, the log's own checkpoints, and what the caller brought from outside.
  */
-export type AuditFaultKind = "content" | "link" | "gap" | "order" | "duplicate" | "head";
-
-export interface AuditFault {
-  readonly seq: number;
-  readonly kind: AuditFaultKind;
-  readonly detail: string;
-}
+import type { Transaction } from "../store/index.ts";
+import { hashText } from "./chain.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { CheckpointCheck, type CheckpointResult, firstKey } from "./checkpoint-check.ts";
+import { CHECKED_COLUMNS, type CheckedEvent, EventCheck } from "./event-check.ts";
+import type { AuditFault } from "./faults.ts";
+import type { HeadState } from "./head-file.ts";
+import { KeyRing, pinned } from "./key-ring.ts";
+import { hashAt, type LastEvent, type LogIdentity, lastEvent } from "./log-table.ts";
+import { GrowingRoot } from "./merkle.ts";
+import { PruneCheck } from "./prune-check.ts";
+import { isoOf } from "./query.ts";
+import { schemaFaults } from "./schema-check.ts";
+import { timeSpan } from "./search.ts";
+import { TreeCheck } from "./tree-check.ts";
+import { keysOf, keyTexts, type VerifyState } from "./verify-state.ts";
 
 export interface VerifyReport {
+  /** Events that hold. */
   readonly verified: number;
+  /** Events that do not, and faults that are of no single event. */
   readonly failed: number;
   /** The first 100. */
   readonly errors: readonly AuditFault[];
   /** Events in the log. */
   readonly size: number;
-  /** True only against a head or checkpoint that the caller brought from outside; this version takes none. */
-  readonly anchored: false;
-  /** Last event: sequence number and chain hash. Keep it elsewhere, and a later change of anything before it shows. */
+  /** Root of the tree over all events, base64; undefined when only a part was verified, or places are missing. */
+  readonly root: string | undefined;
+  /** From the start to the last event before anything is wrong; undefined when not even the first one holds. */
+  readonly sound: { readonly from: number; readonly to: number } | undefined;
+  /** True only when a checkpoint that the caller brought from outside fits this log. */
+  readonly anchored: boolean;
+  /** The largest checkpoint that fits: from outside if there was one, else of the log itself. */
+  readonly checkpoint: { readonly size: number; readonly root: string } | undefined;
+  /** Events among those verified whose text retention took away: their places hold, what they said cannot be read. */
+  readonly pruned: number;
+  /** Last event: sequence number and chain hash. */
   readonly head: { readonly seq: number; readonly hash: string } | undefined;
   /** Events acknowledged according to the head file; undefined when none could be compared (a log in memory keeps none). */
   readonly acknowledged: number | undefined;
+  /** Where a later verification may go on; undefined when not even the first event holds, or for a range of times. */
+  readonly state: VerifyState | undefined;
 }
 
-export interface TimeRange {
-  readonly startDate: Date | string | undefined;
-  readonly endDate: Date | string | undefined;
+export interface VerifyRequest {
+  readonly startDate?: Date | string | undefined;
+  /** Inclusive. */
+  readonly endDate?: Date | string | undefined;
+  /** What an earlier verification came to; it is believed. */
+  readonly resume?: VerifyState | undefined;
+  /** Also make every text anew from its values, instead of trusting that what was hashed is canonical. */
+  readonly deep?: boolean | undefined;
+  /** Checkpoints from outside, their signatures verified. */
+  readonly outside?: readonly Checkpoint[] | undefined;
+  /** Ends the pass early; the report then covers what was read, and `root` is undefined. */
+  readonly signal?: AbortSignal | undefined;
 }
 
+/** Most faults listed; all of them are counted. */
 const MAX_LISTED = 100;
+/** Events between two states that are kept, so that a fault does not cost all the work before it. */
+const STATE_EVERY = 65_536;
 
-/** Verifies the events of a time range (all of them without one) and compares the log's end with the acknowledged head. */
-export async function verifyLog(tx: Transaction, log: LogIdentity, head: HeadState | undefined, range: TimeRange): Promise<VerifyReport> {
+/** Verifies all events, or those of a time range, and what they are held against. */
+export async function verifyLog(tx: Transaction, log: LogIdentity, head: HeadState | undefined, request: VerifyRequest): Promise<VerifyReport> {
   const last = await lastEvent(tx);
-  const span = await spanOf(tx, range);
-  const before = span === undefined || span.from <= 1 ? undefined : await hashAt(tx, span.from - 1);
-  const verifier = new ChainVerifier(log, span?.from ?? 1, before === undefined ? undefined : Buffer.from(before, "hex"));
-  const columns = "SELECT seq, id, at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash FROM audit_events";
-  // Without dates nothing is asked of any column: a row that an edited column would hide is met all the same.
-  const rows =
-    range.startDate === undefined && range.endDate === undefined
-      ? tx.iterate(`${columns} ORDER BY seq`)
-      : tx.iterate(`${columns} WHERE seq >= ? AND seq <= ? ORDER BY seq`, span === undefined ? [1, 0] : [span.from, span.to]);
-  for await (const row of rows) verifier.add(row);
-  const fault = head === undefined ? undefined : await headFault(tx, log, last, head);
-  if (fault !== undefined) verifier.fail(fault);
+  const ranged = request.startDate !== undefined || request.endDate !== undefined;
+  const findings = new Findings();
+  for (const fault of await schemaFaults(tx, !ranged)) findings.other(fault);
+  const pass = ranged ? await rangePass(tx, log, request, last, findings) : await wholePass(tx, log, request, findings);
+  const wrongHead = head === undefined ? undefined : await headFault(tx, log, last, head);
+  if (wrongHead !== undefined) findings.other(wrongHead);
+  const soundTo = Math.min(findings.soundTo ?? 0, pass.forkedAfter ?? Number.POSITIVE_INFINITY);
   return {
-    ...verifier.counts,
+    verified: findings.good,
+    failed: findings.bad,
+    errors: findings.listed,
     size: last?.seq ?? 0,
-    anchored: false,
+    root: pass.root?.toString("base64"),
+    sound: soundTo < pass.from ? undefined : { from: pass.from, to: soundTo },
+    anchored: pass.anchored,
+    checkpoint: pass.checkpoint,
+    pruned: findings.pruned,
     head: last === undefined ? undefined : { seq: last.seq, hash: hashText(last.hash) },
     acknowledged: head !== undefined && "head" in head ? head.head.seq : undefined,
+    state: pass.state,
   };
-}
-
-/** First and last sequence number of a time range; undefined for one without events. */
-async function spanOf(tx: Transaction, { startDate, endDate }: TimeRange): Promise<{ from: number; to: number } | undefined> {
-  if (startDate === undefined && endDate === undefined) return { from: 1, to: Number.MAX_SAFE_INTEGER };
-  const row = await tx.get("SELECT min(seq) AS low, max(seq) AS high FROM audit_events WHERE at >= ? AND at <= ?", [
-    startDate === undefined ? Number.MIN_SAFE_INTEGER : timeOf(startDate),
-    endDate === undefined ? Number.MAX_SAFE_INTEGER : timeOf(endDate),
-  ]);
-  if (row?.["low"] === null || row?.["low"] === undefined) return undefined;
-  return { from: startDate === undefined ? 1 : Number(row["low"]), to: Number(row["high"]) };
 }
 
 /** Why the log does not agree with the acknowledged head, or undefined when it does. */
@@ -90,96 +104,122 @@ export async function headFault(tx: Transaction, log: LogIdentity, last: LastEve
   return undefined;
 }
 
-type Complaint = Omit<AuditFault, "seq">;
+interface Pass extends CheckpointResult {
+  readonly from: number;
+  readonly root: Buffer | undefined;
+  readonly state: VerifyState | undefined;
+}
 
-/** Takes rows in order of `seq` and counts what holds. */
-class ChainVerifier {
-  readonly #logId: string;
-  readonly #from: number;
-  #previous: Buffer | undefined;
-  #expected: number;
-  #bad = 0;
-  #good = 0;
-  readonly #errors: AuditFault[] = [];
-  readonly #ids = new Set<string>();
-
-  /** @param from first sequence number of the range; @param before chain hash of the event in front of it. */
-  constructor(log: LogIdentity, from: number, before: Buffer | undefined) {
-    this.#logId = log.logId;
-    this.#from = from;
-    this.#previous = from === 1 ? genesisHash(log.logId, log.publicKey) : before;
-    this.#expected = from;
+async function wholePass(tx: Transaction, log: LogIdentity, request: VerifyRequest, findings: Findings): Promise<Pass> {
+  const { resume, signal } = request;
+  const done = resume?.size ?? 0;
+  const keys = new KeyRing(resume === undefined ? [pinned(firstKey(log))] : keysOf(resume));
+  const tree = new GrowingRoot(
+    done,
+    (resume?.subtrees ?? []).map((subtree) => Buffer.from(subtree, "hex")),
+  );
+  const events = new EventCheck(log, { seq: done + 1, previous: resume === undefined ? undefined : Buffer.from(resume.hash, "hex") }, request.deep === true);
+  const nodes = new TreeCheck(tx, tree);
+  const prunings = new PruneCheck(new Map(resume?.pruned.map(({ seq, ...tally }) => [seq, tally])));
+  const checkpoints = new CheckpointCheck(tx, log, keys, request.outside ?? [], done);
+  findings.soundTo = done;
+  const stateNow = (): VerifyState | undefined =>
+    tree.size === 0
+      ? undefined
+      : {
+          schema: "cofferdam/audit-verify-state/v1",
+          logId: log.logId,
+          size: tree.size,
+          hash: events.hash?.toString("hex") ?? "",
+          subtrees: tree.subtrees.map((subtree) => subtree.toString("hex")),
+          keys: keyTexts(keys.known),
+          pruned: [...prunings.open].map(([seq, tally]) => ({ seq, ...tally })),
+        };
+  let state = resume;
+  // Once a place is missing or taken twice, no later leaf is where the tree has it: that is the one fault, not all that follow.
+  let placed = true;
+  for await (const row of tx.iterate(`SELECT ${CHECKED_COLUMNS} FROM audit_events${done === 0 ? "" : ` WHERE seq > ${done}`} ORDER BY seq`)) {
+    if (signal?.aborted === true) break;
+    const event = events.add(row);
+    if ("kind" in event) {
+      findings.other(event);
+      continue;
+    }
+    placed = placed && !event.faults.some(({ kind }) => kind === "gap" || kind === "duplicate");
+    findings.event(event);
+    if (!placed) continue;
+    const more = [...(await nodes.add(event.leaf, event.body?.timestamp)), ...prunings.add(event), ...checkpoints.learn(event.seq, event.body)];
+    for (const fault of [...more, ...(await checkpoints.at(tree))]) findings.other(fault);
+    if (event.seq % STATE_EVERY === 0 && findings.bad === 0) state = stateNow();
   }
+  const complete = signal?.aborted !== true;
+  if (findings.bad === 0) state = stateNow();
+  if (complete) {
+    const ends = placed ? [...(await nodes.end()), ...prunings.end()] : [];
+    for (const fault of [...ends, ...(await checkpoints.end(placed ? tree.size : undefined))]) findings.other(fault);
+  }
+  return { ...checkpoints.result, from: 1, root: complete && placed ? tree.root() : undefined, state };
+}
 
-  add(row: Row): void {
-    const seq = Number(row["seq"]);
-    const body = bytesOf(row["body"]);
-    const leaf = leafHash(body);
-    if (!Number.isSafeInteger(seq) || seq < this.#from) {
-      // It has no place in the chain, so nothing that follows is measured against it.
-      this.fail({ seq: this.#expected, kind: "order", detail: `a row has ${JSON.stringify(String(row["seq"]))} for a sequence number` });
+async function rangePass(tx: Transaction, log: LogIdentity, request: VerifyRequest, last: LastEvent | undefined, findings: Findings): Promise<Pass> {
+  const { from, to } = await edgesOf(tx, last?.seq ?? 0, isoOf(request.startDate), isoOf(request.endDate));
+  const before = from <= 1 ? undefined : await hashAt(tx, from - 1);
+  const events = new EventCheck(log, { seq: from, previous: before === undefined ? undefined : Buffer.from(before, "hex") }, request.deep === true);
+  findings.soundTo = from - 1;
+  for await (const row of tx.iterate(`SELECT ${CHECKED_COLUMNS} FROM audit_events WHERE seq >= ? AND seq <= ? ORDER BY seq`, [from, to])) {
+    if (request.signal?.aborted === true) break;
+    const event = events.add(row);
+    if ("kind" in event) findings.other(event);
+    else findings.event(event);
+  }
+  return { from, root: undefined, anchored: false, checkpoint: undefined, forkedAfter: undefined, state: undefined };
+}
+
+/** First and last event of a range of times. */
+async function edgesOf(tx: Transaction, size: number, start: string | undefined, end: string | undefined): Promise<{ from: number; to: number }> {
+  const span = await timeSpan(tx, size, start, end);
+  const edge = async (order: "ASC" | "DESC"): Promise<number | undefined> => {
+    const row = await tx.get(`SELECT seq FROM audit_events WHERE seq >= ? AND seq <= ? AND timestamp >= ? AND timestamp <= ? ORDER BY seq ${order} LIMIT 1`, [
+      span.from,
+      span.to,
+      start ?? "",
+      end ?? "\uffff",
+    ]);
+    return row === undefined ? undefined : Number(row["seq"]);
+  };
+  return { from: start === undefined ? 1 : ((await edge("ASC")) ?? 1), to: (await edge("DESC")) ?? 0 };
+}
+
+class Findings {
+  good = 0;
+  bad = 0;
+  pruned = 0;
+  readonly listed: AuditFault[] = [];
+  /** Last event before anything is wrong. */
+  soundTo: number | undefined;
+  #sound = true;
+
+  event({ seq, faults, pruned }: CheckedEvent): void {
+    if (faults.length > 0) {
+      this.bad += 1;
+      for (const fault of faults) this.#list(fault);
+      this.#sound = false;
       return;
     }
-    const complaints = [...this.#place(seq), ...this.#content(row, seq, body, leaf), ...this.#link(row, leaf)];
-    if (complaints.length === 0) this.#good += 1;
-    else this.#bad += 1;
-    for (const complaint of complaints) this.#list({ seq, ...complaint });
-    this.#expected = seq + 1;
-    // After a fault the chain goes on from what is stored, so that one change is one error and not all that follow.
-    this.#previous = bytesOf(row["hash"]);
+    this.good += 1;
+    if (pruned !== undefined) this.pruned += 1;
+    if (this.#sound) this.soundTo = seq;
   }
 
-  fail(fault: AuditFault): void {
-    this.#bad += 1;
+  /** A fault that is of no single event. */
+  other(fault: AuditFault): void {
+    this.bad += 1;
+    // Found later than its place: then what was taken for sound ends before it.
+    if (fault.kind === "content" && this.soundTo !== undefined) this.soundTo = Math.min(this.soundTo, fault.seq - 1);
     this.#list(fault);
   }
 
-  get counts(): { verified: number; failed: number; errors: readonly AuditFault[] } {
-    return { verified: this.#good, failed: this.#bad, errors: this.#errors };
-  }
-
   #list(fault: AuditFault): void {
-    if (this.#errors.length < MAX_LISTED) this.#errors.push(fault);
-  }
-
-  #place(seq: number): Complaint[] {
-    if (seq > this.#expected) return [{ kind: "gap", detail: `events ${this.#expected} to ${seq - 1} are missing` }];
-    return seq < this.#expected ? [{ kind: "duplicate", detail: `sequence number ${seq} comes again` }] : [];
-  }
-
-  #content(row: Row, seq: number, body: Buffer, leaf: Buffer): Complaint[] {
-    const found: Complaint[] = [];
-    if (!leaf.equals(bytesOf(row["leaf"]))) found.push({ kind: "content", detail: "the event's bytes are not the ones that were hashed" });
-    const event = parseBody(body);
-    if (event === undefined) return [...found, { kind: "content", detail: "the event's bytes are not an event" }];
-    if (event.seq !== seq) found.push({ kind: "order", detail: `the event at ${seq} says it is ${event.seq}` });
-    if (event.logId !== this.#logId) found.push({ kind: "content", detail: "the event belongs to another log" });
-    if (this.#ids.has(event.id)) found.push({ kind: "duplicate", detail: `id ${event.id} comes again` });
-    // Ids are compared within a window: enough to see a copied event, bounded in memory.
-    this.#ids.add(event.id);
-    if (this.#ids.size > 10_000) this.#ids.clear();
-    const column = COLUMNS.find(([name, value]) => (row[name] ?? undefined) !== value(event));
-    if (column !== undefined) found.push({ kind: "content", detail: `column ${column[0]} differs from the event` });
-    return found;
-  }
-
-  #link(row: Row, leaf: Buffer): Complaint[] {
-    const found: Complaint[] = [];
-    const previous = bytesOf(row["previous"]);
-    if (this.#previous !== undefined && !this.#previous.equals(previous)) found.push({ kind: "link", detail: "it does not follow the event before it" });
-    if (!chainHash(previous, leaf).equals(bytesOf(row["hash"]))) found.push({ kind: "link", detail: "its chain hash is not the hash of what it holds" });
-    return found;
+    if (this.listed.length < MAX_LISTED) this.listed.push(fault);
   }
 }
-
-const COLUMNS: readonly (readonly [string, (event: EventBody) => string | number | undefined])[] = [
-  ["id", (event) => event.id],
-  ["at", (event) => Date.parse(event.timestamp)],
-  ["category", (event) => event.category],
-  ["action", (event) => event.action],
-  ["result", (event) => event.result],
-  ["user_id", (event) => event.userId],
-  ["session_id", (event) => event.sessionId],
-  ["resource_type", (event) => event.resourceType],
-  ["resource_id", (event) => event.resourceId],
-];

@@ -83,27 +83,20 @@ test("kill -9, 15 times: what was acknowledged stands where it was said to stand
   expect(await verify()).toMatchObject({ verified: stored.size, failed: 0, errors: [] });
 });
 
-/** Other words in event `from`, and every hash from there on made right again. */
+/** Other words in event `from`, and every hash from there on made right again: leaves, chain and tree. */
 function rewriteFrom(from: number): void {
   const sha = (...parts: (string | Uint8Array)[]): Buffer => parts.reduce((digest, part) => digest.update(part), createHash("sha256")).digest();
   const bytes = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : new Uint8Array());
   withDatabase((db) => {
-    let previous: Uint8Array | undefined;
-    for (const row of db.prepare("SELECT seq, body, previous, result FROM audit_events WHERE seq >= ? ORDER BY seq").all(from)) {
-      const link = previous ?? bytes(row["previous"]);
-      const changed = Number(row["seq"]) === from;
-      const text = Buffer.from(bytes(row["body"])).toString("utf8");
-      const body = Buffer.from(changed ? text.replace('"success"', '"failure"') : text);
+    const log = db.prepare("SELECT log_id AS logId, public_key AS publicKey FROM audit_log").get();
+    const before = db.prepare("SELECT hash FROM audit_events WHERE seq = ?").get(from - 1);
+    let previous = before === undefined ? sha(`{"logId":"${String(log?.["logId"])}","publicKey":"${String(log?.["publicKey"])}"}`) : bytes(before["hash"]);
+    for (const row of db.prepare("SELECT seq, body FROM audit_events WHERE seq >= ? ORDER BY seq").all(from)) {
+      const text = String(row["body"]);
+      const body = Number(row["seq"]) === from ? text.replace('"success"', '"failure"') : text;
       const leaf = sha(Buffer.from([0]), body);
-      const hash = sha("cofferdam/audit/chain/v1\0", link, leaf);
-      db.prepare("UPDATE audit_events SET body = ?, leaf = ?, previous = ?, hash = ?, result = ? WHERE seq = ?").run(
-        body,
-        leaf,
-        link,
-        hash,
-        changed ? "failure" : String(row["result"]),
-        Number(row["seq"]),
-      );
+      const hash = sha("cofferdam/audit/chain/v1\0", previous, leaf);
+      db.prepare("UPDATE audit_events SET body = ?, leaf = ?, hash = ? WHERE seq = ?").run(body, leaf, hash, Number(row["seq"]));
       previous = hash;
     }
   });
@@ -122,13 +115,14 @@ describe("written again with right hashes: the acknowledged head tells, and noth
 });
 
 describe("rows moved about", () => {
-  const again =
-    "INSERT INTO audit_events SELECT 9, 'evt_again', at, category, action, result, user_id, session_id, resource_type, resource_id, body, leaf, previous, hash FROM audit_events WHERE seq = 8";
+  const again = 'INSERT INTO audit_events (seq, body, leaf, hash) SELECT 9, replace(body, \'"id":"\', \'"id":"x\'), leaf, hash FROM audit_events WHERE seq = 8';
   const swapBodies = (columns: readonly string[]): string =>
     [
+      "DROP INDEX audit_events_id",
       `CREATE TEMP TABLE kept AS SELECT ${columns.join(", ")} FROM audit_events WHERE seq = 3`,
       ...columns.map((column) => `UPDATE audit_events SET ${column} = (SELECT ${column} FROM audit_events WHERE seq = 4) WHERE seq = 3`),
       ...columns.map((column) => `UPDATE audit_events SET ${column} = (SELECT ${column} FROM kept) WHERE seq = 4`),
+      "CREATE UNIQUE INDEX audit_events_id ON audit_events (id)",
     ].join("; ");
   test.each<[string, string, readonly (readonly [AuditFaultKind, number])[]]>([
     [
@@ -155,7 +149,7 @@ describe("rows moved about", () => {
       "the last event once more",
       again,
       [
-        ["duplicate", 9],
+        ["content", 9],
         ["order", 9],
         ["link", 9],
       ],
