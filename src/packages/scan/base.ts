@@ -86,7 +86,11 @@ class BaseReader {
     const short = base.slice(0, SHORT);
     const found = await this.#lockfile(base, path);
     if (typeof found === "string") return { note: `no base: ${found} at ${short}, ${base === head ? "HEAD" : `the merge base with ${branch.name}`}` };
-    return { ref: short, note: base === head ? `HEAD, which is in ${branch.name}` : `merge base with ${branch.name}`, text: found.text };
+    return {
+      ref: short,
+      note: base !== head ? `merge base with ${branch.name}` : branch.name === "HEAD" ? "HEAD" : `HEAD, which is in ${branch.name}`,
+      text: found.text,
+    };
   }
 
   async #defaultBranch(): Promise<Branch | string> {

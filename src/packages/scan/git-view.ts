@@ -65,6 +65,7 @@ export class GitView implements Disposable {
    * @returns what is in the way, in words, instead of a view.
    */
   static async open(repository: string, path: string): Promise<GitView | string> {
+    if (!existsSync(join(repository, ".git"))) return "not in a git repository";
     const folders = await gitFolders(join(repository, ".git"));
     if (folders === undefined) return "its .git cannot be read";
     const head = (await readBounded(join(folders.own, "HEAD"), { maxBytes: MAX_SMALL, what: "HEAD" }))?.toString("latin1").trim();
