@@ -3,6 +3,7 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    globalSetup: ["./test/world/advisories-setup.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 90_000,

@@ -1,13 +1,16 @@
 /** Packages: the guarded install. */
 export { jailTools } from "./client/jail-tools.ts";
 export { locateBubblewrap, locateNpm, type NpmClient } from "./client/locate.ts";
+export type { AdvisorySummary } from "./install/advisories.ts";
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
 export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
+export { bomOf } from "./scan/bom.ts";
 export { type BomPackage, cycloneDxText } from "./scan/formats/cyclonedx.ts";
-export { type ScanDocument, scanDocument } from "./scan/formats/json.ts";
+export { findingDocument, type ScanDocument, scanDocument, sourceDocument } from "./scan/formats/json.ts";
 export { sarifText } from "./scan/formats/sarif.ts";
 export type { Fix, JudgedSource, Place, ScannedFinding, ScanResult, Verdict } from "./scan/result.ts";
+export { type Scan, type ScanRequest, scan } from "./scan/scan.ts";
 export { byUrgency, VERDICTS } from "./scan/urgency.ts";
 export {
   type ApprovalChange,

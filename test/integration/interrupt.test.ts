@@ -87,6 +87,7 @@ test("a full disk under the state directory: one clear message, and whole again 
     expect(full.stderr).toMatch(/full|cannot take events/);
     expect(project.has("node_modules/b")).toBe(false);
     execFileSync("mount", ["-o", "remount,size=64m", project.state]);
+    project.takeAdvisories();
     expect((await project.cli(["npm", "ci"])).exit).toBe(0);
     await whole(project);
   } finally {

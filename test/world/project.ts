@@ -1,10 +1,11 @@
 /** A project in a temporary folder, with a home, a state directory and the real command line on top. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { inject } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const RUNTIME = join(ROOT, "tools", "runtime", "node_modules");
@@ -34,8 +35,14 @@ export class TestProject implements Disposable {
     mkdirSync(this.root);
     mkdirSync(this.home);
     mkdirSync(join(this.base, "bin"));
+    this.takeAdvisories();
     this.write("package.json", JSON.stringify({ name: "project", version: "1.0.0", ...manifest }, null, 2));
     writeFileSync(join(this.home, ".npmrc"), `${[`registry=${registry}`, ...userNpmrc].join("\n")}\n`);
+  }
+
+  /** The state directory has advisories of today, as after `cofferdam db update`. */
+  takeAdvisories(): void {
+    cpSync(inject("advisories"), join(this.state, "advisories"), { recursive: true });
   }
 
   write(path: string, text: string): void {

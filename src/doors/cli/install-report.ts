@@ -1,6 +1,7 @@
 /** The guarded install in words (design: one line when all is well; what happened, why, how to fix, how to allow). */
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
-import { failedScript, type InstallFinding, type InstallResult } from "../../packages/index.ts";
+import { failedScript, type InstallFinding, type InstallResult, type Verdict } from "../../packages/index.ts";
+import { KEV_SOURCE } from "../../vulnerability/index.ts";
 import { scriptLines, speaks } from "./script-lines.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -24,12 +25,13 @@ function allowed(result: InstallResult): string[] {
   const ran = result.scripts.filter(({ run }) => run !== undefined).length;
   if (notes.length === 0 && ran === result.scripts.length && !result.scripts.some(speaks)) {
     const scripts = ran === 0 ? "" : ` ${ran} ${ran === 1 ? "script" : "scripts"} jailed,`;
-    return [`cofferdam: ${counted(result.packages)} checked,${scripts} nothing refused (${guard})`, ...notChecked(result)];
+    return [`cofferdam: ${counted(result.packages)} checked,${scripts} nothing refused (${guard})`, ...advisoryLines(result), ...notChecked(result)];
   }
   return [
     `${result.command}: ${counted(result.tree?.packages ?? result.packages)} in ${formatDuration(result.times.totalMs)} (${guard} of it checking)`,
     ...block([...notes, ...scriptLines(result)]),
     ...evidence(result),
+    ...advisoryLines(result),
     ...notChecked(result),
     "not covered: what packages do when your code loads them (cofferdam sandbox run -- npm test)",
     closing(result, `${result.tree?.packages ?? result.packages} installed`),
@@ -82,6 +84,26 @@ function findingLine(finding: InstallFinding): string[] {
     `${WORDS[finding.decision].padEnd(8)} ${finding.subject}: ${finding.message}${finding.where === undefined ? "" : `, ${finding.where}`}`,
     ...(finding.fix === undefined ? [] : [`         fix: ${finding.fix}`]),
     ...(finding.allow === undefined || finding.decision === "warn" ? [] : [`         allow: cofferdam policy allow ${shellWord(finding.allow)} --reason TEXT`]),
+  ];
+}
+
+/** What is known of the packages and was not denied: counted here, told by `cofferdam scan`. */
+function advisoryLines({ advisories, level }: InstallResult): string[] {
+  if (advisories === undefined) return [];
+  const { findings, warnings, sources, base } = advisories;
+  const packages = (verdict: Verdict): number => new Set(findings.filter((one) => one.verdict === verdict).map((one) => `${one.package}@${one.version}`)).size;
+  const [had, warned, accepted] = [packages("had"), packages("warn"), packages("accepted")];
+  const until = findings.flatMap(({ hadUntil }) => hadUntil ?? []).sort()[0];
+  const parts = [
+    ...(had === 0 ? [] : [`${had} that ${base.ref ?? "the base"} had already, only reported until ${until}`]),
+    ...(warned === 0 ? [] : [`${warned} that level ${level} does not deny`]),
+    ...(accepted === 0 ? [] : [`${accepted} accepted by exceptions`]),
+  ];
+  const dates = sources.flatMap(({ freshAsOf, name }) => (freshAsOf === undefined || name === KEV_SOURCE ? [] : freshAsOf.slice(0, 16)));
+  const fresh = dates.length === 0 ? "" : `, as of ${dates.sort().at(-1)?.replace("T", " ")}`;
+  return [
+    ...(parts.length === 0 ? [] : [`known    packages with advisories: ${parts.join("; ")} (cofferdam scan)${fresh}`]),
+    ...warnings.map((warning) => `data     ${warning} (cofferdam db update)`),
   ];
 }
 

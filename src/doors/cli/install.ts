@@ -1,7 +1,9 @@
 /** `cofferdam install -- npm ci` and its shorthand `cofferdam npm ci`. */
 import { ERROR_TABLE, formatBytes, systemClock } from "../../foundation/index.ts";
 import {
+  type AdvisorySummary,
   exitOf,
+  findingDocument,
   guardedInstall,
   type InstallProgress,
   type InstallResult,
@@ -9,12 +11,13 @@ import {
   locateBubblewrap,
   type ScriptOutcome,
   scriptAdvice,
+  sourceDocument,
 } from "../../packages/index.ts";
 import { Telemetry, type ThresholdExceeded } from "../../telemetry/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { installReport } from "./install-report.ts";
 import { writeMetrics } from "./metrics.ts";
-import { openPolicy, withState } from "./session.ts";
+import { openAdvisories, openPolicy, withState } from "./session.ts";
 import { version } from "./version.ts";
 
 export const installCommand: Command = {
@@ -48,6 +51,7 @@ async function run(context: CommandContext): Promise<number> {
   const telemetry = new Telemetry({
     thresholds: {
       integrity: values["thresholds.integrity"],
+      scan: values["thresholds.scan"],
       audit: values["thresholds.audit"],
       protection: values["thresholds.protection"],
       script: values["thresholds.script"],
@@ -55,14 +59,16 @@ async function run(context: CommandContext): Promise<number> {
   });
   const slow: ThresholdExceeded[] = [];
   telemetry.events.on("thresholdExceeded", (event) => slow.push(event));
-  const result = await withState(context, async ({ store, audit }) =>
-    guardedInstall({
+  const result = await withState(context, async ({ store, audit }) => {
+    await using advisories = openAdvisories(context);
+    return await guardedInstall({
       command: args,
       cwd,
       env,
       policy,
       stateDir: globals.state,
       store,
+      advisories,
       audit,
       clock: systemClock,
       telemetry,
@@ -71,8 +77,8 @@ async function run(context: CommandContext): Promise<number> {
       jail: () => jailTools(env["PATH"] ?? ""),
       onProgress: (progress) => out.progress(progressLine(progress)),
       ...(context.values["client-output"] === true ? { onClientOutput: (text: string) => out.note(text) } : {}),
-    }),
-  );
+    });
+  });
   const metrics = context.values["metrics"];
   if (typeof metrics === "string") await writeMetrics(metrics, cwd, telemetry, version());
   if (globals.json) out.json({ ...installDocument(result), operations: Object.fromEntries(telemetry.snapshot()), thresholdExceeded: slow });
@@ -101,6 +107,10 @@ function progressLine({ phase, done, total, what }: InstallProgress): string {
   return phase === "client" ? `npm is installing ${total} packages in the box` : `comparing the installed tree with ${total} verified packages`;
 }
 
+function advisoriesDocument({ findings, unjudged, sources, base }: AdvisorySummary): object {
+  return { findings: findings.map(findingDocument), unjudged, sources: sources.map(sourceDocument), base };
+}
+
 /** `--json`: fields may be added, never renamed. What this version does not check is in `notChecked`, not an empty list. */
 function installDocument(result: InstallResult): object {
   return {
@@ -114,6 +124,7 @@ function installDocument(result: InstallResult): object {
     verified: result.verified,
     denied: result.findings.filter((finding) => finding.decision === "deny"),
     findings: result.findings,
+    ...(result.advisories === undefined ? {} : { advisories: advisoriesDocument(result.advisories) }),
     scripts: result.scripts.map((one) => scriptDocument(one, result)),
     notChecked: result.notChecked,
     decision: result.decision,

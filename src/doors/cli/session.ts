@@ -4,6 +4,7 @@ import { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
 import { SqliteStore, type Store } from "../../store/index.ts";
+import { AdvisoryDatabase } from "../../vulnerability/index.ts";
 import type { CommandContext } from "./command.ts";
 
 /** The policy of the working folder with the flags of this call. */
@@ -17,6 +18,11 @@ export async function openPolicy({ globals, env, cwd }: CommandContext): Promise
 export interface State {
   readonly store: Store;
   readonly audit: AuditLogger;
+}
+
+/** The advisory database of the state directory. The caller closes it. */
+export function openAdvisories({ globals }: Pick<CommandContext, "globals">): AdvisoryDatabase {
+  return new AdvisoryDatabase({ directory: join(globals.state, "advisories") });
 }
 
 /** Opens the state directory for the length of `work`, and closes it whatever happens. */

@@ -8,6 +8,7 @@ import { type BoxRequest, userNamespacesWork, type WaitingBox } from "../box/box
 import type { ClientSetup } from "../client/setup.ts";
 import { DEFAULT_GATE_LIMITS, Gate, type GateLimits, type TarballSource, type TarballStore, type Upstream, type WantedTarball } from "../gate/index.ts";
 import { verdictOf } from "../judge/rules.ts";
+import type { InstallAdvisories } from "./advisories.ts";
 import { clientBox, generatedNpmrc, viewOf } from "./client-box.ts";
 import type { ClientCommand } from "./command.ts";
 import type { Project } from "./project.ts";
@@ -68,12 +69,15 @@ export class GuardedClient {
   }
 
   /** Opens the gate at the box's door, and tells the client where it is. */
-  serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined): Gate {
+  serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined, advisories: InstallAdvisories): Gate {
     const { setup, upstream, source, command, limits, run, signal } = this.#parts;
     const gate = new Gate({
       ...{ registries: setup.registries, upstream, source, judged, token: this.#token, signal },
       metadata: command.verb === "ci" ? "judged" : "upstream",
-      admit: (wanted) => this.#admit(wanted),
+      admit: (wanted) => {
+        this.#admit(wanted);
+        advisories.admit(wanted.name, wanted.version);
+      },
       maxMetadataBytes: limits.maxMetadataBytes,
     });
     const { project, trusted } = setup.npmrc;

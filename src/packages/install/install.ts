@@ -10,6 +10,7 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import { type JailTools, stopCode } from "../../sandbox/index.ts";
 import { Facts, type Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
+import type { AdvisoryDatabase } from "../../vulnerability/index.ts";
 import { type BoxRequest, layersOf, startBox, type WaitingBox } from "../box/box.ts";
 import { type ClientSetup, setUpClient } from "../client/setup.ts";
 import {
@@ -25,6 +26,7 @@ import {
 } from "../gate/index.ts";
 import { judge, judgeBundles } from "../judge/judge.ts";
 import { type JudgedTree, TreeChecker } from "../tree/tree.ts";
+import { InstallAdvisories } from "./advisories.ts";
 import { mayLink } from "./client-box.ts";
 import { type ClientCommand, parseClientCommand } from "./command.ts";
 import { fetchAll, keyOfTarball } from "./fetch.ts";
@@ -34,7 +36,7 @@ import { openProject, type Project, readLockfile } from "./project.ts";
 import { ProjectLock } from "./project-lock.ts";
 import { InstallRecord } from "./record.ts";
 import { clearHalfWritten, keepManifests, repairInterrupted, restoreManifests, setAside } from "./repair.ts";
-import { type Decision, emptyResult, failedScript, type InstallFinding, type InstallResult } from "./result.ts";
+import { type Decision, emptyResult, failedScript, type InstallFinding, type InstallResult, NOT_BUILT } from "./result.ts";
 import { RunFolder } from "./run-folder.ts";
 import { ScriptMemory } from "./script-memory.ts";
 import { compareAgain, runScripts } from "./script-phase.ts";
@@ -46,8 +48,9 @@ export interface InstallRequest {
   readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly policy: EffectivePolicy;
   readonly stateDir: string;
-  /** Opened on the same state directory. */
+  /** Opened on the same state directory, as is {@link advisories}. */
   readonly store: Store;
+  readonly advisories: AdvisoryDatabase;
   readonly audit: AuditSink;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -190,7 +193,8 @@ class Installation {
   async #install(): Promise<void> {
     const { policy } = this.#request;
     const read = await readLockfile(this.#project);
-    if (!this.#judge(read?.lockfile, read?.lineOf)) return;
+    const advisories = await InstallAdvisories.open({ ...this.#request, root: this.#project.root, lockfileName: this.#project.lockfileName });
+    if (!(await this.#judge(read?.lockfile, read?.lineOf, advisories))) return;
     const wanted = wantedTarballs(read?.lockfile, this.#project.root, this.#setup, policy.values["packages.registries"]);
     this.#set({ packages: wanted.length });
     await this.#lock.enter("fetch");
@@ -208,7 +212,7 @@ class Installation {
       if (!this.#judgeBundles(read?.lockfile, read?.lineOf, bundled)) return;
       await this.#record.integrity(wanted, { policy: policy.digest, lockfile: read?.lockfile.sha256 ?? null });
       this.#set({ layers: layersOf(box) });
-      await this.#runClient(await starting, box, checker, wanted, read?.lockfile);
+      await this.#runClient(await starting, box, checker, wanted, read?.lockfile, advisories);
     } finally {
       // Still waiting at the door when the fetch was refused; gone already in every other case.
       await starting.then(
@@ -271,8 +275,12 @@ class Installation {
   }
 
   /** False when something is denied. In observe mode denials are said and do not stop. */
-  #judge(lockfile: NpmLockfile | undefined, lineOf: ((path: string) => number | undefined) | undefined): boolean {
+  async #judge(lockfile: NpmLockfile | undefined, lineOf: LineOf | undefined, advisories: InstallAdvisories): Promise<boolean> {
     const { policy } = this.#request;
+    const known = await advisories.judge(lockfile, lineOf ?? (() => undefined));
+    const { notChecked } = advisories;
+    this.#set({ advisories: advisories.summary, notChecked: notChecked === undefined ? NOT_BUILT : [notChecked, ...NOT_BUILT] });
+    if (lockfile !== undefined) await this.#record.advisories(advisories.summary, policy.digest);
     const findings = judge({
       lockfile,
       lockfileName: this.#project.lockfileName,
@@ -287,7 +295,11 @@ class Installation {
       declared: this.#command.verb === "ci" ? this.#project.declared : undefined,
       mayLink: (target) => mayLink(this.#project, target),
     });
-    const accepted = this.#accept(findings);
+    const accepted = this.#accept([...known, ...findings]);
+    if (accepted && advisories.refusal !== undefined) {
+      this.#stop(advisories.refusal);
+      return false;
+    }
     if (this.#command.verb === "ci" && lockfile === undefined) {
       this.#stop(
         new CofferdamError("FAILED_PRECONDITION", `npm ci needs ${this.#project.lockfileName}`, { hint: "npm install --package-lock-only, and commit it" }),
@@ -315,12 +327,13 @@ class Installation {
     checker: TreeChecker,
     wanted: readonly WantedTarball[],
     before: NpmLockfile | undefined,
+    advisories: InstallAdvisories,
   ): Promise<void> {
     const { clock, signal } = this.#request;
     keepManifests(this.#project.root, this.#run.path);
     await this.#lock.enter("client");
     const clientStarted = clock.monotonic();
-    const gate = this.#client.serve(waiting, wanted, box.owner);
+    const gate = this.#client.serve(waiting, wanted, box.owner, advisories);
     this.#progress("client", 0, wanted.length);
     const [client, expected] = await Promise.all([waiting.go().finally(() => gate.close()), this.#expected(checker, before)]);
     this.#set({ client, times: { totalMs: 0, clientMs: clock.monotonic() - clientStarted, scriptsMs: 0 } });
@@ -332,7 +345,7 @@ class Installation {
       this.#clientFailed(gate);
       return;
     }
-    const compared = await this.#compare(checker, before, gate, expected);
+    const compared = await this.#compare(checker, before, gate, expected, advisories);
     if (compared !== undefined) await this.#scripts(checker, compared.lockfile, compared.tree, before?.sha256);
   }
 
@@ -348,7 +361,13 @@ class Installation {
     return judgedTree(lockfile, this.#store, this.#command, this.#command.partial || realpathSync(this.#request.cwd) !== this.#project.root);
   }
 
-  async #compare(checker: TreeChecker, before: NpmLockfile | undefined, gate: Gate, expected: JudgedSet | undefined): Promise<Compared | undefined> {
+  async #compare(
+    checker: TreeChecker,
+    before: NpmLockfile | undefined,
+    gate: Gate,
+    expected: JudgedSet | undefined,
+    advisories: InstallAdvisories,
+  ): Promise<Compared | undefined> {
     await this.#lock.enter("compare");
     const after = this.#command.verb === "ci" ? before : (await readLockfile(this.#project))?.lockfile;
     if (after === undefined)
@@ -359,7 +378,7 @@ class Installation {
       const digest = outer.integrity === undefined ? undefined : strongestDigest(outer.integrity);
       return digest === undefined ? undefined : this.#store.find(digest)?.bundled;
     };
-    if (this.#command.verb !== "ci" && !(this.#judge(after, undefined) && this.#judgeBundles(after, undefined, stored))) {
+    if (this.#command.verb !== "ci" && !((await this.#judge(after, undefined, advisories)) && this.#judgeBundles(after, undefined, stored))) {
       this.#giveBack();
       return undefined;
     }
@@ -470,8 +489,13 @@ class Installation {
   }
 }
 
+type LineOf = (path: string) => number | undefined;
+
+/** Malware is refused even where everything else is only watched. */
 function observed(finding: InstallFinding): InstallFinding {
-  return finding.decision === "deny" ? { ...finding, decision: "warn", message: `${finding.message} (would be refused)` } : finding;
+  return finding.decision === "deny" && finding.code !== "malware"
+    ? { ...finding, decision: "warn", message: `${finding.message} (would be refused)` }
+    : finding;
 }
 
 function interruption(signal: AbortSignal): CofferdamError {

@@ -2,7 +2,9 @@
 import type { AuditEvent, AuditSink } from "../../audit/index.ts";
 import type { JsonObject } from "../../foundation/index.ts";
 import type { WantedTarball } from "../gate/metadata.ts";
+import { findingRecord } from "../scan/record.ts";
 import type { ScriptOutcome } from "../scripts/index.ts";
+import type { AdvisorySummary } from "./advisories.ts";
 import type { InstallResult } from "./result.ts";
 
 /** Packages of one event; an event has 64 KiB at most, a line here about 180 bytes. */
@@ -33,6 +35,26 @@ export class InstallRecord {
     }
     // Logged together, they share one commit.
     this.#note(await Promise.all(events));
+  }
+
+  /** What was looked up, and what came of it, with everybody who accepted something. */
+  async advisories({ findings, unjudged, sources, base, refusals }: AdvisorySummary, policy: string): Promise<void> {
+    const denied = findings.filter(({ verdict }) => verdict === "deny").length;
+    const event = await this.#audit.log({
+      ...this.#base,
+      action: "VulnerabilityScan",
+      result: denied === 0 && refusals.length === 0 ? "success" : "failure",
+      details: {
+        policy,
+        base: base.ref ?? null,
+        sources: sources.map(({ name, freshAsOf, status }) => ({ name: name.slice(0, 128), freshAsOf: freshAsOf ?? null, status })),
+        findings: findings.slice(0, MAX_FINDINGS).map(findingRecord),
+        findingCount: findings.length,
+        denied,
+        unjudged: unjudged.length,
+      },
+    });
+    this.#note([event]);
   }
 
   /** One event a script that ran, with what it was refused and what it changed. */

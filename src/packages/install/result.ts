@@ -4,6 +4,7 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { BoxLayers } from "../box/box.ts";
 import type { ScriptOutcome, ScriptRun } from "../scripts/index.ts";
 import type { TreeResult } from "../tree/tree.ts";
+import type { AdvisorySummary } from "./advisories.ts";
 import type { ClientCommand } from "./command.ts";
 
 /** A judgement on one package, key or fact. `deny` stops the install, `review` leaves a decision open, `warn` only says. */
@@ -44,6 +45,8 @@ export interface InstallResult {
   /** Why the decision is not `allowed`. */
   readonly stoppedBy?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
   readonly findings: readonly InstallFinding[];
+  /** What was known to be bad, denied or not; undefined when the run ended before anything was looked up. */
+  readonly advisories: AdvisorySummary | undefined;
   /** Packages of the judged set. */
   readonly packages: number;
   /** Tarballs whose hash and structure were verified (in this run or an earlier one). */
@@ -92,7 +95,6 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2,
 
 /** What this version never checks. The list shrinks as the product grows; it is never left out of a report. */
 export const NOT_BUILT: readonly NotChecked[] = [
-  { check: "advisories", why: "no advisory data in this version" },
   { check: "signatures", why: "registry signatures are not verified in this version" },
   { check: "provenance", why: "attestations are not verified in this version" },
   { check: "age", why: "publication times are not looked at in this version" },
@@ -110,6 +112,7 @@ export function emptyResult(command: ClientCommand, root: string, policy: Effect
     policySources: policy.sources,
     decision: "stopped",
     findings: [],
+    advisories: undefined,
     packages: 0,
     verified: 0,
     fetched: { asked: 0, count: 0, bytes: 0 },

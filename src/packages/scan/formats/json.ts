@@ -71,7 +71,7 @@ export function scanDocument(result: ScanResult): ScanDocument {
     packages: result.packages,
     findings: [...result.findings].sort(byUrgency).map(findingDocument),
     unjudged: result.unjudged,
-    sources: result.sources.map((source) => ({ ...source, freshAsOf: source.freshAsOf ?? null })),
+    sources: result.sources.map(sourceDocument),
     decision: result.decision,
     reasons: result.reasons,
     base: result.base,
@@ -84,7 +84,11 @@ export function scanDocument(result: ScanResult): ScanDocument {
   };
 }
 
-function findingDocument(finding: ScannedFinding): FindingDocument {
+export function sourceDocument(source: JudgedSource): SourceDocument {
+  return { ...source, freshAsOf: source.freshAsOf ?? null };
+}
+
+export function findingDocument(finding: ScannedFinding): FindingDocument {
   return {
     id: finding.id,
     aliases: finding.aliases,

@@ -1,0 +1,77 @@
+/**
+ * `cofferdam scan`: what is known to be bad among the packages of a lockfile, an installed tree or one package, judged by the
+ * policy and written down. Reads only.
+ */
+import type { AuditSink } from "../../audit/index.ts";
+import type { Clock } from "../../foundation/index.ts";
+import type { EffectivePolicy } from "../../policy/index.ts";
+import type { Store } from "../../store/index.ts";
+import type { Telemetry } from "../../telemetry/index.ts";
+import type { AdvisoryDatabase } from "../../vulnerability/index.ts";
+import { type Base, readBasePackages, withDetails } from "./base-packages.ts";
+import { decide } from "./decision.ts";
+import { judgeFreshness } from "./freshness.ts";
+import { type Judged, judgePackages } from "./judge.ts";
+import { latestTime } from "./known-time.ts";
+import { recordScan } from "./record.ts";
+import type { ScanResult } from "./result.ts";
+import { readTarget, type ScanTarget } from "./target.ts";
+
+export interface ScanRequest {
+  /** A folder, a lockfile, or `pkg:npm/name@version`. Default: the working folder. */
+  readonly target: string | undefined;
+  readonly cwd: string;
+  /** Branch or commit to compare with, instead of the policy's. */
+  readonly base?: string | undefined;
+  readonly policy: EffectivePolicy;
+  readonly store: Store;
+  readonly audit: AuditSink;
+  readonly advisories: AdvisoryDatabase;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly signal: AbortSignal;
+}
+
+export interface Scan {
+  readonly result: ScanResult;
+  /** What was looked up, for an inventory. */
+  readonly target: ScanTarget;
+}
+
+/** Throws NOT_FOUND and INVALID_ARGUMENT (the target), INTEGRITY_FAILURE (the advisory database), AUDIT_UNAVAILABLE. */
+export async function scan(request: ScanRequest): Promise<Scan> {
+  const { policy, store, clock, advisories, telemetry } = request;
+  const started = clock.monotonic();
+  const target = await readTarget(request.target, request.cwd);
+  const now = await latestTime(store, clock);
+  const index = await advisories.open();
+  const freshness = judgeFreshness(index?.meta.sources ?? [], policy.values, now);
+  // Only a lockfile has a merge base.
+  const base: Base =
+    target.kind === "lockfile" && target.file !== undefined
+      ? await readBasePackages({ root: target.root, file: target.file, ref: request.base, policy, signal: request.signal })
+      : { said: { note: "" }, packages: undefined };
+  request.signal.throwIfAborted();
+  const judged: Judged =
+    index === undefined
+      ? { findings: [], unjudged: [] }
+      : await telemetry.time("scan", () => judgePackages({ index, ...target, policy, base: base.packages, store, project: target.root, now }));
+  const result: ScanResult = {
+    target: target.name,
+    root: target.root,
+    file: target.file,
+    packages: target.packages.length,
+    findings: await withDetails(judged.findings, advisories),
+    unjudged: judged.unjudged,
+    sources: freshness.sources,
+    ...decide(judged.findings, judged.unjudged, freshness, policy),
+    base: base.said,
+    level: policy.values.level,
+    mode: policy.values.mode,
+    policyDigest: policy.digest,
+    tookMs: clock.monotonic() - started,
+    auditRange: undefined,
+  };
+  const auditRange = await recordScan({ log: (event) => telemetry.time("audit", () => request.audit.log(event)) }, result);
+  return { result: { ...result, auditRange }, target };
+}
