@@ -1,5 +1,6 @@
 /** Inventory: what is installed, or should be. */
 export { DependencyGraph, type Dependent, type GraphInput, type GraphPackage } from "./graph.ts";
+export { type InstalledKind, type InstalledPackage, type InstalledTree, readInstalledTree } from "./installed/tree.ts";
 export { packagesOfHiddenLockfile } from "./lockfiles/hidden.ts";
 export { type LineFinder, linesOf } from "./lockfiles/lines.ts";
 export {
