@@ -86,16 +86,18 @@ export class InstallAdvisories {
     const { policy, store, telemetry, root, lockfileName, signal, advisories } = this.#request;
     const index = this.#index;
     if (index === undefined || lockfile === undefined) return [];
-    this.#base ??= await readBasePackages({ root, file: lockfileName, ref: undefined, policy, signal });
-    const base = this.#base;
+    const readBase = async (): Promise<Base> => {
+      this.#base ??= await readBasePackages({ root, file: lockfileName, ref: undefined, policy, signal });
+      return this.#base;
+    };
     const graph = new DependencyGraph({ packages: lockfile.packages, root: await rootOf(lockfile, root) });
     const judged = await telemetry.time("scan", () =>
       judgePackages({
         ...{ index, packages: scannedPackages(lockfile.packages), graph, file: lockfileName, lineOf, policy },
-        ...{ base: base.packages, store, project: root, now: this.#now },
+        ...{ readBase, store, project: root, now: this.#now },
       }),
     );
-    this.#summary = { ...this.#summary, findings: judged.findings, unjudged: judged.unjudged, base: base.said };
+    this.#summary = { ...this.#summary, findings: judged.findings, unjudged: judged.unjudged, base: judged.base };
     const denied = await withDetails(
       judged.findings.filter(({ verdict }) => verdict === "deny"),
       advisories,

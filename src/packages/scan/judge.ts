@@ -3,14 +3,15 @@
  * install is stopped by are the same.
  */
 import type { DependencyGraph } from "../../inventory/index.ts";
-import type { EffectivePolicy } from "../../policy/index.ts";
+import type { EffectivePolicy, PolicyValues } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
 import { type AdvisoryIndex, type Finding, isAffected, match, type Subject, type Unjudged } from "../../vulnerability/index.ts";
+import type { Base } from "./base-packages.ts";
 import { smallestFix } from "./fix.ts";
 import { Ratchet } from "./ratchet.ts";
-import type { Place, ScannedFinding } from "./result.ts";
+import type { Place, ScannedFinding, ScanResult } from "./result.ts";
 import { byUrgency } from "./urgency.ts";
-import { type Judgement, judgeFinding } from "./verdict.ts";
+import { isDeniedSeverity, type Judgement, judgeFinding } from "./verdict.ts";
 
 /** A package to look up, where it stands. */
 export interface ScannedPackage {
@@ -28,7 +29,8 @@ export interface JudgeRequest {
   readonly file: string | undefined;
   readonly lineOf: (path: string) => number | undefined;
   readonly policy: EffectivePolicy;
-  readonly base: { readonly ref: string; readonly packages: readonly ScannedPackage[] } | undefined;
+  /** What the merge base had; asked for only where that changes a verdict or a way out. */
+  readonly readBase: () => Promise<Base>;
   readonly store: Store;
   /** Real path of the project. */
   readonly project: string;
@@ -39,12 +41,14 @@ export interface Judged {
   /** Without details. */
   readonly findings: readonly ScannedFinding[];
   readonly unjudged: readonly Unjudged[];
+  readonly base: ScanResult["base"];
 }
 
 export async function judgePackages(request: JudgeRequest): Promise<Judged> {
   const { index, packages } = request;
   const { findings, unjudged } = match(index, subjectsOf(packages));
-  const judgements = await judgeAll(findings, request);
+  const base = needsBase(findings, request.policy.values) ? await request.readBase() : NO_BASE;
+  const judgements = await judgeAll(findings, base.packages, request);
   const places = Map.groupBy(packages, (one) => `${one.name}@${one.version ?? ""}`);
   const scanned = findings.map((finding, i): ScannedFinding => {
     const standing = places.get(`${finding.package}@${finding.version}`) ?? [];
@@ -58,7 +62,14 @@ export async function judgePackages(request: JudgeRequest): Promise<Judged> {
       dev: standing.length > 0 && standing.every(({ path }) => request.graph?.isDev(path) === true),
     };
   });
-  return { findings: withFixes(scanned, request).sort(byUrgency), unjudged: [...unjudged, ...withoutVersion(index, packages)] };
+  return { findings: withFixes(scanned, base.packages, request).sort(byUrgency), unjudged: [...unjudged, ...withoutVersion(index, packages)], base: base.said };
+}
+
+const NO_BASE: Base = { said: { note: "" }, packages: undefined };
+
+/** Starting git costs more than everything else here. */
+function needsBase(findings: readonly Finding[], values: PolicyValues): boolean {
+  return findings.some(({ malware, severity }) => malware || (values["advisories.only-new"] && isDeniedSeverity(severity, values["advisories.deny"])));
 }
 
 /** Every finding has a judgement; a program that lost one must not let it pass. */
@@ -74,7 +85,7 @@ function withoutVersion(index: AdvisoryIndex, packages: readonly ScannedPackage[
   return [...names].filter((name) => index.entriesOf(name).length > 0).map((name) => ({ package: name, version: "", why: "its version is not known" }));
 }
 
-async function judgeAll(findings: readonly Finding[], { index, base, store, project, policy, now }: JudgeRequest): Promise<Judgement[]> {
+async function judgeAll(findings: readonly Finding[], base: Base["packages"], { index, store, project, policy, now }: JudgeRequest): Promise<Judgement[]> {
   const had = new Set(base === undefined ? [] : match(index, subjectsOf(base.packages)).findings.flatMap(keysOf));
   const before = findings.filter((finding) => keysOf(finding).some((key) => had.has(key)));
   const times = await new Ratchet(store, project).firstSeen(before, now);
@@ -101,7 +112,7 @@ function wayOf(standing: readonly ScannedPackage[], { graph }: JudgeRequest): re
 }
 
 /** One way out for all findings of a package version. */
-function withFixes(findings: readonly ScannedFinding[], { index, graph, base }: JudgeRequest): ScannedFinding[] {
+function withFixes(findings: readonly ScannedFinding[], base: Base["packages"], { index, graph }: JudgeRequest): ScannedFinding[] {
   const bySubject = Map.groupBy(findings, (finding) => `${finding.package}@${finding.version}`);
   const fixes = new Map(
     [...bySubject].map(([subject, [first, ...others]]) => {

@@ -46,16 +46,13 @@ export async function scan(request: ScanRequest): Promise<Scan> {
   const now = await latestTime(store, clock);
   const index = await advisories.open();
   const freshness = judgeFreshness(index?.meta.sources ?? [], policy.values, now);
-  // Only a lockfile has a merge base.
-  const base: Base =
-    target.kind === "lockfile" && target.file !== undefined
-      ? await readBasePackages({ root: target.root, file: target.file, ref: request.base, policy, signal: request.signal })
-      : { said: { note: "" }, packages: undefined };
   request.signal.throwIfAborted();
   const judged: Judged =
     index === undefined
-      ? { findings: [], unjudged: [] }
-      : await telemetry.time("scan", () => judgePackages({ index, ...target, policy, base: base.packages, store, project: target.root, now }));
+      ? { findings: [], unjudged: [], base: { note: "" } }
+      : await telemetry.time("scan", () =>
+          judgePackages({ index, ...target, policy, readBase: () => baseOf(request, target), store, project: target.root, now }),
+        );
   const result: ScanResult = {
     target: target.name,
     root: target.root,
@@ -65,7 +62,7 @@ export async function scan(request: ScanRequest): Promise<Scan> {
     unjudged: judged.unjudged,
     sources: freshness.sources,
     ...decide(judged.findings, judged.unjudged, freshness, policy),
-    base: base.said,
+    base: judged.base,
     level: policy.values.level,
     mode: policy.values.mode,
     policyDigest: policy.digest,
@@ -74,4 +71,10 @@ export async function scan(request: ScanRequest): Promise<Scan> {
   };
   const auditRange = await recordScan({ log: (event) => telemetry.time("audit", () => request.audit.log(event)) }, result);
   return { result: { ...result, auditRange }, target };
+}
+
+/** Only a lockfile has a merge base. */
+async function baseOf({ base: ref, policy, signal }: ScanRequest, { kind, root, file }: ScanTarget): Promise<Base> {
+  if (kind !== "lockfile" || file === undefined) return { said: { note: "" }, packages: undefined };
+  return await readBasePackages({ root, file, ref, policy, signal });
 }
