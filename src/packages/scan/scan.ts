@@ -42,7 +42,7 @@ export interface Scan {
 export async function scan(request: ScanRequest): Promise<Scan> {
   const { policy, store, clock, advisories, telemetry } = request;
   const started = clock.monotonic();
-  const target = await readTarget(request.target, request.cwd);
+  const target = await readTarget(request.target, request.cwd, request.signal);
   const now = await latestTime(store, clock);
   const index = await advisories.open();
   const freshness = judgeFreshness(index?.meta.sources ?? [], policy.values, now);
@@ -53,15 +53,16 @@ export async function scan(request: ScanRequest): Promise<Scan> {
       : await telemetry.time("scan", () =>
           judgePackages({ index, ...target, policy, readBase: () => baseOf(request, target), store, project: target.root, now }),
         );
+  const unjudged = [...target.unreadable, ...judged.unjudged];
   const result: ScanResult = {
     target: target.name,
     root: target.root,
     file: target.file,
     packages: target.packages.length,
     findings: await withDetails(judged.findings, advisories),
-    unjudged: judged.unjudged,
+    unjudged,
     sources: freshness.sources,
-    ...decide(judged.findings, judged.unjudged, freshness, policy),
+    ...decide(judged.findings, unjudged, freshness, policy),
     base: judged.base,
     level: policy.values.level,
     mode: policy.values.mode,

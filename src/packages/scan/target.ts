@@ -14,7 +14,9 @@ import {
   MAX_LOCKFILE_BYTES,
   type NpmLockfile,
   parseNpmLockfile,
+  readInstalledTree,
 } from "../../inventory/index.ts";
+import type { Unjudged } from "../../vulnerability/index.ts";
 import type { ScannedPackage } from "./judge.ts";
 
 export interface ScanTarget {
@@ -28,6 +30,8 @@ export interface ScanTarget {
   /** Name and version of the project, where it has them. */
   readonly project: { readonly name: string; readonly version?: string | undefined } | undefined;
   readonly packages: readonly ScannedPackage[];
+  /** What stands there and could not be told what it is. */
+  readonly unreadable: readonly Unjudged[];
   readonly graph: DependencyGraph | undefined;
   readonly lineOf: (path: string) => number | undefined;
 }
@@ -36,14 +40,33 @@ export interface ScanTarget {
 const LOCKFILES = ["npm-shrinkwrap.json", "package-lock.json"] as const;
 
 /** Throws NOT_FOUND (nothing to scan), INVALID_ARGUMENT (not a lockfile), PAYLOAD_TOO_LARGE. */
-export async function readTarget(target: string | undefined, cwd: string): Promise<ScanTarget> {
+export async function readTarget(target: string | undefined, cwd: string, signal: AbortSignal): Promise<ScanTarget> {
   const path = await existing(resolve(cwd, target ?? "."));
   if (!statSync(path).isDirectory()) return await lockfileTarget(path);
+  if (basename(path) === "node_modules") return await treeTarget(dirname(path), signal);
   for (const name of LOCKFILES) {
     const file = join(path, name);
     if (statSync(file, { throwIfNoEntry: false }) !== undefined) return await lockfileTarget(file);
   }
+  if (statSync(join(path, "node_modules"), { throwIfNoEntry: false }) !== undefined) return await treeTarget(path, signal);
   throw new CofferdamError("NOT_FOUND", `nothing to scan in ${path}: no package-lock.json and no node_modules`, { hint: "npm install --package-lock-only" });
+}
+
+/** As it stands on the disk. A link is told by where it leads; a folder of the project is its own code. */
+async function treeTarget(root: string, signal: AbortSignal): Promise<ScanTarget> {
+  const tree = await readInstalledTree(root, signal);
+  const found = tree.packages.filter(({ kind }) => kind === "package" || kind === "unknown");
+  return {
+    kind: "tree",
+    name: "node_modules",
+    root,
+    file: "node_modules",
+    project: tree.root.name === undefined ? undefined : { name: tree.root.name },
+    packages: found.map(({ name, version, path }) => ({ name, version, path })),
+    unreadable: found.flatMap(({ kind, name, fault }) => (kind === "unknown" ? [{ package: name, version: "", why: fault ?? "not readable" }] : [])),
+    graph: new DependencyGraph(tree),
+    lineOf: () => undefined,
+  };
 }
 
 async function existing(path: string): Promise<string> {
@@ -68,6 +91,7 @@ async function lockfileTarget(path: string): Promise<ScanTarget> {
     file,
     project: root.name === undefined ? undefined : { name: root.name },
     packages: scannedPackages(lockfile.packages),
+    unreadable: [],
     graph: new DependencyGraph({ packages: lockfile.packages, root }),
     lineOf: linesOf(text),
   };
