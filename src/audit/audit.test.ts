@@ -295,8 +295,8 @@ describe("export", () => {
 
 test("verifyIntegrity of a time range counts that range", async () => {
   let day = 0;
-  await using audit = await memory({ now: () => Date.UTC(2026, 0, ++day), monotonic: () => 0 });
-  for (let i = 0; i < 10; i++) await audit.log(event());
+  await using audit = await memory({ now: () => Date.UTC(2026, 0, day), monotonic: () => 0 });
+  for (day = 1; day <= 10; day++) await audit.log(event());
   expect(await audit.verifyIntegrity(new Date("2026-01-03"), new Date("2026-01-05"))).toMatchObject({ verified: 3, failed: 0, size: 10 });
   expect(await audit.verifyIntegrity("2027-01-01")).toMatchObject({ verified: 0, failed: 0 });
 });

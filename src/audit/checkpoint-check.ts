@@ -33,6 +33,8 @@ export class CheckpointCheck {
   #fitting: Checkpoint | undefined;
   #lastFit = 0;
   #forkedAfter: number | undefined;
+  /** Checkpoints that only unknown keys signed; forgotten once a later one, which covers them, is signed by a known one. */
+  #unknown: AuditFault | undefined;
 
   /** @param outside checkpoints whose signatures are verified. @param keys of the log, as learnt so far. @param from size to begin with. */
   constructor(tx: Transaction, log: LogIdentity, keys: KeyRing, outside: readonly Checkpoint[], from: number) {
@@ -67,10 +69,17 @@ export class CheckpointCheck {
     }
     for (let first = this.#outside[0]; first !== undefined && first.size <= tree.size; first = this.#outside[0]) {
       this.#outside.shift();
-      if (first.origin !== this.#origin) faults.push({ seq: first.size, kind: "fork", detail: `the checkpoint is of another log: ${first.origin}` });
-      else if (this.#fits(first, tree)) this.#fitting = first;
-      else
-        faults.push({ seq: first.size, kind: "fork", detail: "the events up to here are not those of the checkpoint from outside: the log was written again" });
+      if (first.origin === this.#origin && fits(first, tree)) {
+        this.#fitting = first;
+        continue;
+      }
+      const what =
+        first.origin === this.#origin
+          ? "the events up to here are not those of the checkpoint from outside: the log was written again"
+          : `the checkpoint from outside is of another log, ${first.origin}`;
+      faults.push({ seq: first.size, kind: "fork", detail: what });
+      // Against one from outside, what the log signed itself says nothing.
+      this.#forkedAfter = Math.min(this.#forkedAfter ?? first.size, this.#fitting?.size ?? 0);
     }
     return faults;
   }
@@ -87,6 +96,7 @@ export class CheckpointCheck {
           : `${whose} is of ${checkpoint} events, the log has ${size}: it was cut off or rolled back`;
       faults.push({ seq: checkpoint, kind: "size", detail });
     };
+    if (this.#unknown !== undefined) faults.push(this.#unknown);
     if (last !== undefined) tell(last, "a checkpoint of the log");
     for (const { size: outside } of this.#outside) tell(outside, "the checkpoint from outside");
     await this.#rows.return?.();
@@ -101,20 +111,22 @@ export class CheckpointCheck {
     try {
       opened = openCheckpoint(String(row["note"]), this.#keys.keysFor(seq));
     } catch (error) {
-      return fault("signature", `the checkpoint of ${seq} events: ${messageOf(error)}`);
+      const found = fault("signature", `the checkpoint of ${seq} events: ${messageOf(error)}`);
+      // A verifier that pins a later key of the log cannot know the earlier ones.
+      if (!this.#keys.isPinned) return found;
+      this.#unknown = found[0];
+      return [];
     }
+    this.#unknown = undefined;
     if (opened.origin !== this.#origin || opened.size !== seq || !opened.root.equals(bytesOf(row["root"])))
       return fault("signature", `the checkpoint of ${seq} events is another one than its row says`);
-    if (!this.#fits(opened, tree)) return fault("fork", "the events up to here are not those that were signed: the log was written again");
+    if (!fits(opened, tree)) {
+      this.#forkedAfter ??= this.#lastFit;
+      return fault("fork", "the events up to here are not those that were signed: the log was written again");
+    }
     this.#own = opened;
+    this.#lastFit = seq;
     return [];
-  }
-
-  #fits({ size, root }: Checkpoint, tree: GrowingRoot): boolean {
-    const fits = size === 0 ? root.equals(EMPTY_ROOT) : size === tree.size && tree.root().equals(root);
-    if (fits) this.#lastFit = Math.max(this.#lastFit, size);
-    else this.#forkedAfter ??= this.#lastFit;
-    return fits;
   }
 
   async #largest(first: Row): Promise<number> {
@@ -122,4 +134,8 @@ export class CheckpointCheck {
     for (let next = await this.#rows.next(); next.done !== true; next = await this.#rows.next()) largest = Number(next.value["size"]);
     return largest;
   }
+}
+
+function fits({ size, root }: Checkpoint, tree: GrowingRoot): boolean {
+  return size === 0 ? root.equals(EMPTY_ROOT) : size === tree.size && tree.root().equals(root);
 }

@@ -2,21 +2,29 @@
  * AuditLogger: an append-only log whose events are chained by hash and durable before anybody is told that they are
  * recorded. Many processes may append to one log at once.
  */
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Clock, CofferdamError, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
+import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
+import { copyAt } from "./copies/copy.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { exportText } from "./export.ts";
 import { HeadFile } from "./head-file.ts";
-import { openKey, temporaryKey } from "./keys.ts";
+import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, eventsOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
+import { formatVerifierKey, parseVerifierKey } from "./note.ts";
+import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
+import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage, wholeStatement } from "./search.ts";
-import { type VerifyReport, verifyLog } from "./verify.ts";
+import { Signer } from "./signer.ts";
+import { type VerifyReport, type VerifyRequest, verifyLog } from "./verify.ts";
+import { Witness } from "./witness.ts";
 import { available, Writer } from "./writer.ts";
 
 /** What other rooms need of the log. */
@@ -30,6 +38,17 @@ export interface AuditLoggerOptions {
     readonly directory?: string | undefined;
     /** Database file instead of the one in the state directory; key and head file stand beside it. */
     readonly file?: string | undefined;
+  };
+  /** When checkpoints are signed, and where they go. */
+  readonly checkpoint?: {
+    /** Events after which one is made. Default 1000. */
+    readonly events?: number | undefined;
+    /** Time after which one is made if there are new events, ms. Default one hour. */
+    readonly interval?: number | undefined;
+    /** Places outside of this host: absolute folders, https:// addresses that take PUT, git repositories. */
+    readonly copies?: readonly string[] | undefined;
+    /** Witnesses by submission prefix and key (`name+id+base64`, type 0x04). */
+    readonly witnesses?: readonly { readonly url: string; readonly key: string }[] | undefined;
   };
   /** A store that the caller owns and closes; `storage.directory` still says where key and head file are. */
   readonly store?: Store;
@@ -45,6 +64,17 @@ export interface AuditPage {
 
 const optionsSchema = z.strictObject({
   storage: z.strictObject({ directory: z.string().min(1).optional(), file: z.string().min(1).optional() }).optional(),
+  checkpoint: z
+    .strictObject({
+      events: z.int().min(1).max(1_000_000_000).optional(),
+      interval: z.number().min(1).optional(),
+      copies: z.array(z.string().min(1).max(2048)).max(20).optional(),
+      witnesses: z
+        .array(z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), key: z.string().max(1024) }))
+        .max(20)
+        .optional(),
+    })
+    .optional(),
   store: z.custom<Store>((value) => typeof value === "object" && value !== null && "write" in value).optional(),
   clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
 });
@@ -53,6 +83,8 @@ const optionsSchema = z.strictObject({
 interface Opened {
   readonly log: LogIdentity;
   readonly writer: Writer;
+  readonly signer: Signer;
+  readonly checkpointer: Checkpointer;
 }
 
 /**
@@ -69,8 +101,11 @@ export class AuditLogger implements AuditSink {
   readonly #store: Store;
   readonly #ownsStore: boolean;
   readonly #clock: Clock;
-  readonly #keyPath: string | undefined;
+  readonly #keys: LogKeys;
   readonly #headFile: HeadFile | undefined;
+  readonly #checkpoint: NonNullable<AuditLoggerOptions["checkpoint"]>;
+  /** Where the latest checkpoint lies, and a folder for what copies need; undefined for a log in memory. */
+  readonly #latest: { readonly file: string; readonly work: string } | undefined;
   #opened: Opened | undefined;
 
   constructor(options: AuditLoggerOptions = {}) {
@@ -80,10 +115,11 @@ export class AuditLogger implements AuditSink {
     this.#clock = parsed.clock ?? systemClock;
     this.#ownsStore = parsed.store === undefined;
     this.#store = parsed.store ?? new SqliteStore({ path: file, clock: this.#clock });
-    const beside = directory === undefined ? file : undefined;
-    this.#keyPath = directory !== undefined ? join(directory, "keys", "audit.pem") : beside === undefined ? undefined : `${beside}.key.pem`;
-    this.#headFile =
-      directory !== undefined ? new HeadFile(join(directory, "checkpoints", "head")) : beside === undefined ? undefined : new HeadFile(`${beside}.head`);
+    this.#checkpoint = parsed.checkpoint ?? {};
+    const paths = directory !== undefined ? inDirectory(directory) : file === undefined ? undefined : besideFile(file);
+    this.#keys = paths === undefined ? new MemoryKeys() : new KeyFiles(paths.key);
+    this.#headFile = paths === undefined ? undefined : new HeadFile(paths.head);
+    this.#latest = paths === undefined ? undefined : { file: paths.latest, work: paths.work };
   }
 
   /**
@@ -92,11 +128,12 @@ export class AuditLogger implements AuditSink {
    */
   async initialize(): Promise<void> {
     if (this.#opened !== undefined) return;
-    await available(async () => {
+    const { log, last } = await available(async () => {
       await this.#store.migrate("audit", AUDIT_MIGRATIONS);
-      const log = (await this.#store.read(readLog)) ?? (await this.#create());
-      this.#opened = { log, writer: new Writer(this.#store, log, this.#headFile, this.#clock) };
+      const known = (await this.#store.read(readLog)) ?? (await this.#create());
+      return { log: known, last: await this.#store.read((tx) => latestCheckpoint(tx, known)) };
     });
+    this.#opened ??= this.#assemble(log, last);
   }
 
   /** Public half of the log's key, raw, base64. */
@@ -183,11 +220,51 @@ export class AuditLogger implements AuditSink {
     return await this.#store.read(async (tx) => await verifyLog(tx, log, head, { startDate: range.startDate, endDate: range.endDate }));
   }
 
-  /** Takes no more events, waits for those that are being written, then closes. */
+  /** {@link verifyIntegrity} with everything that one may hold a log against: see {@link VerifyRequest}. */
+  async verify(request: VerifyRequest): Promise<VerifyReport> {
+    const { log } = this.#open();
+    const head = this.#headFile?.read();
+    return await this.#store.read(async (tx) => await verifyLog(tx, log, head, request));
+  }
+
+  /**
+   * Signs what the log holds now and brings it where checkpoints go. Throws FAILED_PRECONDITION for an empty log or a lost
+   * key, INTEGRITY_FAILURE when log, copy or witness contradict each other, UPSTREAM_UNAVAILABLE when one was not reached.
+   */
+  async checkpoint(): Promise<SignedCheckpoint> {
+    return await this.#open().checkpointer.make();
+  }
+
+  /** Why the last checkpoint was not made, or did not reach all its places; undefined when all is well or none was due. */
+  get checkpointProblem(): CofferdamError | undefined {
+    return this.#open().checkpointer.problem;
+  }
+
+  /** The key that signs checkpoints now, as a verifier pins it: `name+id+base64`. Throws FAILED_PRECONDITION when it is lost. */
+  async verifierKey(): Promise<string> {
+    return formatVerifierKey(await this.#open().signer.verifierKey());
+  }
+
+  /** The proof that an event, by number or id, is in the log; makes a checkpoint if none covers it yet. Throws NOT_FOUND. */
+  async prove(event: number | string): Promise<EventProof> {
+    const { log, checkpointer } = this.#open();
+    const seq = await placeOf(this.#store, event);
+    const latest = await this.#store.read((tx) => latestCheckpoint(tx, log));
+    return await proveEvent(this.#store, seq, latest !== undefined && latest.size >= seq ? latest : await checkpointer.make());
+  }
+
+  /** A new signing key, for which the present one vouches in an event. @param overlap events for which both sign; default 10,000. */
+  async rotateKey(overlap?: number): Promise<AuditEvent> {
+    const { signer, writer } = this.#open();
+    return await signer.rotate(writer, overlap);
+  }
+
+  /** Takes no more events, waits for those that are being written and for the checkpoint that is due, then closes. */
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
     await opened?.writer.idle();
+    await opened?.checkpointer.close();
     if (this.#ownsStore) await this.#store.close();
   }
 
@@ -202,7 +279,37 @@ export class AuditLogger implements AuditSink {
 
   async #create(): Promise<LogIdentity> {
     // Only for a new log: a key that is lost later is not replaced in silence by one that the chain does not know.
-    const { publicKey } = this.#keyPath === undefined ? temporaryKey() : await openKey(this.#keyPath);
-    return await this.#store.write((tx) => createLog(tx, publicKey, this.#headFile));
+    const key = await this.#keys.current(true);
+    return await this.#store.write((tx) => createLog(tx, key?.raw.toString("base64") ?? "", this.#headFile));
   }
+
+  #assemble(log: LogIdentity, last: SignedCheckpoint | undefined): Opened {
+    const [store, clock] = [this.#store, this.#clock];
+    const { events = 1000, interval = 3_600_000, copies = [], witnesses = [] } = this.#checkpoint;
+    const signer = new Signer(store, log, this.#keys);
+    const outlets = [
+      ...(this.#latest === undefined ? [] : [new LatestFile(this.#latest.file)]),
+      ...witnesses.map(({ url, key }) => new WitnessOutlet(new Witness(url, parseVerifierKey(key)), store)),
+      ...copies.map((address) => new CopyOutlet(copyAt(address, this.#latest?.work ?? tmpdir()), store, log)),
+    ];
+    const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets }, last);
+    const writer = new Writer({ store, log, headFile: this.#headFile, clock, appended: (size) => checkpointer.appended(size) });
+    return { log, writer, signer, checkpointer };
+  }
+}
+
+interface Paths {
+  readonly key: string;
+  readonly head: string;
+  readonly latest: string;
+  readonly work: string;
+}
+
+function inDirectory(directory: string): Paths {
+  const work = join(directory, "checkpoints");
+  return { key: join(directory, "keys", "audit.pem"), head: join(work, "head"), latest: join(work, "latest"), work };
+}
+
+function besideFile(file: string): Paths {
+  return { key: `${file}.key.pem`, head: `${file}.head`, latest: `${file}.checkpoint`, work: `${file}.copies` };
 }

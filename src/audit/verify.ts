@@ -12,6 +12,7 @@ import type { HeadState } from "./head-file.ts";
 import { KeyRing, pinned } from "./key-ring.ts";
 import { hashAt, type LastEvent, type LogIdentity, lastEvent } from "./log-table.ts";
 import { GrowingRoot } from "./merkle.ts";
+import type { VerifierKey } from "./note.ts";
 import { PruneCheck } from "./prune-check.ts";
 import { isoOf } from "./query.ts";
 import { schemaFaults } from "./schema-check.ts";
@@ -42,6 +43,8 @@ export interface VerifyReport {
   readonly head: { readonly seq: number; readonly hash: string } | undefined;
   /** Events acknowledged according to the head file; undefined when none could be compared (a log in memory keeps none). */
   readonly acknowledged: number | undefined;
+  /** True when the log names a key that replaced a lost one: nothing but the log itself vouches for what it signed. */
+  readonly keyReplaced: boolean;
   /** Where a later verification may go on; undefined when not even the first event holds, or for a range of times. */
   readonly state: VerifyState | undefined;
 }
@@ -54,6 +57,8 @@ export interface VerifyRequest {
   readonly resume?: VerifyState | undefined;
   /** Also make every text anew from its values, instead of trusting that what was hashed is canonical. */
   readonly deep?: boolean | undefined;
+  /** Keys from outside that the log's own checkpoints must be signed with, or with one that these vouch for. */
+  readonly keys?: readonly VerifierKey[] | undefined;
   /** Checkpoints from outside, their signatures verified. */
   readonly outside?: readonly Checkpoint[] | undefined;
   /** Ends the pass early; the report then covers what was read, and `root` is undefined. */
@@ -87,6 +92,7 @@ export async function verifyLog(tx: Transaction, log: LogIdentity, head: HeadSta
     pruned: findings.pruned,
     head: last === undefined ? undefined : { seq: last.seq, hash: hashText(last.hash) },
     acknowledged: head !== undefined && "head" in head ? head.head.seq : undefined,
+    keyReplaced: pass.keyReplaced,
     state: pass.state,
   };
 }
@@ -107,13 +113,16 @@ export async function headFault(tx: Transaction, log: LogIdentity, last: LastEve
 interface Pass extends CheckpointResult {
   readonly from: number;
   readonly root: Buffer | undefined;
+  readonly keyReplaced: boolean;
   readonly state: VerifyState | undefined;
 }
 
 async function wholePass(tx: Transaction, log: LogIdentity, request: VerifyRequest, findings: Findings): Promise<Pass> {
   const { resume, signal } = request;
   const done = resume?.size ?? 0;
-  const keys = new KeyRing(resume === undefined ? [pinned(firstKey(log))] : keysOf(resume));
+  const keys = new KeyRing(resume === undefined ? (request.keys ?? [firstKey(log)]).map(pinned) : keysOf(resume), {
+    trustReplaced: request.keys === undefined,
+  });
   const tree = new GrowingRoot(
     done,
     (resume?.subtrees ?? []).map((subtree) => Buffer.from(subtree, "hex")),
@@ -158,7 +167,7 @@ async function wholePass(tx: Transaction, log: LogIdentity, request: VerifyReque
     const ends = placed ? [...(await nodes.end()), ...prunings.end()] : [];
     for (const fault of [...ends, ...(await checkpoints.end(placed ? tree.size : undefined))]) findings.other(fault);
   }
-  return { ...checkpoints.result, from: 1, root: complete && placed ? tree.root() : undefined, state };
+  return { ...checkpoints.result, from: 1, root: complete && placed ? tree.root() : undefined, keyReplaced: keys.replaced, state };
 }
 
 async function rangePass(tx: Transaction, log: LogIdentity, request: VerifyRequest, last: LastEvent | undefined, findings: Findings): Promise<Pass> {
@@ -172,7 +181,7 @@ async function rangePass(tx: Transaction, log: LogIdentity, request: VerifyReque
     if ("kind" in event) findings.other(event);
     else findings.event(event);
   }
-  return { from, root: undefined, anchored: false, checkpoint: undefined, forkedAfter: undefined, state: undefined };
+  return { from, root: undefined, anchored: false, checkpoint: undefined, forkedAfter: undefined, keyReplaced: false, state: undefined };
 }
 
 /** First and last event of a range of times. */

@@ -16,6 +16,9 @@ const MAX_WAITING = 10_000;
 /** Events committed together at most. */
 const BATCH = 512;
 
+/** Category of events about the log itself. */
+const OWN_CATEGORY = "audit";
+
 interface Waiting {
   readonly event: PreparedEvent;
   resolve(event: AuditEvent): void;
@@ -27,21 +30,32 @@ export class Writer {
   readonly #log: LogIdentity;
   readonly #headFile: HeadFile | undefined;
   readonly #clock: Clock;
+  readonly #appended: (size: number) => void;
   readonly #queue: BoundedQueue<Waiting> = new BoundedQueue(MAX_WAITING);
   #writing: Promise<void> | undefined;
   /** Events acknowledged by this process: a head file that says less was put back from an older copy. */
   #acknowledged = 0;
 
-  constructor(store: Store, log: LogIdentity, headFile: HeadFile | undefined, clock: Clock) {
-    this.#store = store;
-    this.#log = log;
-    this.#headFile = headFile;
-    this.#clock = clock;
+  /** @param appended is told the size of the log after each commit. */
+  constructor(parts: {
+    readonly store: Store;
+    readonly log: LogIdentity;
+    readonly headFile: HeadFile | undefined;
+    readonly clock: Clock;
+    appended(size: number): void;
+  }) {
+    this.#store = parts.store;
+    this.#log = parts.log;
+    this.#headFile = parts.headFile;
+    this.#clock = parts.clock;
+    this.#appended = parts.appended;
   }
 
   /** Resolves when the event is on the disk; what it throws is told at AuditLogger.log. */
   async log(event: AuditEventInput): Promise<AuditEvent> {
     const prepared = new PreparedEvent(event, this.#log.logId);
+    // What the log says about itself (keys, prunings, holds) is believed by whoever verifies it.
+    if (prepared.input.category === OWN_CATEGORY) throw new CofferdamError("INVALID_ARGUMENT", `the category "${OWN_CATEGORY}" is the log's own`);
     return await new Promise<AuditEvent>((resolve, reject) => {
       this.#queue.push({ event: prepared, resolve, reject });
       this.#writing ??= this.#drain();
@@ -119,7 +133,7 @@ export class Writer {
    */
   async #acknowledge(newest: AuditEvent): Promise<void> {
     const file = this.#headFile;
-    if (file === undefined) return;
+    if (file === undefined) return this.#appended(newest.seq);
     await this.#store.write(async (tx) => {
       const last = await lastEvent(tx);
       const hash = await hashAt(tx, newest.seq);
@@ -128,6 +142,7 @@ export class Writer {
       file.advance({ logId: this.#log.logId, seq: last.seq, hash: last.hash.toString("hex") });
     });
     this.#acknowledged = newest.seq;
+    this.#appended(newest.seq);
   }
 }
 

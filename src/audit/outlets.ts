@@ -1,0 +1,80 @@
+/** Where checkpoints go: the file beside the database, witnesses, and copies outside of this host. */
+import { CofferdamError } from "../foundation/index.ts";
+import type { Store } from "../store/index.ts";
+import { openCheckpoint } from "./checkpoint.ts";
+import type { CheckpointOutlet, SignedCheckpoint } from "./checkpointer.ts";
+import type { CheckpointCopy } from "./copies/copy.ts";
+import { writeDurably } from "./durable.ts";
+import type { LogIdentity } from "./log-table.ts";
+import { verifyConsistency } from "./merkle.ts";
+import { ringOf } from "./signer.ts";
+import { StoredTree } from "./tree.ts";
+import type { Witness } from "./witness.ts";
+
+/** `checkpoints/latest`: what an operator takes away by hand. Replaced as a whole. */
+export class LatestFile implements CheckpointOutlet {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async take({ note }: SignedCheckpoint): Promise<undefined> {
+    writeDurably(this.#path, note, 0o600);
+  }
+}
+
+/** A witness's cosignature, added to the note. */
+export class WitnessOutlet implements CheckpointOutlet {
+  readonly #witness: Witness;
+  readonly #store: Store;
+
+  constructor(witness: Witness, store: Store) {
+    this.#witness = witness;
+    this.#store = store;
+  }
+
+  async take({ note, size }: SignedCheckpoint): Promise<string> {
+    return await this.#witness.cosign(note, async (oldSize) => await this.#store.read(async (tx) => await new StoredTree(tx).consistency(oldSize, size)));
+  }
+}
+
+/**
+ * A copy elsewhere. What lies there already is held against the log first: a copy that this log does not continue is
+ * evidence, and is left as it is.
+ */
+export class CopyOutlet implements CheckpointOutlet {
+  readonly #copy: CheckpointCopy;
+  readonly #store: Store;
+  readonly #log: LogIdentity;
+
+  constructor(copy: CheckpointCopy, store: Store, log: LogIdentity) {
+    this.#copy = copy;
+    this.#store = store;
+    this.#log = log;
+  }
+
+  async take(made: SignedCheckpoint): Promise<undefined> {
+    const there = await this.#copy.read(this.#log.logId);
+    if (there !== undefined && !(await this.#continues(there, made)))
+      throw new CofferdamError(
+        "INTEGRITY_FAILURE",
+        `the copy ${this.#copy.name} has a checkpoint that this audit trail does not continue: it was cut off or written again`,
+        {
+          hint: "take that checkpoint, and: cofferdam audit verify --checkpoint FILE",
+        },
+      );
+    if (there !== made.note) await this.#copy.write(this.#log.logId, made.size, made.note);
+  }
+
+  async #continues(note: string, made: SignedCheckpoint): Promise<boolean> {
+    return await this.#store.read(async (tx) => {
+      const old = openCheckpoint(
+        note,
+        (await ringOf(tx, this.#log)).known.map(({ key }) => key),
+      );
+      if (old.origin !== made.origin || old.size > made.size) return false;
+      return verifyConsistency(old.size, old.root, made.size, made.root, await new StoredTree(tx).consistency(old.size, made.size));
+    });
+  }
+}
