@@ -15,3 +15,4 @@ export {
   parseNpmLockfile,
 } from "./lockfiles/npm.ts";
 export { Places } from "./places.ts";
+export { type PackageName, parsePackage, parsePackageUrl } from "./purl.ts";
