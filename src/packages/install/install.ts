@@ -24,6 +24,7 @@ import {
   Verifier,
   type WantedTarball,
 } from "../gate/index.ts";
+import { rememberInstall } from "../installs/remember.ts";
 import { judge, judgeBundles } from "../judge/judge.ts";
 import { type JudgedTree, TreeChecker } from "../tree/tree.ts";
 import { InstallAdvisories } from "./advisories.ts";
@@ -117,6 +118,9 @@ class Installation {
   readonly #client: GuardedClient;
   readonly #memory: ScriptMemory;
   readonly #started: number;
+  readonly #runId: string;
+  /** The last that was judged. */
+  #lockfile: NpmLockfile | undefined;
   #result: InstallResult;
 
   constructor(
@@ -135,6 +139,7 @@ class Installation {
     this.#setup = setup;
     this.#lock = lock;
     this.#run = run;
+    this.#runId = runId;
     const { audit, telemetry } = request;
     this.#record = new InstallRecord({ log: (event) => telemetry.time("audit", () => audit.log(event)) }, project.root, runId);
     this.#limits = gateLimits(request.policy);
@@ -193,6 +198,7 @@ class Installation {
   async #install(): Promise<void> {
     const { policy } = this.#request;
     const read = await readLockfile(this.#project);
+    this.#lockfile = read?.lockfile;
     const advisories = await InstallAdvisories.open({ ...this.#request, root: this.#project.root, lockfileName: this.#project.lockfileName });
     if (!(await this.#judge(read?.lockfile, read?.lineOf, advisories))) return;
     const wanted = wantedTarballs(read?.lockfile, this.#project.root, this.#setup, policy.values["packages.registries"]);
@@ -374,6 +380,7 @@ class Installation {
       throw new CofferdamError("FAILED_PRECONDITION", "npm left no lockfile: the tree cannot be compared with anything", {
         hint: "remove package-lock=false from your npm configuration",
       });
+    this.#lockfile = after;
     const stored = (outer: LockedPackage): TarballSummary["bundled"] | undefined => {
       const digest = outer.integrity === undefined ? undefined : strongestDigest(outer.integrity);
       return digest === undefined ? undefined : this.#store.find(digest)?.bundled;
@@ -474,6 +481,9 @@ class Installation {
       this.#stop(error instanceof CofferdamError ? error : new CofferdamError("AUDIT_UNAVAILABLE", messageOf(error)));
     }
     this.#set({ auditRange: this.#record.range });
+    const { store, clock } = this.#request;
+    const forgotten = await rememberInstall({ store, clock, runId: this.#runId, result: this.#result, lockfile: this.#lockfile });
+    if (forgotten !== undefined) this.#set({ findings: [...this.#result.findings, forgotten] });
   }
 
   #stop(error: CofferdamError, decision: Decision = "stopped"): void {
