@@ -10,7 +10,21 @@ export {
 } from "./audit/index.ts";
 export { CofferdamError, ERROR_TABLE, type ErrorCode } from "./foundation/index.ts";
 export { type VerifyResult, verifyBytes, verifyFile } from "./integrity/index.ts";
-export { guardedInstall, type InstallRequest, type InstallResult, type ScriptOptions, SecurityService, type SecurityServiceConfig } from "./packages/index.ts";
+export {
+  guardedInstall,
+  type InstallRequest,
+  type InstallResult,
+  type PackageVulnerability,
+  type ScanOptions,
+  type ScanRequest,
+  type ScanResult,
+  type ScriptOptions,
+  SecurityService,
+  type SecurityServiceConfig,
+  scan,
+  type VulnerabilityReport,
+} from "./packages/index.ts";
 export { type EffectivePolicy, loadPolicy, type PolicyRequest } from "./policy/index.ts";
 export { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail } from "./sandbox/index.ts";
 export { Telemetry } from "./telemetry/index.ts";
+export { AdvisoryDatabase, type AdvisoryDatabaseOptions, type Finding, match, type Severity } from "./vulnerability/index.ts";

@@ -10,5 +10,6 @@ export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
 export { replaceFile } from "./replace-file.ts";
 export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";
+export { stateDirectory } from "./state-directory.ts";
 export { nearestWord } from "./suggest.ts";
 export { formatBytes, formatDuration, parseBytes, parseDuration } from "./units.ts";

@@ -33,4 +33,5 @@ export {
   surveyScripts,
   whoAsks,
 } from "./scripts/index.ts";
-export { type ScriptOptions, SecurityService, type SecurityServiceConfig } from "./service.ts";
+export { type ScanOptions, type ScriptOptions, SecurityService, type SecurityServiceConfig } from "./service.ts";
+export type { PackageVulnerability, VulnerabilityReport } from "./service-scan.ts";

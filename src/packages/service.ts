@@ -1,23 +1,24 @@
-/**
- * SecurityService: the package operations as a library. This version verifies files and runs scripts in the jail; scanning
- * for vulnerabilities is not built, so its method does not exist yet. Its switch is accepted, because callers set it.
- */
-import { dirname, resolve } from "node:path";
+/** SecurityService: the package operations as a library. It verifies files, looks packages up, and runs scripts in the jail. */
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type AuditEventInput, AuditLogger } from "../audit/index.ts";
-import { CofferdamError, parseInput } from "../foundation/index.ts";
+import { CofferdamError, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import { integrityFailure, type VerifyResult, verifyFile } from "../integrity/index.ts";
 import { LEVELS, type Level } from "../policy/index.ts";
 import { type JailResult, parseNetTarget, runJail } from "../sandbox/index.ts";
 import { Telemetry, type Thresholds } from "../telemetry/index.ts";
+import { AdvisoryDatabase } from "../vulnerability/index.ts";
 import { jailTools } from "./client/jail-tools.ts";
+import { scanPackage, type VulnerabilityReport } from "./service-scan.ts";
 import { failureOf, scriptRequest } from "./service-script.ts";
 
 export interface SecurityServiceConfig {
   /** Default true. False: {@link SecurityService.verifyPackageFileIntegrity} refuses to answer instead of saying yes. */
   readonly verifyIntegrity?: boolean;
-  /** No effect in this version: vulnerability scanning is not built. */
+  /** Default true. False: {@link SecurityService.scanPackageForVulnerabilities} refuses to answer instead of finding nothing. */
   readonly scanVulnerabilities?: boolean;
+  /** Folder of the advisory database. Default: `advisories` of the state directory that the command line uses. */
+  readonly advisoryDirectory?: string;
   /** Default true. Events go to `auditTrailFile`, or stay in memory without one. */
   readonly generateAuditTrail?: boolean;
   /** Default true. False: {@link SecurityService.executePackageScript} refuses; nothing is run without a jail instead. */
@@ -30,11 +31,21 @@ export interface SecurityServiceConfig {
 const schema = z.strictObject({
   verifyIntegrity: z.boolean().optional(),
   scanVulnerabilities: z.boolean().optional(),
+  advisoryDirectory: z.string().min(1).optional(),
   generateAuditTrail: z.boolean().optional(),
   enableRuntimeProtection: z.boolean().optional(),
   auditTrailFile: z.string().min(1).optional(),
   thresholds: z.partialRecord(z.enum(["integrity", "scan", "audit", "protection", "script"]), z.number().positive()).optional(),
 });
+
+export interface ScanOptions {
+  /** The one that is built. Default npm. */
+  readonly ecosystem?: "npm";
+  /** How old the data may be: see levels in docs/policy.md. Default medium. */
+  readonly level?: Level;
+}
+
+const scanSchema = z.strictObject({ ecosystem: z.literal("npm").optional(), level: z.enum(LEVELS).optional() });
 
 export interface ScriptOptions {
   /** Names that the script may reach, `host:port`. Default: none. */
@@ -69,6 +80,8 @@ const packageVersion = z.string().min(1).max(256);
 export class SecurityService {
   readonly telemetry: Telemetry;
   readonly #verifies: boolean;
+  readonly #scans: boolean;
+  readonly #advisories: AdvisoryDatabase;
   readonly #protects: boolean;
   readonly #audit: AuditLogger | undefined;
   #opening: Promise<void> | undefined;
@@ -76,6 +89,9 @@ export class SecurityService {
   constructor(config: SecurityServiceConfig = {}) {
     const parsed = parseInput(schema, config, "SecurityService configuration");
     this.#verifies = parsed.verifyIntegrity ?? true;
+    this.#scans = parsed.scanVulnerabilities ?? true;
+    const directory = parsed.advisoryDirectory ?? join(stateDirectory(undefined, process.env, process.cwd()), "advisories");
+    this.#advisories = new AdvisoryDatabase({ directory: resolve(directory) });
     this.#protects = parsed.enableRuntimeProtection ?? true;
     const file = parsed.auditTrailFile === undefined ? undefined : resolve(parsed.auditTrailFile);
     this.#audit = parsed.generateAuditTrail === false ? undefined : new AuditLogger(file === undefined ? {} : { storage: { file } });
@@ -98,6 +114,32 @@ export class SecurityService {
     await this.#record(subject, path, result);
     if (!result.ok) throw integrityFailure(subject, result);
     return result;
+  }
+
+  /**
+   * What the advisories of this machine say of one package version, merged over all sources. The outcome is on record before
+   * this returns. Nothing known is an empty list only where there was data to know it from: throws SCAN_STALE without data, or
+   * with data older than the level allows; INVALID_ARGUMENT, FAILED_PRECONDITION (scanning is switched off),
+   * INTEGRITY_FAILURE (the database is damaged), AUDIT_UNAVAILABLE. EPSS is not among the sources yet.
+   */
+  async scanPackageForVulnerabilities(name: string, version: string, options: ScanOptions = {}): Promise<VulnerabilityReport> {
+    if (!this.#scans) throw new CofferdamError("FAILED_PRECONDITION", "scanVulnerabilities is switched off in this service: nothing was scanned");
+    const { level = "medium" } = parseInput(scanSchema, options, "scan options");
+    const [known, at] = [parseInput(packageName, name, "package name"), parseInput(packageVersion, version, "package version")];
+    const report = await this.telemetry.time("scan", () => scanPackage(this.#advisories, known, at, level, systemClock));
+    const { vulnerabilities, unjudged, sources } = report;
+    await this.#log({
+      action: "VulnerabilityScan",
+      result: vulnerabilities.length === 0 && unjudged.length === 0 ? "success" : "failure",
+      resourceId: `${known}@${at}`,
+      details: {
+        vulnerabilities: vulnerabilities.slice(0, 100).map(({ id, severity }) => ({ id, severity })),
+        count: vulnerabilities.length,
+        unjudged: unjudged.length,
+        sources: sources.map((source) => ({ name: source.name, freshAsOf: source.freshAsOf ?? null, status: source.status })),
+      },
+    });
+    return report;
   }
 
   /**
@@ -144,6 +186,7 @@ export class SecurityService {
   async close(): Promise<void> {
     await this.#opening;
     await this.#audit?.close();
+    await this.#advisories.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

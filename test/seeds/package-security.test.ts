@@ -1,6 +1,6 @@
 /**
  * The package security samples that exist in this version: constructor, withConfig, verifyPackageFileIntegrity,
- * executePackageScript, error codes.
+ * scanPackageForVulnerabilities, executePackageScript, error codes.
  */
 import { hash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AuditLogger, SecurityService } from "../../src/index.ts";
+import { fillAdvisories } from "../world/advisories.ts";
 import { requires } from "../world/needs.ts";
+import { record } from "../world/osv.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cofferdam-seed-"));
 const path = join(folder, "package.tgz");
@@ -45,6 +47,52 @@ test("advanced configuration: the trail is a file, and both outcomes are in it",
   const audit = new AuditLogger({ storage: { file: auditTrailFile } });
   await audit.initialize();
   expect((await audit.search({ action: "IntegrityCheck" })).map((event) => event.result)).toEqual(["success", "failure"]);
+  await audit.close();
+});
+
+test("basic usage: a package version, scanned for vulnerabilities", async () => {
+  const advisoryDirectory = join(folder, "advisories");
+  const auditTrailFile = join(folder, "scans.log");
+  await using securityService = SecurityService.withConfig({ advisoryDirectory, auditTrailFile });
+  // Nothing is known yet, which is not the same as no vulnerability.
+  await expect(securityService.scanPackageForVulnerabilities("package-name", "1.0.0")).rejects.toMatchObject({ code: "SCAN_STALE" });
+  const vector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+  await fillAdvisories(advisoryDirectory, [
+    record("GHSA-aaaa-aaaa-aaaa", "package-name", [{ introduced: "0" }, { fixed: "1.2.0" }], {
+      aliases: ["CVE-1999-0001"],
+      summary: "runs what it is told",
+      details: "All of it.",
+      severity: [{ type: "CVSS_V3", score: vector }],
+    }),
+  ]);
+  const report = await securityService.scanPackageForVulnerabilities("package-name", "1.0.0");
+  expect(report).toMatchObject({
+    packageName: "package-name",
+    packageVersion: "1.0.0",
+    vulnerabilities: [
+      {
+        id: "GHSA-aaaa-aaaa-aaaa",
+        aliases: ["CVE-1999-0001"],
+        title: "runs what it is told",
+        description: "All of it.",
+        severity: "critical",
+        cvss: { score: 9.8, vector },
+        affectedVersions: ["<1.2.0"],
+        patchedVersions: ["1.2.0"],
+        source: "osv:npm",
+        kev: { cve: "CVE-1999-0001" },
+      },
+    ],
+    sources: [{ name: "kev" }, { name: "osv:npm", status: "fresh" }],
+  });
+  expect(Date.now() - Date.parse(report.scanTimestamp)).toBeLessThan(60_000);
+  expect(await securityService.scanPackageForVulnerabilities("package-name", "1.2.0")).toMatchObject({ vulnerabilities: [], unjudged: [] });
+  await expect(securityService.scanPackageForVulnerabilities("../x", "1.0.0")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  await using off = SecurityService.withConfig({ scanVulnerabilities: false });
+  await expect(off.scanPackageForVulnerabilities("package-name", "1.0.0")).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  const audit = new AuditLogger({ storage: { file: auditTrailFile } });
+  await audit.initialize();
+  expect((await audit.search({ action: "VulnerabilityScan" })).map((event) => event.result)).toEqual(["failure", "success"]);
   await audit.close();
 });
 

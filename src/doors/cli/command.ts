@@ -15,7 +15,7 @@ export type OptionValue = string | boolean | readonly string[] | undefined;
 export interface Globals {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** State directory; see state-dir.ts for the default. */
+  /** State directory; see foundation/state-directory.ts for the default. */
   readonly state: string;
   readonly config: string | undefined;
   readonly level: string | undefined;

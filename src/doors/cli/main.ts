@@ -1,10 +1,9 @@
 /** The command line: finds the command, parses its options, runs it, and turns what it throws into words and an exit code. */
 import { parseArgs } from "node:util";
-import { CofferdamError, nearestWord, parseDuration, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, nearestWord, parseDuration, stateDirectory, wrapError } from "../../foundation/index.ts";
 import { type Command, type CommandGroup, GLOBAL_OPTIONS, type Globals, type OptionSpec, type OptionValue } from "./command.ts";
 import { groupHelp, help, overview } from "./help.ts";
 import { type Output, TerminalOutput } from "./output.ts";
-import { stateDirectory } from "./state-dir.ts";
 import { COMMANDS } from "./table.ts";
 import { version } from "./version.ts";
 

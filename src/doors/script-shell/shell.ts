@@ -4,13 +4,12 @@
  */
 import { join } from "node:path";
 import { AuditLogger } from "../../audit/index.ts";
-import { CofferdamError, ERROR_TABLE, messageOf, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, ERROR_TABLE, messageOf, stateDirectory, wrapError } from "../../foundation/index.ts";
 import { type DecidedScript, decideShellScript, jailTools, runOf, type ScriptOutcome, type ShellJail, shellJail, whoAsks } from "../../packages/index.ts";
 import { loadPolicy } from "../../policy/index.ts";
 import { type JailResult, runJail, stopCode } from "../../sandbox/index.ts";
 import { SqliteStore } from "../../store/index.ts";
 import { type Output, TerminalOutput } from "../cli/output.ts";
-import { stateDirectory } from "../cli/state-dir.ts";
 import { plainShell } from "./plain.ts";
 import { ranEvent, skippedEvent, type Trail } from "./record.ts";
 import { shellReport, skippedReport } from "./report.ts";

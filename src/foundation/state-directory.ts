@@ -1,6 +1,6 @@
-/** The state directory when none is named. */
+/** The one directory that holds what Cofferdam remembers: the option, else COFFERDAM_STATE, else the user's own. */
 import { join, resolve } from "node:path";
-import { homeFolder } from "../../foundation/index.ts";
+import { homeFolder } from "./home.ts";
 
 export function stateDirectory(option: string | undefined, env: Readonly<NodeJS.ProcessEnv>, cwd: string): string {
   const named = option ?? env["COFFERDAM_STATE"];
