@@ -77,6 +77,7 @@ export class InstallHistory {
   async where(query: WhereQuery): Promise<WherePage> {
     const limit = query.limit ?? 50;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) throw new CofferdamError("INVALID_ARGUMENT", `a page has 1 to ${MAX_PAGE} installs`);
+    if (query.names.length === 0) return { installs: [], next: undefined };
     const [named, names] = packageClause(query);
     const [before, place] = query.after === undefined ? ["", []] : [" AND (at < ? OR (at = ? AND run_id < ?))", cursorPlace(query.after)];
     return await this.#store.read(async (tx) => {
