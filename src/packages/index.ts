@@ -5,6 +5,8 @@ export type { AdvisorySummary } from "./install/advisories.ts";
 export { guardedInstall, type InstallProgress, type InstallRequest } from "./install/install.ts";
 export { exitOf, failedScript, type InstallFinding, type InstallResult, type NotChecked } from "./install/result.ts";
 export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
+export { InstallHistory, type RecentInstalls, type WherePage, type WhereQuery } from "./installs/history.ts";
+export type { FoundInstall, Install, InstalledVersion, RecordedInstall, RememberedScript } from "./installs/install.ts";
 export { bomOf } from "./scan/bom.ts";
 export { type BomPackage, cycloneDxText } from "./scan/formats/cyclonedx.ts";
 export { findingDocument, type ScanDocument, scanDocument, sourceDocument } from "./scan/formats/json.ts";
