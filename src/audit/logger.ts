@@ -11,6 +11,7 @@ import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
 import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
 import { copyAt } from "./copies/copy.ts";
+import { Denials } from "./denials.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { exportText } from "./export.ts";
 import { HeadFile } from "./head-file.ts";
@@ -20,6 +21,7 @@ import { formatVerifierKey, parseVerifierKey } from "./note.ts";
 import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
+import { Reserve } from "./reserve.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage, wholeStatement } from "./search.ts";
 import { Signer } from "./signer.ts";
@@ -83,6 +85,7 @@ const optionsSchema = z.strictObject({
 interface Opened {
   readonly log: LogIdentity;
   readonly writer: Writer;
+  readonly denials: Denials;
   readonly signer: Signer;
   readonly checkpointer: Checkpointer;
 }
@@ -104,8 +107,8 @@ export class AuditLogger implements AuditSink {
   readonly #keys: LogKeys;
   readonly #headFile: HeadFile | undefined;
   readonly #checkpoint: NonNullable<AuditLoggerOptions["checkpoint"]>;
-  /** Where the latest checkpoint lies, and a folder for what copies need; undefined for a log in memory. */
-  readonly #latest: { readonly file: string; readonly work: string } | undefined;
+  /** Files beside the database; undefined for a log in memory. */
+  readonly #paths: Paths | undefined;
   #opened: Opened | undefined;
 
   constructor(options: AuditLoggerOptions = {}) {
@@ -117,9 +120,9 @@ export class AuditLogger implements AuditSink {
     this.#store = parsed.store ?? new SqliteStore({ path: file, clock: this.#clock });
     this.#checkpoint = parsed.checkpoint ?? {};
     const paths = directory !== undefined ? inDirectory(directory) : file === undefined ? undefined : besideFile(file);
+    this.#paths = paths;
     this.#keys = paths === undefined ? new MemoryKeys() : new KeyFiles(paths.key);
     this.#headFile = paths === undefined ? undefined : new HeadFile(paths.head);
-    this.#latest = paths === undefined ? undefined : { file: paths.latest, work: paths.work };
   }
 
   /**
@@ -156,6 +159,29 @@ export class AuditLogger implements AuditSink {
    */
   async log(event: AuditEventInput): Promise<AuditEvent> {
     return await this.#open().writer.log(event);
+  }
+
+  /**
+   * Records a refusal. The first 20 of one actor (user, else session), category and action in a minute are recorded like any
+   * event; further ones are counted, and within a second one event with `details.coalesced` stands for them all. Resolves with
+   * the event that stands for this one. Throws like {@link log}.
+   */
+  async denied(event: Omit<AuditEventInput, "result">): Promise<AuditEvent> {
+    return await this.#open().denials.log({ ...event, result: "failure" });
+  }
+
+  /**
+   * Goes on after the head file was lost or does not agree with the log any more; an event records what was found and why.
+   * Throws FAILED_PRECONDITION when nothing is wrong, and when acknowledged events are lost and `acceptLoss` does not say so.
+   */
+  async recover(request: { readonly reason: string; readonly acceptLoss?: boolean }): Promise<AuditEvent> {
+    return await this.#open().writer.recover(request.reason, request.acceptLoss === true);
+  }
+
+  /** A new signing key after the loss of the old one, for which nothing vouches; an event records it and why. */
+  async replaceLostKey(reason: string): Promise<AuditEvent> {
+    const { signer, writer } = this.#open();
+    return await signer.replace(writer, reason);
   }
 
   /** Events that match, oldest first unless asked; at most `limit` (100). Looks on until there are as many, or no more. */
@@ -263,6 +289,7 @@ export class AuditLogger implements AuditSink {
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
+    await opened?.denials.flush();
     await opened?.writer.idle();
     await opened?.checkpointer.close();
     if (this.#ownsStore) await this.#store.close();
@@ -288,13 +315,14 @@ export class AuditLogger implements AuditSink {
     const { events = 1000, interval = 3_600_000, copies = [], witnesses = [] } = this.#checkpoint;
     const signer = new Signer(store, log, this.#keys);
     const outlets = [
-      ...(this.#latest === undefined ? [] : [new LatestFile(this.#latest.file)]),
+      ...(this.#paths === undefined ? [] : [new LatestFile(this.#paths.latest)]),
       ...witnesses.map(({ url, key }) => new WitnessOutlet(new Witness(url, parseVerifierKey(key)), store)),
-      ...copies.map((address) => new CopyOutlet(copyAt(address, this.#latest?.work ?? tmpdir()), store, log)),
+      ...copies.map((address) => new CopyOutlet(copyAt(address, this.#paths?.work ?? tmpdir()), store, log)),
     ];
     const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets }, last);
-    const writer = new Writer({ store, log, headFile: this.#headFile, clock, appended: (size) => checkpointer.appended(size) });
-    return { log, writer, signer, checkpointer };
+    const reserve = this.#paths === undefined ? undefined : new Reserve(this.#paths.reserve);
+    const writer = new Writer({ store, log, headFile: this.#headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
+    return { log, writer, denials: new Denials((event) => writer.log(event), clock), signer, checkpointer };
   }
 }
 
@@ -302,14 +330,16 @@ interface Paths {
   readonly key: string;
   readonly head: string;
   readonly latest: string;
+  readonly reserve: string;
+  /** Folder for what copies need. */
   readonly work: string;
 }
 
 function inDirectory(directory: string): Paths {
   const work = join(directory, "checkpoints");
-  return { key: join(directory, "keys", "audit.pem"), head: join(work, "head"), latest: join(work, "latest"), work };
+  return { key: join(directory, "keys", "audit.pem"), head: join(work, "head"), latest: join(work, "latest"), reserve: join(work, "reserve"), work };
 }
 
 function besideFile(file: string): Paths {
-  return { key: `${file}.key.pem`, head: `${file}.head`, latest: `${file}.checkpoint`, work: `${file}.copies` };
+  return { key: `${file}.key.pem`, head: `${file}.head`, latest: `${file}.checkpoint`, reserve: `${file}.reserve`, work: `${file}.copies` };
 }
