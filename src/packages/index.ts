@@ -8,6 +8,7 @@ export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
 export { InstallHistory, type RecentInstalls, type WherePage, type WhereQuery } from "./installs/history.ts";
 export type { FoundInstall, Install, InstalledVersion, RecordedInstall, RememberedScript } from "./installs/install.ts";
 export { bomOf } from "./scan/bom.ts";
+export { type Exposure, raiseExposed } from "./scan/exposed.ts";
 export { type BomPackage, cycloneDxText } from "./scan/formats/cyclonedx.ts";
 export { findingDocument, type ScanDocument, scanDocument, sourceDocument } from "./scan/formats/json.ts";
 export { sarifText } from "./scan/formats/sarif.ts";

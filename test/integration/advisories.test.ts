@@ -145,3 +145,36 @@ describe("npm install of something new", () => {
     expect(project.has("node_modules/carrier")).toBe(false);
   });
 });
+
+describe("what is known only afterwards", () => {
+  test("an import holds it against what was installed, once for a project; what was known is not raised", async (context) => {
+    requires(context, "bwrap");
+    const { registry, project } = await world({ weak: "1.1.0", fine: "1.0.0", evil: "1.0.1" }, []);
+    await using _r = registry;
+    using _p = project;
+    await project.lock();
+    const config = join(project.home, "policy.yaml");
+    writeFileSync(config, "version: 1\npackages: {allow: [{what: GHSA-xvch-5gv4-984h weak@1.1.0, reason: not reachable}]}\n");
+    const told = record("GHSA-5555-5555-5555", "fine", [{ introduced: "0" }], CRITICAL);
+    await fillAdvisories(join(project.state, "advisories"), [told]);
+    expect((await project.cli(["npm", "ci"])).exit).toBe(0);
+    const file = join(project.home, "new.ndjson");
+    const fixable = {
+      ...record("GHSA-5555-5555-5555", "fine", [{ introduced: "0" }, { fixed: "1.0.1" }], CRITICAL),
+      modified: new Date(Date.now() + 1000).toISOString(),
+    };
+    writeFileSync(file, [EVIL, WEAK, fixable].map((one) => JSON.stringify(one)).join("\n"));
+    const accepted = await project.cli(["db", "import", file, "--source", "osv:npm", "--json", "--config", config]);
+    expect(accepted.exit).toBe(0);
+    expect(JSON.parse(accepted.stdout).exposed).toMatchObject([{ id: "MAL-2026-1", package: "evil", version: "1.0.1", project: project.root, installs: 1 }]);
+    const again = await project.cli(["db", "import", file, "--source", "osv:npm"]);
+    expect(again.stderr).toMatch(
+      /exposed {2}weak@1\.1\.0: critical with a fix, new since the install \(GHSA-xvch-5gv4-984h\)\n {9}installed \d{4}-.* in .*project \(records \d+-\d+\)\n {9}look: cofferdam where weak@1\.1\.0/,
+    );
+    expect(again.stderr).not.toMatch(/evil|fine/);
+    expect((await project.cli(["db", "import", file, "--source", "osv:npm"])).stderr).not.toContain("exposed");
+    const { events } = JSON.parse((await project.cli(["audit", "search", "--json", "--action", "PackageExposed"])).stdout);
+    expect(events.map((event: { details: { id: string } }) => event.details.id).sort()).toEqual(["GHSA-xvch-5gv4-984h", "MAL-2026-1"]);
+    expect((await project.cli(["where", "evil@1.0.1"])).stdout).toContain(project.root);
+  });
+});

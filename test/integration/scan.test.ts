@@ -335,6 +335,16 @@ describe("targets", () => {
     expect(await scan(project, "node_modules")).toMatchObject({ exit: 3, stdout: expect.stringMatching(/unjudged broken/) });
   });
 
+  test("one version by its package URL", async () => {
+    using project = await scanned([MINIMIST]);
+    expect(await scan(project, "pkg:npm/minimist@1.2.6")).toMatchObject({ exit: 0, stdout: expect.stringMatching(/^cofferdam: 1 package, none known bad/) });
+    for (const format of ["table", "json", "sarif", "cyclonedx"]) {
+      const { exit, stdout } = await scan(project, "pkg:npm/minimist@1.2.5", "--format", format);
+      expect([exit, stdout]).toEqual([3, expect.stringContaining("GHSA-xvch-5gv4-984h")]);
+    }
+    for (const bad of ["pkg:npm/minimist", "pkg:pypi/minimist@1.0.0", "pkg:"]) expect((await scan(project, bad)).exit).toBe(2);
+  });
+
   test("50,000 packages in a circle", async () => {
     using project = await scanned([MINIMIST]);
     const packages: Record<string, object> = { minimist: { version: "1.2.5", dependencies: { p0: "*" } } };

@@ -1,8 +1,10 @@
 /** What became of each source, in words and figures. */
 import { type CofferdamError, formatBytes } from "../../foundation/index.ts";
+import type { Exposure } from "../../packages/index.ts";
 import type { ImportReport, SourceFault, SourceStatus } from "../../vulnerability/index.ts";
 import type { BundleReport, KevUpdateResult, OsvUpdateResult } from "../../vulnerability/sources/index.ts";
 import { type Output, plain } from "./output.ts";
+import { shellWord } from "./shell-word.ts";
 
 export interface SourceOutcome {
   readonly name: string;
@@ -19,6 +21,7 @@ export interface SourceOutcome {
 /** Faults shown of one source; `db status` names the others. */
 const SHOWN_FAULTS = 5;
 const SHOWN_STATUS = 20;
+const SHOWN_EXPOSED = 20;
 
 export function fromOsv({ source, mode, upTo, changes }: OsvUpdateResult): SourceOutcome {
   return { name: source, mode, freshAsOf: upTo, ...(changes === undefined ? NOTHING : split(changes)) };
@@ -53,6 +56,23 @@ export function sayOutcomes(out: Output, outcomes: readonly SourceOutcome[]): vo
     const more = (counts["unparsable"] ?? 0) - Math.min(faults.length, SHOWN_FAULTS);
     if (more > 0) out.note(`         and ${more} more: cofferdam db status`);
   }
+}
+
+/** What was installed, and is known to be bad only now. */
+export function exposedLines(exposed: readonly Exposure[]): string[] {
+  return exposed
+    .slice(0, SHOWN_EXPOSED)
+    .flatMap(({ finding, reason, project, installedAt, installs, auditRange }) => {
+      const subject = short(`${finding.package}@${finding.version}`);
+      const records = auditRange === undefined ? "" : ` (records ${auditRange[0]}-${auditRange[1]})`;
+      const times = installs === 1 ? "" : `, ${installs} times`;
+      return [
+        `exposed  ${subject}: ${short(reason)} (${finding.id})`,
+        `         installed ${new Date(installedAt).toISOString().slice(0, 10)}${times} in ${plain(project)}${records}`,
+        `         look: cofferdam where ${shellWord(subject)}`,
+      ];
+    })
+    .concat(exposed.length > SHOWN_EXPOSED ? [`         and ${exposed.length - SHOWN_EXPOSED} more: cofferdam audit search --action PackageExposed`] : []);
 }
 
 export function statusLines(sources: readonly SourceStatus[], unread: ReadonlyMap<string, readonly SourceFault[]>, indexBytes: number): string {

@@ -1,6 +1,7 @@
 /** `cofferdam db update|import|status|export`: the advisories of this machine. */
 import { join, resolve } from "node:path";
-import { CofferdamError, ERROR_TABLE, type JsonObject, messageOf, readBounded, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, ERROR_TABLE, type JsonObject, messageOf, readBounded, systemClock, wrapError } from "../../foundation/index.ts";
+import { type Exposure, raiseExposed } from "../../packages/index.ts";
 import { type AdvisoryDatabase, type ImportProgress, KEV_SOURCE } from "../../vulnerability/index.ts";
 import {
   EnvironmentHttpClient,
@@ -16,7 +17,7 @@ import {
   writeBundle,
 } from "../../vulnerability/sources/index.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
-import { fromBundle, fromImport, fromKev, fromOsv, type SourceOutcome, sayOutcomes, statusLines } from "./db-report.ts";
+import { exposedLines, fromBundle, fromImport, fromKev, fromOsv, type SourceOutcome, sayOutcomes, statusLines } from "./db-report.ts";
 import { openAdvisories, openPolicy, withState } from "./session.ts";
 import { version } from "./version.ts";
 
@@ -128,7 +129,8 @@ export const dbCommands: CommandGroup = {
 /** Does the work, records every outcome, and says them. @returns the exit code of the first failure. */
 async function withDatabase(context: CommandContext, action: string, work: (database: AdvisoryDatabase) => Promise<SourceOutcome[]>): Promise<number> {
   const { globals, out } = context;
-  const outcomes = await withState(context, async ({ audit }) => {
+  const policy = await openPolicy(context);
+  const { outcomes, exposed } = await withState(context, async ({ store, audit }) => {
     await using database = openAdvisories(context);
     const done = await work(database);
     for (const { name, error, mode, counts } of done) {
@@ -136,12 +138,29 @@ async function withDatabase(context: CommandContext, action: string, work: (data
       const result = error === undefined ? "success" : "failure";
       await audit.log({ category: "advisories", action, result, resourceType: "source", resourceId: name, details });
     }
-    return done;
+    const index = await database.open();
+    return { outcomes: done, exposed: index === undefined ? [] : await raiseExposed({ index, policy, store, audit, clock: systemClock }) };
   });
   const failed = outcomes.find(({ error }) => error !== undefined)?.error;
-  if (globals.json) out.json({ schema: action === "AdvisoriesUpdate" ? "cofferdam/db-update/v1" : "cofferdam/db-import/v1", sources: outcomes.map(document) });
-  else sayOutcomes(out, outcomes);
+  if (globals.json)
+    out.json({
+      schema: action === "AdvisoriesUpdate" ? "cofferdam/db-update/v1" : "cofferdam/db-import/v1",
+      sources: outcomes.map(document),
+      exposed: exposed.map(exposureDocument),
+    });
+  else {
+    sayOutcomes(out, outcomes);
+    for (const line of exposedLines(exposed)) out.fault(line);
+  }
   return failed === undefined ? 0 : ERROR_TABLE[failed.code].exit;
+}
+
+function exposureDocument({ finding, installedAt, ...exposure }: Exposure): object {
+  return { ...findingFacts(finding), ...exposure, installedAt: new Date(installedAt).toISOString() };
+}
+
+function findingFacts({ id, aliases, package: name, version, severity, malware, kev, fixed }: Exposure["finding"]): object {
+  return { id, aliases, package: name, version, severity, malware, ...(kev === undefined ? {} : { kev }), fixed };
 }
 
 function document({ error, ...outcome }: SourceOutcome): object {

@@ -5,6 +5,7 @@ import { type Clock, messageOf } from "../../foundation/index.ts";
 import type { NpmLockfile } from "../../inventory/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { InstallFinding, InstallResult } from "../install/result.ts";
+import { KnownFindings } from "../scan/exposed.ts";
 import type { ScriptOutcome } from "../scripts/index.ts";
 import { InstallHistory } from "./history.ts";
 import type { InstalledVersion, RememberedScript } from "./install.ts";
@@ -34,6 +35,13 @@ export async function rememberInstall({ store, clock, runId, result, lockfile }:
       packages: packagesOf(lockfile, onDisk ? result.root : undefined),
       scripts: result.scripts.map(rememberedScript),
     });
+    // Whoever installed it was told of these; what becomes known later is raised by `db update`.
+    const told = result.advisories?.findings ?? [];
+    if (onDisk)
+      await new KnownFindings(store).remember(
+        told.map((finding) => ({ project: result.root, finding })),
+        clock.now(),
+      );
     return undefined;
   } catch (error) {
     return {

@@ -57,7 +57,7 @@ export async function judgePackages(request: JudgeRequest): Promise<Judged> {
       ...finding,
       ...{ verdict, reason, allow, exception, hadUntil },
       path: wayOf(standing, request),
-      places: standing.map(({ path }): Place => ({ path, file: request.file ?? "", line: request.lineOf(path) })),
+      places: placesOf(standing, request),
       fix: {},
       dev: standing.length > 0 && standing.every(({ path }) => request.graph?.isDev(path) === true),
     };
@@ -70,6 +70,11 @@ const NO_BASE: Base = { said: { note: "" }, packages: undefined };
 /** Starting git costs more than everything else here. */
 function needsBase(findings: readonly Finding[], values: PolicyValues): boolean {
   return findings.some(({ malware, severity }) => malware || (values["advisories.only-new"] && isDeniedSeverity(severity, values["advisories.deny"])));
+}
+
+/** A package that was named by itself stands nowhere. */
+function placesOf(standing: readonly ScannedPackage[], { file, lineOf }: JudgeRequest): Place[] {
+  return file === undefined ? [] : standing.map(({ path }) => ({ path, file, line: lineOf(path) }));
 }
 
 /** Every finding has a judgement; a program that lost one must not let it pass. */

@@ -14,6 +14,7 @@ import {
   MAX_LOCKFILE_BYTES,
   type NpmLockfile,
   parseNpmLockfile,
+  parsePackageUrl,
   readInstalledTree,
 } from "../../inventory/index.ts";
 import type { Unjudged } from "../../vulnerability/index.ts";
@@ -39,8 +40,9 @@ export interface ScanTarget {
 /** npm reads the first that is there. */
 const LOCKFILES = ["npm-shrinkwrap.json", "package-lock.json"] as const;
 
-/** Throws NOT_FOUND (nothing to scan), INVALID_ARGUMENT (not a lockfile), PAYLOAD_TOO_LARGE. */
+/** Throws NOT_FOUND (nothing to scan), INVALID_ARGUMENT (not a lockfile, not a package URL), PAYLOAD_TOO_LARGE. */
 export async function readTarget(target: string | undefined, cwd: string, signal: AbortSignal): Promise<ScanTarget> {
+  if (target !== undefined && /^pkg:/i.test(target)) return packageTarget(target, await existing(cwd));
   const path = await existing(resolve(cwd, target ?? "."));
   if (!statSync(path).isDirectory()) return await lockfileTarget(path);
   if (basename(path) === "node_modules") return await treeTarget(dirname(path), signal);
@@ -66,6 +68,16 @@ async function treeTarget(root: string, signal: AbortSignal): Promise<ScanTarget
     unreadable: found.flatMap(({ kind, name, fault }) => (kind === "unknown" ? [{ package: name, version: "", why: fault ?? "not readable" }] : [])),
     graph: new DependencyGraph(tree),
     lineOf: () => undefined,
+  };
+}
+
+/** One version, wherever it comes from. */
+function packageTarget(url: string, root: string): ScanTarget {
+  const { name, version } = parsePackageUrl(url);
+  if (version === undefined) throw new CofferdamError("INVALID_ARGUMENT", `which version? ${url.slice(0, 200)}@VERSION`);
+  return {
+    ...{ kind: "package", name: url, root, file: undefined, project: undefined, unreadable: [], graph: undefined, lineOf: () => undefined },
+    packages: [{ name, version, path: "" }],
   };
 }
 
