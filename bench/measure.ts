@@ -43,6 +43,18 @@ export function print({ name, ours, peer, unit, goal }: Line): void {
   process.stdout.write(`bench ${name}: ours ${format(ours)} ${unit}, peer ${format(peer)} ${unit}, ratio ${ratio.toFixed(2)}${verdict}\n`);
 }
 
+export interface Limit {
+  readonly name: string;
+  readonly ours: number;
+  readonly unit: string;
+  readonly most: number;
+}
+
+/** A goal that is no ratio: so much and not more, on whatever machine this is. */
+export function printLimit({ name, ours, unit, most }: Limit): void {
+  process.stdout.write(`bench ${name}: ours ${format(ours)} ${unit} (goal <= ${most} ${unit}) ${ours <= most ? "ok" : "SHORT"}\n`);
+}
+
 function format(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(1);
 }
