@@ -35,6 +35,15 @@ describe("ways and dependents", () => {
     expect([graph.wayTo("node_modules/none"), graph.dependentsOf("node_modules/none"), graph.isDev("node_modules/none")]).toEqual([[], [], false]);
   });
 
+  test("as in Node, what stands in a package that is called node_modules is not found from beside it", () => {
+    const graph = graphOf(
+      { dependencies: { a: "1" } },
+      { "node_modules/a": entry({ b: "*" }), "node_modules/node_modules": entry(), "node_modules/node_modules/b": entry(), "node_modules/b": entry() },
+    );
+    expect(graph.dependentsOf("node_modules/node_modules/b")).toEqual([]);
+    expect(graph.wayTo("node_modules/b")).toEqual(["app", "a@1.0.0", "b@1.0.0"]);
+  });
+
   test("an alias is asked for by its folder and shown by its own name; peers and optional ones count; what is not there does not", () => {
     const graph = graphOf(
       { dependencies: { nick: "npm:real@^1" }, optionalDependencies: { gone: "1" } },

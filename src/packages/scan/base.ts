@@ -77,9 +77,8 @@ class BaseReader {
   }
 
   async read(path: string, ref: string | undefined): Promise<Base> {
-    const head = await this.#commit("HEAD");
+    const [head, branch] = await Promise.all([this.#commit("HEAD"), ref === undefined ? this.#defaultBranch() : this.#named(ref)]);
     if (head === undefined) return { note: "no base: there is no commit yet" };
-    const branch = ref === undefined ? await this.#defaultBranch() : await this.#named(ref);
     if (typeof branch === "string") return { note: branch };
     const base = branch.commit === head ? head : await this.#git.line(["merge-base", head, branch.commit], this.#signal);
     if (base === undefined) return { note: this.#unrelated(branch.name) };
@@ -94,11 +93,12 @@ class BaseReader {
   }
 
   async #defaultBranch(): Promise<Branch | string> {
+    const format = "--format=%(refname) %(objectname) %(symref)";
+    const lines = (await this.#git.run(["for-each-ref", format, ...BRANCHES], { signal: this.#signal })).toString("utf8").split("\n");
+    const refs = new Map(lines.map((line) => line.split(" ")).map(([full = "", commit = "", target = ""]) => [full, { commit, target }]));
     for (const full of BRANCHES) {
-      const commit = await this.#commit(full);
-      if (commit === undefined) continue;
-      const target = full.endsWith("/HEAD") ? await this.#git.line(["symbolic-ref", "--quiet", full], this.#signal) : full;
-      return { name: (target ?? full).replace(/^refs\/(?:remotes|heads)\//, ""), commit };
+      const found = refs.get(full);
+      if (found !== undefined) return { name: (found.target || full).replace(/^refs\/(?:remotes|heads)\//, ""), commit: found.commit };
     }
     return "no base: neither origin/main, origin/master, main nor master is here; git fetch origin main (in actions/checkout: fetch-depth: 0), or --base REF";
   }
@@ -124,14 +124,16 @@ class BaseReader {
 
   /** The lockfile as it stood there, or the other of npm's two names for it; in words what is there instead. */
   async #lockfile(commit: string, path: string): Promise<{ readonly text: string } | string> {
-    for (const name of new Set([basename(path), ...LOCKFILES])) {
-      const place = join(dirname(path), name);
-      const entry = (await this.#git.run(["ls-tree", "-z", "--full-tree", commit, "--", place], { signal: this.#signal })).toString("utf8");
-      const [mode, type, object] = entry.split(/[ \t]/);
+    const places = [...new Set([basename(path), ...LOCKFILES])].map((name) => join(dirname(path), name));
+    const listed = (await this.#git.run(["ls-tree", "-z", "-l", "--full-tree", commit, "--", ...places], { signal: this.#signal }))
+      .toString("utf8")
+      .split("\0");
+    const entries = new Map(listed.map((line) => [line.slice(line.indexOf("\t") + 1), line.split(/[ \t]+/)]));
+    for (const place of places) {
+      const [mode, type, object, size] = entries.get(place) ?? [];
       if (object === undefined) continue;
       if (type !== "blob" || mode === "120000") return `${place} was no file`;
-      const size = await this.#git.line(["cat-file", "-s", object], this.#signal);
-      if (size === undefined) return `${place} is not in this clone (git show ${commit.slice(0, SHORT)}:${place} fetches it)`;
+      if (!/^\d+$/.test(size ?? "")) return `${place} is not in this clone (git show ${commit.slice(0, SHORT)}:${place} fetches it)`;
       if (Number(size) > MAX_LOCKFILE_BYTES) throw new GitFailure("too-large");
       const bytes = await this.#git.run(["cat-file", "blob", object], { signal: this.#signal, maxBytes: MAX_LOCKFILE_BYTES });
       return { text: bytes.toString("utf8") };
