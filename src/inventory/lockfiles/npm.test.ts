@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { packagesOfHiddenLockfile } from "./hidden.ts";
 import { parseNpmLockfile } from "./npm.ts";
 
 const parse = (packages: object, rest: object = {}): ReturnType<typeof parseNpmLockfile> =>
@@ -120,6 +121,11 @@ test("what an entry does not say is not known, and the entry stays", () => {
     ["__proto__", "2.0.0", ["__proto__"]],
   ]);
   expect(first.root).toEqual({ name: undefined, requires: undefined, requiresForDev: new Set() });
+});
+
+test("npm's own note in node_modules", () => {
+  const text = JSON.stringify({ name: "app", lockfileVersion: 3, packages: { "node_modules/a": { version: "1.0.0", integrity: sha } } });
+  expect(packagesOfHiddenLockfile(text, "f")).toMatchObject([{ path: "node_modules/a", name: "a", version: "1.0.0", integrity: sha, kind: "registry" }]);
 });
 
 test("what the project asks for, and what of it for development only", () => {

@@ -229,6 +229,12 @@ describe("no base, and the way out", () => {
     expect(await read(make())).toEqual({ note: expect.stringMatching(note) });
   });
 
+  test("a repository that makes git wait forever", async () => {
+    execFileSync("mkfifo", [join(origin, ".git/packed-refs")]);
+    const request = { root: origin, file: "package-lock.json", signal: new AbortController().signal, timeout: 500 };
+    expect(await readBase(request)).toEqual({ note: "no base: git did not answer in time" });
+  });
+
   test("a git that the repository brings along is not run; an interruption is one", async () => {
     const bin = join(origin, "node_modules/.bin");
     mkdirSync(bin, { recursive: true });

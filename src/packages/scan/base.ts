@@ -18,6 +18,8 @@ export interface BaseRequest {
   readonly signal: AbortSignal;
   /** Of the caller, for PATH; default that of this process. */
   readonly env?: Readonly<NodeJS.ProcessEnv>;
+  /** Longest time for all of it, ms. Default 10,000. */
+  readonly timeout?: number;
 }
 
 /** The base, or why there is none and how to get one. */
@@ -31,11 +33,11 @@ const TIMEOUT = 10_000;
 const SHORT = 10;
 
 /**
- * Reads the lockfile at the merge base of HEAD and a branch. `ref` of the result is the commit, shortened. Ten seconds and
- * 64 MiB at most; whatever is in the way is a note and not an error. Throws the signal's reason when that is aborted.
+ * Reads the lockfile at the merge base of HEAD and a branch. `ref` of the result is the commit, shortened. A lockfile
+ * of more than 64 MiB is none; whatever is in the way is a note and not an error. Throws the signal's reason when that is aborted.
  */
 export async function readBase(request: BaseRequest): Promise<Base> {
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT)]);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(request.timeout ?? TIMEOUT)]);
   try {
     const root = realpathSync(request.root);
     const repository = gitRoot(root);
@@ -54,7 +56,7 @@ function whyNot(error: unknown): string {
     case "no-git":
       return "git is not installed";
     case "late":
-      return `git took longer than ${TIMEOUT / 1000} s`;
+      return "git did not answer in time";
     case "too-large":
       return "the lockfile there is larger than 64 MiB";
     default:
