@@ -2,7 +2,7 @@
 import { messageOf } from "../foundation/index.ts";
 import type { Row, Transaction } from "../store/index.ts";
 import type { EventBody } from "./body.ts";
-import { type Checkpoint, openCheckpoint, originOf } from "./checkpoint.ts";
+import { type Checkpoint, type OpenedCheckpoint, openCheckpoint, originOf } from "./checkpoint.ts";
 import type { AuditFault } from "./faults.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { LogIdentity } from "./log-table.ts";
@@ -23,11 +23,20 @@ export interface CheckpointResult {
   readonly forkedAfter: number | undefined;
 }
 
+/** What a verifier has that the log's own host cannot have made up. */
+export interface FromOutside {
+  /** Checkpoints, their signatures verified. */
+  readonly outside: readonly Checkpoint[];
+  /** Keys of witnesses. */
+  readonly witnesses: readonly VerifierKey[];
+}
+
 export class CheckpointCheck {
   readonly #rows: AsyncIterator<Row>;
   readonly #origin: string;
   readonly #keys: KeyRing;
   readonly #outside: Checkpoint[];
+  readonly #witnesses: readonly VerifierKey[];
   #next: IteratorResult<Row> | undefined;
   #own: Checkpoint | undefined;
   #fitting: Checkpoint | undefined;
@@ -36,11 +45,12 @@ export class CheckpointCheck {
   /** Checkpoints that only unknown keys signed; forgotten once a later one, which covers them, is signed by a known one. */
   #unknown: AuditFault | undefined;
 
-  /** @param outside checkpoints whose signatures are verified. @param keys of the log, as learnt so far. @param from size to begin with. */
-  constructor(tx: Transaction, log: LogIdentity, keys: KeyRing, outside: readonly Checkpoint[], from: number) {
+  /** @param keys of the log, as learnt so far. @param from size to begin with. */
+  constructor(tx: Transaction, log: LogIdentity, keys: KeyRing, { outside, witnesses }: FromOutside, from: number) {
     this.#rows = tx.iterate("SELECT size, root, note FROM audit_checkpoints WHERE size > ? ORDER BY size", [from])[Symbol.asyncIterator]();
     this.#origin = originOf(log.logId);
     this.#keys = keys;
+    this.#witnesses = witnesses;
     this.#outside = outside.filter(({ size }) => size > from || size === 0).sort((a, b) => a.size - b.size);
   }
 
@@ -107,9 +117,9 @@ export class CheckpointCheck {
     const seq = Number(row["size"]);
     const fault = (kind: AuditFault["kind"], detail: string): AuditFault[] => [{ seq, kind, detail }];
     if (seq !== tree.size) return fault("fork", "a checkpoint of a size that the log never had");
-    let opened: Checkpoint;
+    let opened: OpenedCheckpoint;
     try {
-      opened = openCheckpoint(String(row["note"]), this.#keys.keysFor(seq));
+      opened = openCheckpoint(String(row["note"]), [...this.#keys.keysFor(seq), ...this.#witnesses]);
     } catch (error) {
       const found = fault("signature", `the checkpoint of ${seq} events: ${messageOf(error)}`);
       // A verifier that pins a later key of the log cannot know the earlier ones.
@@ -125,6 +135,7 @@ export class CheckpointCheck {
       return fault("fork", "the events up to here are not those that were signed: the log was written again");
     }
     this.#own = opened;
+    if (opened.cosigned.length > 0) this.#fitting = opened;
     this.#lastFit = seq;
     return [];
   }

@@ -1,5 +1,6 @@
 /** Checkpoints as a log makes them: schedule, files, copies, witnesses, rotation, proofs. Real folders, git and servers on loopback. */
 import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -7,9 +8,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestWitness } from "../../test/world/witness.ts";
-import { openCheckpoint } from "./checkpoint.ts";
-import { type AuditEventInput, AuditLogger, type AuditLoggerOptions } from "./index.ts";
-import { formatVerifierKey, parseVerifierKey, verifierKey } from "./note.ts";
+import { checkpointText, openCheckpoint } from "./checkpoint.ts";
+import { type AuditEventInput, AuditLogger, type AuditLoggerOptions, type VerifyReport } from "./index.ts";
+import { formatVerifierKey, parseVerifierKey, signatureLine, verifierKey } from "./note.ts";
 import { formatProof, verifyProof } from "./proof.ts";
 
 let base: string;
@@ -107,23 +108,66 @@ describe("making them", () => {
 });
 
 describe("against one from outside", () => {
-  const outside = async (): Promise<ReturnType<typeof openCheckpoint>> =>
-    openCheckpoint(latest(), [parseVerifierKey(await withLog((audit) => audit.verifierKey()))]);
+  /** Another checkpoint, signed with the log's own key: what whoever has the state directory can make. */
+  const forge = (checkpoint: { origin: string; size: number; root: Buffer }): string => {
+    const text = checkpointText(checkpoint);
+    return `${text}\n${signatureLine(text, checkpoint.origin, createPrivateKey(readFileSync(join(state, "keys", "audit.pem"))))}`;
+  };
 
-  test("anchored when it fits, also after more events; a fork and a cut are told apart", async () => {
+  test("anchored when it fits, also after more events; a fork, a cut and another log are told apart", async () => {
     await fill(30);
-    await withLog((audit) => audit.checkpoint());
-    const old = await outside();
+    const old = await withLog((audit) => audit.checkpoint());
     await fill(30);
-    expect(await withLog((audit) => audit.verify({ outside: [old] }))).toMatchObject({ failed: 0, anchored: true, checkpoint: { size: 30 } });
-    const forged = { ...old, root: Buffer.alloc(32, 1) };
-    expect(await withLog((audit) => audit.verify({ outside: [forged] }))).toMatchObject({
+    const verify = (note: string): Promise<VerifyReport> => withLog((audit) => audit.verify({ checkpoints: [note] }));
+    expect(await verify(old.note)).toMatchObject({ failed: 0, anchored: true, checkpoint: { size: 30 }, sound: { from: 1, to: 60 } });
+    expect(await verify(forge({ ...old, root: Buffer.alloc(32, 1) }))).toMatchObject({
       anchored: false,
       errors: [{ kind: "fork", seq: 30 }],
       sound: undefined,
     });
-    expect(await withLog((audit) => audit.verify({ outside: [{ ...old, size: 61 }] }))).toMatchObject({ anchored: false, errors: [{ kind: "size", seq: 61 }] });
-    expect(await withLog((audit) => audit.verify({ outside: [{ ...old, origin: "cofferdam/log_other" }] }))).toMatchObject({ errors: [{ kind: "fork" }] });
+    expect(await verify(forge({ ...old, size: 61 }))).toMatchObject({ anchored: false, errors: [{ kind: "size", seq: 61 }] });
+    await expect(verify(forge({ ...old, origin: "cofferdam/log_other" }))).rejects.toMatchObject({ code: "INTEGRITY_FAILURE" });
+    await expect(verify(old.note.replace("\n30\n", "\n31\n"))).rejects.toMatchObject({ code: "INTEGRITY_FAILURE" });
+    await expect(verify("x")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  test("a witness's key from outside anchors what it cosigned", async () => {
+    await fill(4);
+    const pinned = parseVerifierKey(await withLog((audit) => audit.verifierKey()));
+    await using witness = new TestWitness("witness.example/w1", [pinned]);
+    const witnesses = { ...RARELY, witnesses: [{ url: await witness.listen(), key: witness.key }] };
+    await withLog((audit) => audit.checkpoint(), witnesses);
+    await fill(1);
+    await using other = new TestWitness("witness.example/w1", [pinned]);
+    expect(await withLog((audit) => audit.verify({}))).toMatchObject({ failed: 0, anchored: false });
+    expect(await withLog((audit) => audit.verify({ keys: [witness.key] }))).toMatchObject({ failed: 0, anchored: true, checkpoint: { size: 4 } });
+    expect(await withLog((audit) => audit.verify({ keys: [other.key] }))).toMatchObject({ failed: 0, anchored: false });
+  });
+
+  test("goes on where an earlier verification stopped", async () => {
+    await fill(600);
+    const first = await withLog((audit) => audit.verify({}));
+    await fill(200);
+    await withLog((audit) => audit.checkpoint());
+    const second = await withLog((audit) => audit.verify({ resume: JSON.parse(JSON.stringify(first.state)) }));
+    expect(second).toMatchObject({ verified: 200, failed: 0, size: 800, root: (await withLog((audit) => audit.verify({}))).root, checkpoint: { size: 800 } });
+    const db = new DatabaseSync(join(state, "cofferdam.db"));
+    db.exec("UPDATE audit_events SET body = replace(body, '\"i\":5}', '\"i\":6}') WHERE seq = 606");
+    db.close();
+    const third = await withLog((audit) => audit.verify({ resume: first.state }));
+    expect(third).toMatchObject({ failed: 1, errors: [{ kind: "content", seq: 606 }], sound: { from: 1, to: 605 } });
+    await expect(withLog((audit) => audit.verify({ resume: { ...first.state, logId: "log_other" } }))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(withLog((audit) => audit.verify({ resume: {} }))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  test("ended early, it says how far it came", async () => {
+    await fill(50);
+    expect(await withLog((audit) => audit.verify({ signal: AbortSignal.abort() }))).toMatchObject({
+      verified: 0,
+      failed: 0,
+      root: undefined,
+      sound: undefined,
+    });
   });
 });
 
@@ -265,15 +309,15 @@ describe("keys", () => {
     const made = await withLog((audit) => audit.checkpoint());
     expect(openCheckpoint(latest(), [parseVerifierKey(second)]).signed).toHaveLength(1);
     expect(() => openCheckpoint(latest(), [parseVerifierKey(first)])).toThrow(expect.objectContaining({ code: "INTEGRITY_FAILURE" }));
-    expect(await withLog((audit) => audit.verify({ keys: [parseVerifierKey(first)] }))).toMatchObject({
+    expect(await withLog((audit) => audit.verify({ keys: [first] }))).toMatchObject({
       failed: 0,
       keyReplaced: false,
       checkpoint: { size: 24 },
     });
     // Who pinned the new one knows nothing of the old: the last checkpoint is signed by it, and covers all that is before.
-    expect(await withLog((audit) => audit.verify({ keys: [parseVerifierKey(second)] }))).toMatchObject({ failed: 0, checkpoint: { size: 24 } });
+    expect(await withLog((audit) => audit.verify({ keys: [second] }))).toMatchObject({ failed: 0, checkpoint: { size: 24 } });
     const stranger = formatVerifierKey(verifierKey(made.origin, 1, Buffer.alloc(32, 5)));
-    expect(await withLog((audit) => audit.verify({ keys: [parseVerifierKey(stranger)] }))).toMatchObject({
+    expect(await withLog((audit) => audit.verify({ keys: [stranger] }))).toMatchObject({
       errors: [{ kind: "signature", seq: 24 }],
       checkpoint: undefined,
     });

@@ -1,6 +1,14 @@
-/** Audit: what happened, written down so that a change shows. */
+/** Audit: what happened, written down so that a change shows, and so that others can check it. */
+export { boundedLines } from "./bounded-lines.ts";
+export { type BundleReport, type BundleTrust, verifyBundle } from "./bundle-check.ts";
+export { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from "./checkpoint.ts";
+export type { SignedCheckpoint } from "./checkpointer.ts";
 export type { AuditEvent, AuditEventInput } from "./event.ts";
+export { EXPORT_FORMATS, type ExportFormat } from "./exporters/format.ts";
 export type { AuditFault, AuditFaultKind } from "./faults.ts";
-export { AuditLogger, type AuditLoggerOptions, type AuditPage, type AuditSink } from "./logger.ts";
+export { AuditLogger, type AuditLoggerOptions, type AuditPage, type AuditSink, type AuditVerifyRequest } from "./logger.ts";
+export { formatVerifierKey, parseVerifierKey, type VerifierKey } from "./note.ts";
+export { type EventProof, formatProof, type VerifiedProof, verifyProof } from "./proof.ts";
 export type { AuditQuery } from "./query.ts";
 export type { VerifyReport } from "./verify.ts";
+export type { VerifyState } from "./verify-state.ts";

@@ -9,23 +9,25 @@ import { type Clock, CofferdamError, parseInput, systemClock } from "../foundati
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
+import { openCheckpoint } from "./checkpoint.ts";
 import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
 import { copyAt } from "./copies/copy.ts";
 import { Denials } from "./denials.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
-import { exportText } from "./export.ts";
+import { EXPORTERS, type Exporter, type ExportFormat } from "./exporters/format.ts";
 import { HeadFile } from "./head-file.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, eventsOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
-import { formatVerifierKey, parseVerifierKey } from "./note.ts";
+import { formatVerifierKey, parseVerifierKey, SIGNATURE_TYPES } from "./note.ts";
 import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
 import { Reserve } from "./reserve.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage, wholeStatement } from "./search.ts";
-import { Signer } from "./signer.ts";
-import { type VerifyReport, type VerifyRequest, verifyLog } from "./verify.ts";
+import { ringOf, Signer } from "./signer.ts";
+import { type VerifyReport, verifyLog } from "./verify.ts";
+import { parseState } from "./verify-state.ts";
 import { Witness } from "./witness.ts";
 import { available, Writer } from "./writer.ts";
 
@@ -80,6 +82,23 @@ const optionsSchema = z.strictObject({
   store: z.custom<Store>((value) => typeof value === "object" && value !== null && "write" in value).optional(),
   clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
 });
+
+/** What {@link AuditLogger.verify} holds a log against, and how thoroughly. */
+export interface AuditVerifyRequest {
+  readonly startDate?: Date | string | undefined;
+  /** Inclusive. */
+  readonly endDate?: Date | string | undefined;
+  /** Verifier keys (`name+id+base64`) from outside: of the log, of witnesses, or both. */
+  readonly keys?: readonly string[] | undefined;
+  /** Signed checkpoints from outside, as they were kept. */
+  readonly checkpoints?: readonly string[] | undefined;
+  /** `state` of an earlier report; it is believed. */
+  readonly resume?: unknown;
+  /** Also make every text anew from its values, instead of trusting that what was hashed is canonical. */
+  readonly deep?: boolean | undefined;
+  /** Ends the verification early; the report then covers what was read. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** What initialize() comes to. */
 interface Opened {
@@ -205,22 +224,26 @@ export class AuditLogger implements AuditSink {
   }
 
   /** The whole export as one text; for large logs use {@link exportStream}. */
-  async export(query: AuditQuery, format: "json" | "csv"): Promise<string> {
+  async export(query: AuditQuery, format: ExportFormat): Promise<string> {
     const pieces: string[] = [];
     for await (const piece of this.exportStream(query, format)) pieces.push(piece);
     return pieces.join("");
   }
 
-  /** Streams matching events from one snapshot, while others go on appending. */
-  async *exportStream(query: AuditQuery, format: "json" | "csv"): AsyncGenerator<string> {
-    const { log } = this.#open();
+  /** Streams matching events from one snapshot, while others go on appending. Throws FAILED_PRECONDITION: see the format. */
+  async *exportStream(query: AuditQuery, format: ExportFormat): AsyncGenerator<string> {
+    const { log, checkpointer } = this.#open();
     const parsed = parseQuery(query);
+    const exporter: Exporter = EXPORTERS[format];
+    if (exporter.needsCheckpoint === true) await checkpointer.make();
     // A read transaction lives in a callback, a generator is pulled from outside: a bounded queue of one joins them.
     const channel = new Channel<string>();
     const reading = this.#store
       .read(async (tx) => {
         const { sql, params } = await wholeStatement(tx, parsed);
-        for await (const piece of exportText(eventsOf(tx.iterate(sql, params), log), format)) if (!(await channel.put(piece))) return;
+        const events = eventsOf(tx.iterate(sql, params), log);
+        const source = { log, query: parsed, events, tx, checkpoint: await latestCheckpoint(tx, log) };
+        for await (const piece of exporter.write(source)) if (!(await channel.put(piece))) return;
       })
       .then(
         () => channel.end(),
@@ -239,18 +262,27 @@ export class AuditLogger implements AuditSink {
    * The time column says which events a range has; only without dates is every row looked at, whatever its columns say.
    */
   async verifyIntegrity(startDate?: Date | string, endDate?: Date | string): Promise<VerifyReport> {
-    const { log } = this.#open();
     const range = parseQuery({ startDate, endDate });
-    // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
-    const head = this.#headFile?.read();
-    return await this.#store.read(async (tx) => await verifyLog(tx, log, head, { startDate: range.startDate, endDate: range.endDate }));
+    return await this.verify({ startDate: range.startDate, endDate: range.endDate });
   }
 
-  /** {@link verifyIntegrity} with everything that one may hold a log against: see {@link VerifyRequest}. */
-  async verify(request: VerifyRequest): Promise<VerifyReport> {
+  /**
+   * {@link verifyIntegrity} with everything that a log may be held against. Throws INVALID_ARGUMENT for keys, checkpoints
+   * and states that are none, INTEGRITY_FAILURE for a checkpoint whose signature does not verify.
+   */
+  async verify({ keys, checkpoints = [], resume, ...request }: AuditVerifyRequest): Promise<VerifyReport> {
     const { log } = this.#open();
+    const given = keys?.map(parseVerifierKey) ?? [];
+    const ofLog = given.filter(({ type }) => type === SIGNATURE_TYPES.ed25519);
+    const witnesses = given.filter(({ type }) => type === SIGNATURE_TYPES.cosignature);
+    // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
     const head = this.#headFile?.read();
-    return await this.#store.read(async (tx) => await verifyLog(tx, log, head, request));
+    return await this.#store.read(async (tx) => {
+      const own = ofLog.length > 0 ? ofLog : (await ringOf(tx, log)).known.map(({ key }) => key);
+      const outside = checkpoints.map((note) => openCheckpoint(note, [...own, ...witnesses]));
+      const state = resume === undefined ? undefined : parseState(resume, log.logId);
+      return await verifyLog(tx, log, head, { ...request, witnesses, outside, resume: state, ...(ofLog.length > 0 ? { keys: ofLog } : {}) });
+    });
   }
 
   /**

@@ -33,7 +33,7 @@ export interface VerifyReport {
   readonly root: string | undefined;
   /** From the start to the last event before anything is wrong; undefined when not even the first one holds. */
   readonly sound: { readonly from: number; readonly to: number } | undefined;
-  /** True only when a checkpoint that the caller brought from outside fits this log. */
+  /** True only when a checkpoint that the caller brought from outside fits this log, or a witness whose key it brought cosigned one that does. */
   readonly anchored: boolean;
   /** The largest checkpoint that fits: from outside if there was one, else of the log itself. */
   readonly checkpoint: { readonly size: number; readonly root: string } | undefined;
@@ -59,6 +59,8 @@ export interface VerifyRequest {
   readonly deep?: boolean | undefined;
   /** Keys from outside that the log's own checkpoints must be signed with, or with one that these vouch for. */
   readonly keys?: readonly VerifierKey[] | undefined;
+  /** Keys of witnesses: a checkpoint of the log that one of them cosigned anchors it. */
+  readonly witnesses?: readonly VerifierKey[] | undefined;
   /** Checkpoints from outside, their signatures verified. */
   readonly outside?: readonly Checkpoint[] | undefined;
   /** Ends the pass early; the report then covers what was read, and `root` is undefined. */
@@ -130,7 +132,7 @@ async function wholePass(tx: Transaction, log: LogIdentity, request: VerifyReque
   const events = new EventCheck(log, { seq: done + 1, previous: resume === undefined ? undefined : Buffer.from(resume.hash, "hex") }, request.deep === true);
   const nodes = new TreeCheck(tx, tree);
   const prunings = new PruneCheck(new Map(resume?.pruned.map(({ seq, ...tally }) => [seq, tally])));
-  const checkpoints = new CheckpointCheck(tx, log, keys, request.outside ?? [], done);
+  const checkpoints = new CheckpointCheck(tx, log, keys, { outside: request.outside ?? [], witnesses: request.witnesses ?? [] }, done);
   findings.soundTo = done;
   const stateNow = (): VerifyState | undefined =>
     tree.size === 0

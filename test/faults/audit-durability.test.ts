@@ -8,7 +8,6 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AuditLogger } from "../../src/audit/index.ts";
-import { parseVerifierKey } from "../../src/audit/note.ts";
 import { requires } from "../world/needs.ts";
 
 const STEPS = fileURLToPath(new URL("../world/audit-steps.ts", import.meta.url));
@@ -159,7 +158,7 @@ describe("going on after a loss is asked for, and recorded", () => {
       await audit.replaceLostKey("host reinstalled");
       await audit.checkpoint();
       expect(await audit.verify({})).toMatchObject({ failed: 0, keyReplaced: true, checkpoint: { size: 3 } });
-      expect(await audit.verify({ keys: [parseVerifierKey(pinned)] })).toMatchObject({ checkpoint: { size: 2 }, errors: [{ kind: "signature", seq: 3 }] });
+      expect(await audit.verify({ keys: [pinned] })).toMatchObject({ checkpoint: { size: 2 }, errors: [{ kind: "signature", seq: 3 }] });
     });
   });
 });

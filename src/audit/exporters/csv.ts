@@ -1,20 +1,13 @@
-/** Export formats: JSON (one array) and CSV (RFC 4180). */
-import type { AuditEvent } from "./event.ts";
+/** CSV (RFC 4180), one row an event. */
+import type { AuditEvent } from "../event.ts";
+import type { Exporter } from "./format.ts";
 
-/** Pieces of the export, in order. */
-export async function* exportText(events: AsyncIterable<AuditEvent>, format: "json" | "csv"): AsyncGenerator<string> {
-  if (format === "csv") {
+export const csv: Exporter = {
+  async *write({ events }) {
     yield `${COLUMNS.map(([name]) => name).join(",")}\r\n`;
     for await (const event of events) yield `${COLUMNS.map(([, value]) => csvField(value(event))).join(",")}\r\n`;
-    return;
-  }
-  let separator = "[\n";
-  for await (const event of events) {
-    yield `${separator}${JSON.stringify(event)}`;
-    separator = ",\n";
-  }
-  yield separator === "[\n" ? "[]\n" : "\n]\n";
-}
+  },
+};
 
 const COLUMNS: readonly (readonly [string, (event: AuditEvent) => string | number | undefined])[] = [
   ["seq", (event) => event.seq],
