@@ -76,7 +76,7 @@ function limits(name: string, state: string, lock: string, runs: readonly Readon
 
 /** `cofferdam scan` as a user starts it; its memory is told by a module that Node loads first. */
 function wholeCommand(state: string, lock: string): Record<string, number> {
-  const tell = "data:text/javascript,process.once('exit',()=>process.stderr.write(`RSS ${process.resourceUsage().maxRSS}\\n`))";
+  const tell = "data:text/javascript,process.once('exit',()=>process.stderr.write('RSS '+process.resourceUsage().maxRSS))";
   const started = performance.now();
   const { stderr, status } = spawnSync(process.execPath, ["--import", tell, COFFERDAM, "scan", lock, "--state", state], { encoding: "utf8" });
   const ms = performance.now() - started;
@@ -106,7 +106,7 @@ async function writeSynthetic(path: string): Promise<void> {
       ? [{ type: "SEMVER", events: [{ introduced: "0" }] }]
       : [{ type: "SEMVER", events: [{ introduced: `${i % 4}.0.0` }, { fixed: `${(i % 4) + 1}.${i % 30}.${i % 9}` }] }];
     const record = {
-      id: malicious ? `MAL-2025-${i}` : `GHSA-${letters(i)}-${letters(i * 31)}-${letters(i * 77)}`,
+      id: malicious ? `MAL-2025-${i}` : `GHSA-${letters(i)}-${letters(Math.floor(i / 160_000))}-${letters(i * 77)}`,
       modified: new Date(1_700_000_000_000 + i * 60_000).toISOString(),
       aliases: malicious ? [] : [`CVE-2024-${10_000 + i}`],
       summary: malicious ? `Malicious code in ${name}` : `Something is wrong in ${name}`,

@@ -7,14 +7,10 @@ export { exitOf, failedScript, type InstallFinding, type InstallResult, type Not
 export { type ScriptAdvice, scriptAdvice } from "./install/script-advice.ts";
 export { InstallHistory, type RecentInstalls, type WherePage, type WhereQuery } from "./installs/history.ts";
 export type { FoundInstall, Install, InstalledVersion, RecordedInstall, RememberedScript } from "./installs/install.ts";
-export { bomOf } from "./scan/bom.ts";
 export { type Exposure, raiseExposed } from "./scan/exposed.ts";
-export { type BomPackage, cycloneDxText } from "./scan/formats/cyclonedx.ts";
-export { findingDocument, type ScanDocument, scanDocument, sourceDocument } from "./scan/formats/json.ts";
-export { sarifText } from "./scan/formats/sarif.ts";
+export { findingDocument, sourceDocument } from "./scan/formats/json.ts";
 export type { Fix, JudgedSource, Place, ScannedFinding, ScanResult, Verdict } from "./scan/result.ts";
 export { type Scan, type ScanRequest, scan } from "./scan/scan.ts";
-export { byUrgency, VERDICTS } from "./scan/urgency.ts";
 export {
   type ApprovalChange,
   approvalKey,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { finding, SCANNED_AT, scanResult } from "../../../test/world/scan-result.ts";
-import type { ScannedFinding, ScanResult } from "../../packages/index.ts";
+import type { ScannedFinding, ScanResult } from "../../packages/scan/index.ts";
 import { scanReport } from "./scan-report.ts";
 
 const report = (more: Partial<ScanResult> = {}): string => scanReport(scanResult(more), SCANNED_AT);

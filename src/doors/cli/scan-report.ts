@@ -3,7 +3,7 @@
  * text of a record or a lockfile becomes one bounded line, so that none can write a line of ours.
  */
 import { ERROR_TABLE, formatDuration } from "../../foundation/index.ts";
-import { byUrgency, type JudgedSource, type ScannedFinding, type ScanResult, VERDICTS, type Verdict } from "../../packages/index.ts";
+import { byUrgency, type JudgedSource, type ScannedFinding, type ScanResult, VERDICTS, type Verdict } from "../../packages/scan/index.ts";
 import { plain } from "./output.ts";
 import { shellWord } from "./shell-word.ts";
 

@@ -1,7 +1,7 @@
 /** `cofferdam scan`. */
 import { relative, resolve } from "node:path";
 import { CofferdamError, ERROR_TABLE, replaceFile, systemClock } from "../../foundation/index.ts";
-import { bomOf, cycloneDxText, type Scan, sarifText, scan, scanDocument } from "../../packages/index.ts";
+import { bomOf, cycloneDxText, type Scan, sarifText, scan, scanDocument } from "../../packages/scan/index.ts";
 import { gitRoot } from "../../policy/index.ts";
 import { Telemetry } from "../../telemetry/index.ts";
 import type { Command, CommandContext } from "./command.ts";
