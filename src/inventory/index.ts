@@ -14,5 +14,6 @@ export {
   type NpmLockfile,
   parseNpmLockfile,
 } from "./lockfiles/npm.ts";
+export { isWord, recordOf } from "./lockfiles/record.ts";
 export { Places } from "./places.ts";
 export { type PackageName, parsePackage, parsePackageUrl } from "./purl.ts";

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addAllowance, KEYS, parsePolicy, readPolicyFile } from "./index.ts";
+import { addAllowance, KEYS, readPolicyFile } from "./index.ts";
+import { parsePolicy } from "./parse.ts";
 
 let base: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 /** Edits cofferdam.yaml as a person would: comments and layout stay. */
-import { type Document, isSeq, parseDocument } from "yaml";
+import type { Document } from "yaml";
 import { readBounded, replaceFile } from "../foundation/index.ts";
-import { parsePolicy, policyText, readPolicyFile } from "./file.ts";
+import { MAX_POLICY_BYTES, readPolicyFile } from "./file.ts";
 import type { Allowance, PolicyFile } from "./schema.ts";
 
 export interface EditResult {
@@ -45,12 +45,13 @@ export async function removeApprovedScripts(path: string, matches: (key: string)
 
 function addTo(document: Document, place: readonly string[], items: readonly unknown[]): void {
   if (items.length === 0) return;
-  if (!isSeq(document.getIn(place))) document.setIn(place, document.createNode([]));
+  if (!document.hasIn(place)) document.setIn(place, document.createNode([]));
   for (const item of items) document.addIn(place, document.createNode(item));
 }
 
 async function edit(path: string, change: (document: Document, before: PolicyFile | undefined) => void): Promise<EditResult> {
-  const bytes = await readBounded(path, { maxBytes: 256 * 1024, what: "policy file" });
+  const [{ parseDocument }, { parsePolicy, policyText }] = await Promise.all([import("yaml"), import("./parse.ts")]);
+  const bytes = await readBounded(path, { maxBytes: MAX_POLICY_BYTES, what: "policy file" });
   const written = bytes === undefined ? undefined : policyText(bytes, path);
   const before = written === undefined ? undefined : parsePolicy(written, path);
   const document = parseDocument(written ?? "version: 1\n");

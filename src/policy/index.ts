@@ -1,7 +1,7 @@
 /** Policy: what is enforced, where that was decided, and who may change it. */
 export { gitRoot, POLICY_FILE, type PolicyPlaces, policyPlaces } from "./discover.ts";
 export { addAllowance, addApprovedScripts, type EditResult, removeApprovedScripts } from "./edit.ts";
-export { type LoadedFile, parsePolicy, readPolicyFile } from "./file.ts";
+export { type LoadedFile, readPolicyFile } from "./file.ts";
 export { type EffectivePolicy, loadPolicy, type Origin, type PolicyRequest } from "./load.ts";
 export { type Allowance, KEYS, LEVELS, type Level, type Mode, type PolicyFile, policyFileSchema } from "./schema.ts";
 export {

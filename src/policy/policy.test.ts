@@ -14,11 +14,11 @@ import {
   type PolicyFile,
   type PolicyRequest,
   type PolicyValues,
-  parsePolicy,
   presetOf,
   SCRIPT_EXCEPTIONS,
   TrustStore,
 } from "./index.ts";
+import { parsePolicy } from "./parse.ts";
 
 let base: string;
 beforeEach(() => {

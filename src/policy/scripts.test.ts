@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { addApprovedScripts, type EffectivePolicy, loadPolicy, parsePolicy, parseScriptKey, removeApprovedScripts, TrustStore } from "./index.ts";
+import { addApprovedScripts, type EffectivePolicy, loadPolicy, parseScriptKey, removeApprovedScripts, TrustStore } from "./index.ts";
+import { parsePolicy } from "./parse.ts";
 
 const SHA = `sha512-${"A".repeat(86)}==`;
 const accepts = (scripts: object): boolean => {

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { clean } from "semver";
+import clean from "semver/functions/clean.js";
 import { CofferdamError, errnoOf } from "../../foundation/index.ts";
 import { strongestDigest } from "./digest.ts";
 import type { GateLimits } from "./limits.ts";

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { CofferdamError, readBounded } from "../../foundation/index.ts";
-import { dependencyMap, linesOf, MAX_LOCKFILE_BYTES, type NpmLockfile, parseNpmLockfile } from "../../inventory/index.ts";
+import { dependencyMap, isWord, linesOf, MAX_LOCKFILE_BYTES, type NpmLockfile, parseNpmLockfile, recordOf } from "../../inventory/index.ts";
 import { gitRoot } from "../../policy/index.ts";
 
 export interface Project {
@@ -18,7 +18,7 @@ export interface Project {
   readonly declared: ReadonlyMap<string, string>;
 }
 
-const word = z.record(z.string(), z.string());
+const word = recordOf(isWord, "version ranges");
 const manifestSchema = z.looseObject({
   dependencies: word.optional(),
   devDependencies: word.optional(),

@@ -2,7 +2,7 @@
  * Judges an install before anything is fetched: the lockfile, the project's .npmrc, and a few facts about the folder.
  * Pure: everything it needs is handed in, nothing is read or asked.
  */
-import { clean } from "semver";
+import clean from "semver/functions/clean.js";
 import type { BundledPackage } from "../../integrity/index.ts";
 import { folderName, type LockedPackage, type NpmLockfile } from "../../inventory/index.ts";
 import type { Level } from "../../policy/index.ts";

@@ -7,7 +7,14 @@
  * smallest clean one above the installed one is taken, which is in the installed major whenever one there is clean;
  * a pre-release only where no release is, unless a pre-release is installed.
  */
-import { compareBuild, gt, lt, parse, prerelease, satisfies, valid, validRange } from "semver";
+import compareBuild from "semver/functions/compare-build.js";
+import gt from "semver/functions/gt.js";
+import lt from "semver/functions/lt.js";
+import parse from "semver/functions/parse.js";
+import prerelease from "semver/functions/prerelease.js";
+import satisfies from "semver/functions/satisfies.js";
+import valid from "semver/functions/valid.js";
+import validRange from "semver/ranges/valid.js";
 import type { Finding } from "../../vulnerability/index.ts";
 import type { Fix } from "./result.ts";
 

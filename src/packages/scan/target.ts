@@ -8,6 +8,7 @@ import {
   DependencyGraph,
   dependencyMap,
   devOnly,
+  isWord,
   type LockedPackage,
   type LockedRoot,
   linesOf,
@@ -16,6 +17,7 @@ import {
   parseNpmLockfile,
   parsePackageUrl,
   readInstalledTree,
+  recordOf,
 } from "../../inventory/index.ts";
 import type { Unjudged } from "../../vulnerability/index.ts";
 import type { ScannedPackage } from "./judge.ts";
@@ -119,7 +121,7 @@ export function scannedPackages(packages: readonly LockedPackage[]): ScannedPack
   return packages.filter(({ kind }) => kind !== "link" && kind !== "folder").map(({ name, version, path }) => ({ name, version, path }));
 }
 
-const word = z.record(z.string(), z.string()).optional().catch(undefined);
+const word = recordOf(isWord, "version ranges").optional().catch(undefined);
 const manifestSchema = z.looseObject({
   name: z.string().optional().catch(undefined),
   dependencies: word,

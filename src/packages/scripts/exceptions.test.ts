@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Places, parseNpmLockfile } from "../../inventory/index.ts";
-import { parsePolicy, presetOf, SCRIPT_EXCEPTIONS } from "../../policy/index.ts";
+import { presetOf, SCRIPT_EXCEPTIONS } from "../../policy/index.ts";
+import { parsePolicy } from "../../policy/parse.ts";
 import { downloadHint, EXCEPTIONS, extrasFor } from "./exceptions.ts";
 import { projectSubject, type ScriptSubject, subjectOf } from "./subject.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseNpmLockfile } from "../../inventory/index.ts";
-import { parsePolicy } from "../../policy/index.ts";
+import { parsePolicy } from "../../policy/parse.ts";
 import type { Refusal } from "../../sandbox/index.ts";
 import type { ScriptOutcome, ScriptRun } from "./runner.ts";
 import { projectSubject, type ScriptSubject, subjectOf } from "./subject.ts";
