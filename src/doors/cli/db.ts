@@ -227,5 +227,6 @@ async function catalogueInto(database: AdvisoryDatabase, path: string): Promise<
 }
 
 function progressOf({ out }: CommandContext, name: string): (progress: ImportProgress) => void {
-  return ({ phase, done, total }) => out.progress(`${name}: ${phase} ${done}${total === undefined ? "" : ` of ${total}`}`);
+  return ({ phase, done, total }) =>
+    out.progress(`${name}: ${phase}${total === undefined ? ` ${done}` : ` ${Math.floor((100 * done) / Math.max(1, total))} %`}`);
 }
