@@ -72,7 +72,9 @@ export async function append(
     const body = event.textAt({ seq, timestamp });
     const leaf = leafHash(body);
     const hash = chainHash(previous, leaf);
-    await tx.run("INSERT INTO audit_events (seq, body, leaf, hash) VALUES (?, ?, ?, ?)", [seq, body, leaf, hash]);
+    const { changes } = await tx.run("INSERT INTO audit_events (seq, body, leaf, hash) VALUES (?, ?, ?, ?)", [seq, body, leaf, hash]);
+    // A trigger that somebody planted can swallow a row without an error.
+    if (changes !== 1) throw new CofferdamError("INTEGRITY_FAILURE", "the audit database does not take events as they are", { hint: "cofferdam audit verify" });
     events.push(recorded(body, previous, hash));
     leaves.push({ hash: leaf, low: timestamp, high: timestamp });
     previous = hash;

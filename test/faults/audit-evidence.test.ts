@@ -58,9 +58,9 @@ function appender(name: string): Appender {
   return { name, acknowledged, ended: new Promise((resolve) => child.once("close", resolve)), kill: () => void child.kill("SIGKILL") };
 }
 
-test("kill -9, 15 times: what was acknowledged stands where it was said to stand, and is still whose it was", { timeout: 120_000 }, async () => {
+test("kill -9, 20 times: what was acknowledged stands where it was said to stand, and is still whose it was", { timeout: 120_000 }, async () => {
   const acknowledged: { seq: number; name: string }[] = [];
-  for (let round = 0; round < 15; round++) {
+  for (let round = 0; round < 20; round++) {
     // A name of its own for each process: a place that was lost and given to a later event shows.
     const appenders = [appender(`x${round}`), appender(`y${round}`)];
     while (appenders.every((one) => one.acknowledged.length === 0)) await new Promise((resolve) => setTimeout(resolve, 2));

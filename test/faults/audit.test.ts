@@ -58,7 +58,7 @@ test("three processes at once: one chain, no gap, nothing twice", async () => {
 test("kill -9 again and again: every acknowledged event is there, and the chain is whole", async () => {
   const acknowledged = new Set<number>();
   let total = 0;
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 20; round++) {
     const appenders = [appender(2000, "x"), appender(2000, "y")];
     const enough = 1 + Math.floor(Math.random() * 150);
     while (appenders.every((one) => one.acknowledged.length < enough)) await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
