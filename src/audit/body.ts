@@ -1,7 +1,7 @@
 /** The exact text of an event: RFC 8785 canonical JSON, made once, stored, and hashed as it is. */
 import { randomBytes } from "node:crypto";
 import { canonicalText } from "../foundation/index.ts";
-import { type AuditEvent, type AuditEventInput, MAX_EVENT_BYTES, parseEvent, SCHEMA_VERSION, tooLarge } from "./event.ts";
+import { type AuditEvent, MAX_EVENT_BYTES, SCHEMA_VERSION, type SealedInput, tooLarge } from "./event.ts";
 
 /** An event as its bytes hold it; `integrity` is what is computed from them. */
 export type EventBody = Omit<AuditEvent, "integrity">;
@@ -14,6 +14,7 @@ const MEMBERS = [
   "details",
   "id",
   "logId",
+  "personal",
   "resourceId",
   "resourceType",
   "result",
@@ -32,13 +33,16 @@ const LONGEST_PLACE = { seq: Number.MAX_SAFE_INTEGER, timestamp: "2000-01-01T00:
 /** An event whose text is settled but for its place in the log. Later changes of the caller's objects do not reach it. */
 export class PreparedEvent {
   readonly id: string = eventId(Date.now());
-  readonly input: AuditEventInput;
+  readonly input: SealedInput;
   /** Canonical text of each member that is known, by its name. */
   readonly #texts: Partial<Record<Member, string>> = {};
 
-  /** Throws INVALID_ARGUMENT and PAYLOAD_TOO_LARGE: what was prepared can be appended, so that it never fails its neighbours. */
-  constructor(input: unknown, logId: string) {
-    this.input = parseEvent(input);
+  /**
+   * @param input validated by parseEvent, its personal data sealed.
+   * Throws INVALID_ARGUMENT and PAYLOAD_TOO_LARGE: what was prepared can be appended, so that it never fails its neighbours.
+   */
+  constructor(input: SealedInput, logId: string) {
+    this.input = input;
     const known = { ...this.input, id: this.id, logId, salt: randomBytes(16).toString("hex"), schemaVersion: SCHEMA_VERSION };
     for (const member of MEMBERS) {
       if (member !== "seq" && member !== "timestamp" && known[member] !== undefined) this.#texts[member] = canonicalText(known[member]);
@@ -92,6 +96,7 @@ function isBody(value: unknown): value is EventBody {
     Number.isSafeInteger(body["schemaVersion"]) &&
     (body["result"] === "success" || body["result"] === "failure") &&
     isObjectOrAbsent(body["details"]) &&
+    isObjectOrAbsent(body["personal"]) &&
     isObjectOrAbsent(body["compliance"])
   );
 }

@@ -18,6 +18,11 @@ export interface AuditEventInput {
   readonly resourceType?: string | undefined;
   readonly resourceId?: string | undefined;
   readonly details?: JsonObject | undefined;
+  /**
+   * What is about a person and may have to be erased: sealed with a key of that person's before it is hashed. Destroying the
+   * key ({@link AuditLogger.eraseSubject}) erases it everywhere, also in copies of the log, and every hash stands.
+   */
+  readonly personal?: { readonly subject: string; readonly data: JsonObject } | undefined;
   readonly compliance?:
     | {
         readonly standards?: readonly string[] | undefined;
@@ -28,8 +33,17 @@ export interface AuditEventInput {
     | undefined;
 }
 
+/** Personal data as it is recorded: readable as long as the person's key is there ({@link AuditLogger.personalData}). */
+export interface SealedData {
+  /** Id of the person's key; it says nothing about the person. */
+  readonly key: string;
+  /** AES-256-GCM: nonce, ciphertext and tag, base64. */
+  readonly sealed: string;
+}
+
 /** A recorded event. Everything but `integrity` is hashed. */
-export interface AuditEvent extends AuditEventInput {
+export interface AuditEvent extends Omit<AuditEventInput, "personal"> {
+  readonly personal?: SealedData | undefined;
   readonly id: string;
   /** Position in the log, from 1, without gaps. */
   readonly seq: number;
@@ -44,6 +58,12 @@ export interface AuditEvent extends AuditEventInput {
 
 const token = z.string().regex(/^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/, "must match [A-Za-z][A-Za-z0-9_.:-]{0,63}");
 const label = z.string().min(1).max(1024);
+// Not a zod record: that copies, recurses without a limit, and leaves a key named __proto__ out.
+const plainObject = z.custom<JsonObject>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "must be an object");
+
+/** An input with its personal data sealed. */
+export type SealedInput = Omit<AuditEventInput, "personal"> & { readonly personal?: SealedData | undefined };
+
 const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
   category: token,
   action: token,
@@ -52,8 +72,8 @@ const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
   sessionId: label.optional(),
   resourceType: label.optional(),
   resourceId: label.optional(),
-  // Not a zod record: that copies, recurses without a limit, and leaves a key named __proto__ out.
-  details: z.custom<JsonObject>((value) => typeof value === "object" && value !== null && !Array.isArray(value), "must be an object").optional(),
+  details: plainObject.optional(),
+  personal: z.strictObject({ subject: label, data: plainObject }).optional(),
   compliance: z
     .strictObject({
       standards: z.array(label).max(50).optional(),
@@ -69,7 +89,8 @@ const inputSchema: z.ZodType<AuditEventInput> = z.strictObject({
  */
 export function parseEvent(input: unknown): AuditEventInput {
   const event = parseInput(inputSchema, input, "audit event");
-  if (event.details !== undefined) assertBounded(event.details, 0, MAX_EVENT_BYTES);
+  const left = event.details === undefined ? MAX_EVENT_BYTES : assertBounded(event.details, 0, MAX_EVENT_BYTES);
+  if (event.personal !== undefined) assertBounded(event.personal.data, 0, left);
   // A member of `compliance` may be given as undefined; in canonical JSON there is no such value.
   return event.compliance === undefined ? event : { ...event, compliance: definedOnly(event.compliance) };
 }

@@ -5,7 +5,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Clock, CofferdamError, parseInput, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { Channel } from "./channel.ts";
@@ -13,9 +13,10 @@ import { openCheckpoint } from "./checkpoint.ts";
 import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
 import { copyAt } from "./copies/copy.ts";
 import { Denials } from "./denials.ts";
-import type { AuditEvent, AuditEventInput } from "./event.ts";
+import { type AuditEvent, type AuditEventInput, parseEvent } from "./event.ts";
 import { EXPORTERS, type Exporter, type ExportFormat } from "./exporters/format.ts";
 import { HeadFile } from "./head-file.ts";
+import { activeHolds, type Hold, type HoldScope, placeHold, releaseHold } from "./holds.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, eventsOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
 import { formatVerifierKey, parseVerifierKey, SIGNATURE_TYPES } from "./note.ts";
@@ -23,9 +24,11 @@ import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
 import { Reserve } from "./reserve.ts";
+import { type PruneReport, prune, type RetentionRules } from "./retention.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage, wholeStatement } from "./search.ts";
 import { ringOf, Signer } from "./signer.ts";
+import { Subjects } from "./subjects.ts";
 import { type VerifyReport, verifyLog } from "./verify.ts";
 import { parseState } from "./verify-state.ts";
 import { Witness } from "./witness.ts";
@@ -83,6 +86,12 @@ const optionsSchema = z.strictObject({
   clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
 });
 
+const days = z.int().min(0).max(36_500);
+const pruneSchema: z.ZodType<{ readonly rules: RetentionRules; readonly dryRun?: boolean | undefined }> = z.strictObject({
+  rules: z.strictObject({ days, categories: z.record(z.string(), days).optional(), standards: z.record(z.string(), days).optional() }),
+  dryRun: z.boolean().optional(),
+});
+
 /** What {@link AuditLogger.verify} holds a log against, and how thoroughly. */
 export interface AuditVerifyRequest {
   readonly startDate?: Date | string | undefined;
@@ -107,6 +116,15 @@ interface Opened {
   readonly denials: Denials;
   readonly signer: Signer;
   readonly checkpointer: Checkpointer;
+  readonly subjects: Subjects;
+}
+
+/** Validates, seals and writes. Without personal data the event is settled before this returns. */
+async function record({ writer, subjects }: Pick<Opened, "writer" | "subjects">, event: AuditEventInput): Promise<AuditEvent> {
+  const { personal, ...parsed } = parseEvent(event);
+  if (personal === undefined) return await writer.log(parsed);
+  // What the caller changes while the key is fetched is not recorded.
+  return await writer.log(await subjects.seal(structuredClone({ ...parsed, personal })));
 }
 
 /**
@@ -177,7 +195,7 @@ export class AuditLogger implements AuditSink {
    * INTEGRITY_FAILURE (the log does not agree with its acknowledged head), RESOURCE_EXHAUSTED (10,000 events wait already).
    */
   async log(event: AuditEventInput): Promise<AuditEvent> {
-    return await this.#open().writer.log(event);
+    return await record(this.#open(), event);
   }
 
   /**
@@ -317,6 +335,43 @@ export class AuditLogger implements AuditSink {
     return await signer.rotate(writer, overlap);
   }
 
+  /** Personal data of an event, or undefined when it has none or it was erased. Throws INTEGRITY_FAILURE when it does not open. */
+  async personalData(event: Pick<AuditEvent, "personal">): Promise<JsonObject | undefined> {
+    return await this.#open().subjects.open(event);
+  }
+
+  /** Erases the personal data of one person from every event by destroying its key; an event records that. Throws NOT_FOUND. */
+  async eraseSubject(subject: string, reason: string): Promise<AuditEvent> {
+    const { subjects, writer } = this.#open();
+    return await subjects.erase(writer, subject, reason);
+  }
+
+  /**
+   * Takes away the texts that retention no longer asks for; see {@link RetentionRules}. Their places still verify, and events
+   * say what went. Holds and the log's events about itself keep theirs. Throws FAILED_PRECONDITION when
+   * another process prunes, or places a hold, at the same time.
+   */
+  async prune(request: { readonly rules: RetentionRules; readonly dryRun?: boolean }): Promise<PruneReport> {
+    const { rules, dryRun = false } = parseInput(pruneSchema, request, "retention");
+    return await prune(this.#store, this.#open().writer, this.#clock, rules, dryRun);
+  }
+
+  /** Places a legal hold: what it covers keeps its text until {@link releaseHold}. An empty scope covers everything. Throws INVALID_ARGUMENT. */
+  async placeHold(scope: HoldScope, reason: string): Promise<{ readonly id: string; readonly event: AuditEvent }> {
+    return await placeHold(this.#open().writer, scope, reason);
+  }
+
+  /** Throws NOT_FOUND. */
+  async releaseHold(id: string, reason: string): Promise<AuditEvent> {
+    return await releaseHold(this.#open().writer, id, reason);
+  }
+
+  /** Holds that were placed and not released. */
+  async holds(): Promise<readonly Hold[]> {
+    this.#open();
+    return await this.#store.read(activeHolds);
+  }
+
   /** Takes no more events, waits for those that are being written and for the checkpoint that is due, then closes. */
   async close(): Promise<void> {
     const opened = this.#opened;
@@ -354,7 +409,9 @@ export class AuditLogger implements AuditSink {
     const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets }, last);
     const reserve = this.#paths === undefined ? undefined : new Reserve(this.#paths.reserve);
     const writer = new Writer({ store, log, headFile: this.#headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
-    return { log, writer, denials: new Denials((event) => writer.log(event), clock), signer, checkpointer };
+    const subjects = new Subjects(store, log);
+    const denials = new Denials((event) => record({ writer, subjects }, event), clock);
+    return { log, writer, subjects, denials, signer, checkpointer };
   }
 }
 

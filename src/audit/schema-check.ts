@@ -7,7 +7,7 @@ import type { Transaction } from "../store/index.ts";
 import type { AuditFault } from "./faults.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 
-const TABLES = ["audit_events", "audit_nodes", "audit_checkpoints", "audit_log"] as const;
+const TABLES = ["audit_events", "audit_nodes", "audit_checkpoints", "audit_subjects", "audit_log"] as const;
 
 /** @param indexes also read every index against its table, which takes a few microseconds an event. */
 export async function schemaFaults(tx: Transaction, indexes: boolean): Promise<AuditFault[]> {

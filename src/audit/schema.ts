@@ -33,6 +33,9 @@ export const AUDIT_MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX audit_events_session ON audit_events (session_id) WHERE session_id IS NOT NULL",
       "CREATE INDEX audit_events_resource ON audit_events (resource_id) WHERE resource_id IS NOT NULL",
       "CREATE TABLE audit_nodes (level INTEGER NOT NULL, idx BIGINT NOT NULL, hash BLOB NOT NULL, low TEXT NOT NULL, high TEXT NOT NULL, PRIMARY KEY (level, idx))",
+      // Keys of persons, for their erasable data; an erased one keeps its id alone.
+      "CREATE TABLE audit_subjects (id TEXT PRIMARY KEY, subject TEXT, key BLOB, erased BIGINT)",
+      "CREATE UNIQUE INDEX audit_subjects_subject ON audit_subjects (subject) WHERE subject IS NOT NULL",
       "CREATE TABLE audit_checkpoints (size BIGINT PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL, made_at TEXT NOT NULL)",
     ],
   },

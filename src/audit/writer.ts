@@ -2,10 +2,10 @@
  * The one way into the log: events of this process wait in a bounded queue and are committed together; nobody is told that
  * an event is recorded before the database and the head file are on the disk.
  */
-import { BoundedQueue, type Clock, CofferdamError, wrapError } from "../foundation/index.ts";
+import { BoundedQueue, type Clock, CofferdamError, type ErrorCode, wrapError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import { PreparedEvent } from "./body.ts";
-import type { AuditEvent, AuditEventInput } from "./event.ts";
+import { type AuditEvent, type AuditEventInput, parseEvent, type SealedInput } from "./event.ts";
 import type { AuditFault } from "./faults.ts";
 import type { Head, HeadFile } from "./head-file.ts";
 import { append, hashAt, type LastEvent, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
@@ -60,11 +60,11 @@ export class Writer {
     this.#appended = parts.appended;
   }
 
-  /** Resolves when the event is on the disk; what it throws is told at AuditLogger.log. */
-  async log(event: AuditEventInput): Promise<AuditEvent> {
-    const prepared = new PreparedEvent(event, this.#log.logId);
+  /** Takes an event that parseEvent passed. Resolves when it is on the disk; what it throws is told at AuditLogger.log. */
+  async log(event: SealedInput): Promise<AuditEvent> {
     // What the log says about itself (keys, prunings, holds) is believed by whoever verifies it.
-    if (prepared.input.category === OWN_CATEGORY) throw new CofferdamError("INVALID_ARGUMENT", `the category "${OWN_CATEGORY}" is the log's own`);
+    if (event.category === OWN_CATEGORY) throw new CofferdamError("INVALID_ARGUMENT", `the category "${OWN_CATEGORY}" is the log's own`);
+    const prepared = new PreparedEvent(event, this.#log.logId);
     return await new Promise<AuditEvent>((resolve, reject) => {
       this.#queue.push({ event: prepared, resolve, reject });
       this.#writing ??= this.#drain();
@@ -193,7 +193,8 @@ export class Writer {
   }
 
   #own(event: AuditEventInput): PreparedEvent {
-    return new PreparedEvent(event, this.#log.logId);
+    const { personal: _none, ...parsed } = parseEvent(event);
+    return new PreparedEvent(parsed, this.#log.logId);
   }
 
   /**
@@ -255,13 +256,15 @@ function isFull(error: unknown): boolean {
   return cause instanceof CofferdamError && cause.code === "RESOURCE_EXHAUSTED";
 }
 
+/** What is not the store's: it passes as it is. */
+const OWN_CODES: readonly ErrorCode[] = ["AUDIT_UNAVAILABLE", "INTEGRITY_FAILURE", "FAILED_PRECONDITION", "NOT_FOUND", "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"];
+
 /** What the store throws, as what callers of the log are told: it is broken, or it cannot take events now. */
 export async function available<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof CofferdamError && (error.code === "AUDIT_UNAVAILABLE" || error.code === "INTEGRITY_FAILURE" || error.code === "FAILED_PRECONDITION"))
-      throw error;
+    if (error instanceof CofferdamError && OWN_CODES.includes(error.code)) throw error;
     throw new CofferdamError("AUDIT_UNAVAILABLE", `the audit trail cannot take events: ${wrapError(error, "INTERNAL", "store").message}`, {
       hint: "check free space and permissions of the state directory (cofferdam doctor)",
       cause: error,
