@@ -45,6 +45,13 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "advisories.base",
   "advisories.warn-age",
   "advisories.deny-age",
+  "audit.checkpoint.events",
+  "audit.checkpoint.interval",
+  "audit.copy",
+  "audit.witnesses",
+  "audit.retention.default",
+  "audit.retention.categories",
+  "audit.retention.standards",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -222,6 +229,22 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       },
       { requiredKeys: [] },
     ),
+    audit: fc.record(
+      {
+        checkpoint: fc.record({ events: fc.constantFrom(10, 1000, 5000), interval: durations }, { requiredKeys: [] }),
+        copy: fc.oneof(fc.constantFrom("/mnt/a", "git@evil.example:x.git"), fc.constant(["/mnt/a"])),
+        witnesses: fc.constant([{ url: "https://witness.example/", key: "w+00000000+AAAA" }]),
+        retention: fc.record(
+          {
+            default: fc.constantFrom("1d", "365d", "900d"),
+            categories: fc.dictionary(fc.constantFrom("packages", "constructor"), fc.constantFrom("1d", "900d"), { maxKeys: 2 }),
+            standards: fc.dictionary(fc.constantFrom("SOC2", "HIPAA"), fc.constantFrom("1d", "900d"), { maxKeys: 2 }),
+          },
+          { requiredKeys: [] },
+        ),
+      },
+      { requiredKeys: [] },
+    ),
     thresholds: fc.record({ integrity: durations, audit: durations, protection: durations }, { requiredKeys: [] }),
   },
   { requiredKeys: ["version"] },
@@ -234,6 +257,11 @@ test("property: an untrusted repository never loosens anything", async () => {
   const severities = ["none", "critical", "high", "medium", "low"];
   const ms = (age: number | "never"): number => (age === "never" ? Number.POSITIVE_INFINITY : age);
   const notOlder = (after: number | "never", before: number | "never"): void => expect(ms(after)).toBeLessThanOrEqual(ms(before));
+  // A new entry could be shorter than the default that held for it until then.
+  const notShorter = (after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): void => {
+    expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort());
+    for (const [name, time] of Object.entries(after)) expect(time).toBeGreaterThanOrEqual(before[name] ?? Number.POSITIVE_INFINITY);
+  };
   const oracle: { readonly [K in keyof PolicyValues]: (after: PolicyValues[K], before: PolicyValues[K]) => void } = {
     level: (after, before) => expect(order.indexOf(after)).toBeGreaterThanOrEqual(order.indexOf(before)),
     mode: (after, before) => expect([before, after]).not.toEqual(["enforce", "observe"]),
@@ -264,6 +292,13 @@ test("property: an untrusted repository never loosens anything", async () => {
     "advisories.base": (after, before) => expect(after).toBe(before),
     "advisories.warn-age": notOlder,
     "advisories.deny-age": notOlder,
+    "audit.checkpoint.events": notMore,
+    "audit.checkpoint.interval": notMore,
+    "audit.copy": (after, before) => expect(after).toEqual(before),
+    "audit.witnesses": (after, before) => expect(after).toEqual(before),
+    "audit.retention.default": (after, before) => expect(after).toBeGreaterThanOrEqual(before),
+    "audit.retention.categories": notShorter,
+    "audit.retention.standards": notShorter,
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,

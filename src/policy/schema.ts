@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
+import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
@@ -38,6 +39,7 @@ export interface PolicyFile {
       }
     | undefined;
   readonly advisories?: AdvisoriesFile | undefined;
+  readonly audit?: AuditFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -104,6 +106,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
       })
       .optional(),
     advisories: advisoriesSchema.optional(),
+    audit: auditSchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -165,6 +168,13 @@ export const KEYS: readonly KeyRule[] = [
   { key: "advisories.base", merge: "replace", loosens: changes },
   { key: "advisories.warn-age", merge: "replace", loosens: isOlder },
   { key: "advisories.deny-age", merge: "replace", loosens: isOlder },
+  { key: "audit.checkpoint.events", merge: "replace", loosens: growing },
+  { key: "audit.checkpoint.interval", merge: "replace", loosens: growing },
+  { key: "audit.copy", merge: "add", loosens: adds },
+  { key: "audit.witnesses", merge: "add", loosens: adds },
+  { key: "audit.retention.default", merge: "replace", loosens: keepsLess },
+  { key: "audit.retention.categories", merge: "entries", loosens: keepsLess },
+  { key: "audit.retention.standards", merge: "entries", loosens: keepsLess },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },

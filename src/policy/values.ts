@@ -1,11 +1,12 @@
 /** The values that a policy comes to, and what each level presets. */
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoryValues, advisoryPreset, advisoryValues } from "./advisories.ts";
+import { type AuditValues, auditPreset, auditValues } from "./audit.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
 import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues extends AdvisoryValues {
+export interface PolicyValues extends AdvisoryValues, AuditValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -47,6 +48,7 @@ export function presetOf(level: Level): PolicyValues {
     "scripts.memory": 4 * 2 ** 30,
     "scripts.disk": 2 * 2 ** 30,
     ...advisoryPreset(level),
+    ...auditPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
     "limits.entries": 200_000,
@@ -77,6 +79,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "scripts.memory": size(scripts?.memory),
     "scripts.disk": size(scripts?.disk),
     ...advisoryValues(file.advisories),
+    ...auditValues(file.audit),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
     "limits.entries": limits?.entries,

@@ -4,7 +4,7 @@ import { formatProof } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { createFile, wordOf } from "./audit-query.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { withState } from "./session.ts";
+import { openPolicy, withState } from "./session.ts";
 
 const output = { type: "string", value: "FILE", describe: "a new file, mode 0600; without it, stdout" } as const;
 
@@ -20,6 +20,8 @@ export const checkpoint: Command = {
   },
   async run(context) {
     const { values, out, globals } = context;
+    // Where checkpoints go is in the policy: one that cannot be read is not passed over here.
+    await openPolicy(context);
     return await withState(context, async ({ audit }) => {
       if (values["rotate-key"] === true) await audit.rotateKey();
       const key = await audit.verifierKey();

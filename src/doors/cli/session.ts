@@ -1,6 +1,6 @@
 /** What most commands open: the policy, and the state directory with its database and audit trail. */
 import { join } from "node:path";
-import { AuditLogger } from "../../audit/index.ts";
+import { AuditLogger, type AuditLoggerOptions } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
 import { SqliteStore, type Store } from "../../store/index.ts";
@@ -25,10 +25,27 @@ export function openAdvisories({ globals }: Pick<CommandContext, "globals">): Ad
   return new AdvisoryDatabase({ directory: join(globals.state, "advisories") });
 }
 
+/** How the policy wants the trail signed and copied. */
+function checkpointOptions({ values }: EffectivePolicy): NonNullable<AuditLoggerOptions["checkpoint"]> {
+  return {
+    events: values["audit.checkpoint.events"],
+    interval: values["audit.checkpoint.interval"],
+    copies: values["audit.copy"],
+    witnesses: values["audit.witnesses"],
+  };
+}
+
 /** Opens the state directory for the length of `work`, and closes it whatever happens. */
-export async function withState<T>({ globals }: CommandContext, work: (state: State) => Promise<T>): Promise<T> {
+export async function withState<T>(context: CommandContext, work: (state: State) => Promise<T>): Promise<T> {
+  const { globals } = context;
+  // A policy that cannot be read is the business of the command that follows it; searching the trail goes on without.
+  const policy = await openPolicy(context).catch(() => undefined);
   await using store = new SqliteStore({ path: join(globals.state, "cofferdam.db") });
-  await using audit = new AuditLogger({ store, storage: { directory: globals.state } });
+  await using audit = new AuditLogger({
+    store,
+    storage: { directory: globals.state },
+    ...(policy === undefined ? {} : { checkpoint: checkpointOptions(policy) }),
+  });
   await audit.initialize();
   return await work({ store, audit });
 }

@@ -1,0 +1,111 @@
+/** The `audit` part of cofferdam.yaml: how often the trail is signed, where its checkpoints go, how long texts are kept. */
+import { z } from "zod";
+import { parseDuration } from "../foundation/index.ts";
+
+/** Who cosigns checkpoints: submission prefix, and verifier key (`name+id+base64`). */
+export interface AuditWitness {
+  readonly url: string;
+  readonly key: string;
+}
+
+export interface AuditFile {
+  readonly checkpoint?: { readonly events?: number | undefined; readonly interval?: string | undefined } | undefined;
+  readonly copy?: string | readonly string[] | undefined;
+  readonly witnesses?: readonly AuditWitness[] | undefined;
+  readonly retention?:
+    | {
+        readonly default?: string | undefined;
+        readonly categories?: Readonly<Record<string, string>> | undefined;
+        readonly standards?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
+}
+
+/** Effective values, durations in ms. */
+export interface AuditValues {
+  readonly "audit.checkpoint.events": number;
+  readonly "audit.checkpoint.interval": number;
+  readonly "audit.copy": readonly string[];
+  readonly "audit.witnesses": readonly AuditWitness[];
+  readonly "audit.retention.default": number;
+  readonly "audit.retention.categories": Readonly<Record<string, number>>;
+  readonly "audit.retention.standards": Readonly<Record<string, number>>;
+}
+
+const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30d");
+const place = z.string().min(1).max(2048);
+const times = z.record(z.string().min(1).max(64), duration);
+
+export const auditSchema: z.ZodType<AuditFile> = z.strictObject({
+  checkpoint: z
+    .strictObject({
+      events: z.int().min(1).max(1_000_000).optional().describe("events after which a checkpoint is signed"),
+      interval: duration.optional().describe("time after which one is signed if there are new events"),
+    })
+    .optional(),
+  copy: z
+    .union([place, z.array(place).max(20)])
+    .optional()
+    .describe("where checkpoints are copied: absolute folders, https:// addresses that take PUT, git repositories"),
+  witnesses: z
+    .array(z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), key: z.string().min(1).max(1024) }))
+    .max(20)
+    .optional()
+    .describe("who cosigns checkpoints: submission prefix, and key as name+id+base64 (c2sp.org/tlog-witness)"),
+  retention: z
+    .strictObject({
+      default: duration.optional().describe("how long texts of events are kept at least before audit prune takes them away"),
+      categories: times.optional().describe("instead of the default, by category"),
+      standards: times.optional().describe("for events that name a standard, over the built-in times"),
+    })
+    .optional(),
+});
+
+const DAY = 86_400_000;
+
+export function auditPreset(level: "low" | "medium" | "high" | "paranoid"): AuditValues {
+  const [events, interval] = { low: [1000, 3_600_000], medium: [1000, 3_600_000], high: [500, 600_000], paranoid: [100, 60_000] }[level];
+  return {
+    "audit.checkpoint.events": events ?? 1000,
+    "audit.checkpoint.interval": interval ?? 3_600_000,
+    "audit.copy": [],
+    "audit.witnesses": [],
+    "audit.retention.default": (level === "low" ? 90 : 365) * DAY,
+    "audit.retention.categories": {},
+    "audit.retention.standards": {},
+  };
+}
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+/** The keys that a file sets. */
+export function auditValues(file: AuditFile | undefined): Optional<AuditValues> {
+  const { checkpoint, copy, retention } = file ?? {};
+  return {
+    "audit.checkpoint.events": checkpoint?.events,
+    "audit.checkpoint.interval": checkpoint?.interval === undefined ? undefined : parseDuration(checkpoint.interval),
+    "audit.copy": typeof copy === "string" ? [copy] : copy,
+    "audit.witnesses": file?.witnesses,
+    "audit.retention.default": retention?.default === undefined ? undefined : parseDuration(retention.default),
+    "audit.retention.categories": durations(retention?.categories),
+    "audit.retention.standards": durations(retention?.standards),
+  };
+}
+
+/** True when `after` keeps less long than `before`; for an entry that there was not, any time may be shorter than what held. */
+export function keepsLess(before: unknown, after: unknown): boolean {
+  return before === undefined || Number(after) < Number(before);
+}
+
+function durations(texts: Readonly<Record<string, string>> | undefined): Readonly<Record<string, number>> | undefined {
+  return texts === undefined ? undefined : Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, parseDuration(text)]));
+}
+
+function works(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    return false;
+  }
+}
