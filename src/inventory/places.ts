@@ -1,5 +1,6 @@
 /** Which package a name means from some place of a tree: Node's own rule, asked of a list of packages. */
 import { posix } from "node:path";
+import { isPlainPlace } from "./lockfiles/place.ts";
 
 /** What is asked of a package: its place, and for a link the folder that it leads to. */
 export interface Placed {
@@ -11,7 +12,7 @@ export class Places<T extends Placed> {
   readonly #at: ReadonlyMap<string, T>;
 
   constructor({ packages }: { readonly packages: readonly T[] }) {
-    this.#at = new Map(packages.map((one) => [posix.normalize(one.path), one]));
+    this.#at = new Map(packages.map((one) => [isPlainPlace(one.path) ? one.path : posix.normalize(one.path), one]));
   }
 
   at(path: string): T | undefined {
@@ -40,6 +41,7 @@ export class Places<T extends Placed> {
 
 /** A link's target as a place; empty for the project itself. */
 export function folderOf(target: string): string {
+  if (isPlainPlace(target)) return target;
   const path = posix.normalize(target).replace(/\/$/, "");
   return path === "." ? "" : path;
 }

@@ -104,7 +104,7 @@ function advisory(finding: ScannedFinding, verdict: Verdict): string {
   const severity = finding.severity === "unknown" ? "severity unknown" : `${finding.severity}${finding.score === undefined ? "" : ` ${finding.score}`}`;
   const ransomware = finding.kev?.ransomware === true ? " by ransomware" : "";
   const marks = [finding.malware ? "malware" : severity, ...(finding.kev === undefined ? [] : [`known exploited${ransomware} (KEV)`])].join(", ");
-  const title = line(finding.details?.title ?? "", 120);
+  const title = line(finding.title ?? finding.details?.title ?? "", 120);
   const word = WORDS[finding.verdict];
   const why = finding.verdict === verdict || finding.reason.startsWith(word) ? "" : `${word}: `;
   const until = finding.verdict === "had" && finding.hadUntil !== undefined && !finding.reason.includes(finding.hadUntil) ? `, until ${finding.hadUntil}` : "";

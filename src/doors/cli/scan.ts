@@ -40,7 +40,7 @@ async function run(context: CommandContext): Promise<number> {
   const base = typeof values["base"] === "string" ? values["base"] : undefined;
   const done = await withState(context, async ({ store, audit }) => {
     await using advisories = openAdvisories(context);
-    return await scan({ target: args[0], cwd, base, policy, store, audit, advisories, clock: systemClock, telemetry, signal });
+    return await scan({ target: args[0], cwd, base, details: format !== "table", policy, store, audit, advisories, clock: systemClock, telemetry, signal });
   });
   const text = textOf(format, done);
   if (typeof values["output"] === "string") {

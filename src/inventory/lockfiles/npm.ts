@@ -154,11 +154,16 @@ export function parseNpmLockfile(text: string, what: string): NpmLockfile {
 
 /** All dependency specs of an entry by name; what npm compares package.json with. */
 export function dependencyMap(entry: DependencySections): Map<string, string> {
-  return new Map([entry.peerDependencies, entry.dependencies, entry.devDependencies, entry.optionalDependencies].flatMap((part) => Object.entries(part ?? {})));
+  const map = new Map<string, string>();
+  for (const part of [entry.peerDependencies, entry.dependencies, entry.devDependencies, entry.optionalDependencies]) {
+    if (part !== undefined) for (const [name, range] of Object.entries(part)) map.set(name, range);
+  }
+  return map;
 }
 
 /** Names that an entry has among its devDependencies and nowhere else. */
 export function devOnly(entry: DependencySections): Set<string> {
+  if (entry.devDependencies === undefined) return new Set();
   const others = new Set([entry.peerDependencies, entry.dependencies, entry.optionalDependencies].flatMap((part) => Object.keys(part ?? {})));
   return new Set(Object.keys(entry.devDependencies ?? {}).filter((name) => !others.has(name)));
 }

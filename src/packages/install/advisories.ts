@@ -8,7 +8,7 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
 import { type AdvisoryDatabase, type AdvisoryIndex, match, type Unjudged } from "../../vulnerability/index.ts";
-import { type Base, readBasePackages, withDetails } from "../scan/base-packages.ts";
+import { type Base, readBasePackages, withTitles } from "../scan/base-packages.ts";
 import { allowanceOf, openUnjudged } from "../scan/decision.ts";
 import { type Freshness, judgeFreshness } from "../scan/freshness.ts";
 import { judgePackages } from "../scan/judge.ts";
@@ -98,7 +98,7 @@ export class InstallAdvisories {
       }),
     );
     this.#summary = { ...this.#summary, findings: judged.findings, unjudged: judged.unjudged, base: judged.base };
-    const denied = await withDetails(
+    const denied = await withTitles(
       judged.findings.filter(({ verdict }) => verdict === "deny"),
       advisories,
     );
@@ -126,9 +126,9 @@ export class InstallAdvisories {
 }
 
 function installFinding(finding: ScannedFinding): InstallFinding {
-  const { places, path, fix, details } = finding;
+  const { places, path, fix } = finding;
   const [place] = places;
-  const title = details === undefined ? "" : `: ${details.title.replaceAll(/\s+/g, " ").slice(0, 160)}`;
+  const title = finding.title === undefined || finding.title === "" ? "" : `: ${finding.title.replaceAll(/\s+/g, " ").slice(0, 160)}`;
   const from = path.length > 2 ? `, by ${path.slice(1, -1).join(" > ").slice(0, 200)}` : "";
   const way = fix.command ?? [fix.version, fix.note].filter((part) => part !== undefined).join(", ");
   return {

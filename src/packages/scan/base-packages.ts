@@ -33,6 +33,12 @@ export async function readBasePackages({ root, file, ref, policy, signal }: Base
   }
 }
 
+export async function withTitles(findings: readonly ScannedFinding[], advisories: AdvisoryDatabase): Promise<ScannedFinding[]> {
+  if (findings.length === 0) return [];
+  const titles = await advisories.titles(findings.flatMap(({ id, aliases }) => [id, ...aliases]));
+  return findings.map((finding) => ({ ...finding, title: [finding.id, ...finding.aliases].map((id) => titles.get(id)).find((title) => title !== undefined) }));
+}
+
 export async function withDetails(findings: readonly ScannedFinding[], advisories: AdvisoryDatabase): Promise<ScannedFinding[]> {
   if (findings.length === 0) return [];
   const details = await advisories.details(findings.flatMap((finding) => [finding.id, ...finding.aliases].map((id) => ({ id, name: finding.package }))));

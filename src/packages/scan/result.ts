@@ -39,6 +39,9 @@ export interface ScannedFinding extends Finding {
   readonly exception?: { readonly reason: string; readonly until?: string | undefined } | undefined;
   /** Last day (`YYYY-MM-DD`) that a finding the base had is only reported. */
   readonly hadUntil?: string | undefined;
+  /** What the advisory is about, one line; undefined where no record is held. */
+  readonly title?: string | undefined;
+  /** The rest of what its record says, where it was asked for. */
   readonly details?: AdvisoryDetails | undefined;
 }
 

@@ -8,13 +8,13 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Telemetry } from "../../telemetry/index.ts";
 import type { AdvisoryDatabase } from "../../vulnerability/index.ts";
-import { type Base, readBasePackages, withDetails } from "./base-packages.ts";
+import { type Base, readBasePackages, withDetails, withTitles } from "./base-packages.ts";
 import { decide } from "./decision.ts";
 import { judgeFreshness } from "./freshness.ts";
 import { type Judged, judgePackages } from "./judge.ts";
 import { latestTime } from "./known-time.ts";
 import { recordScan } from "./record.ts";
-import type { ScanResult } from "./result.ts";
+import type { ScannedFinding, ScanResult } from "./result.ts";
 import { readTarget, type ScanTarget } from "./target.ts";
 
 export interface ScanRequest {
@@ -23,6 +23,8 @@ export interface ScanRequest {
   readonly cwd: string;
   /** Branch or commit to compare with, instead of the policy's. */
   readonly base?: string | undefined;
+  /** Everything that the advisories say, not only their titles. Default false. */
+  readonly details?: boolean | undefined;
   readonly policy: EffectivePolicy;
   readonly store: Store;
   readonly audit: AuditSink;
@@ -59,7 +61,7 @@ export async function scan(request: ScanRequest): Promise<Scan> {
     root: target.root,
     file: target.file,
     packages: target.packages.length,
-    findings: await withDetails(judged.findings, advisories),
+    findings: await told(judged.findings, request),
     unjudged,
     sources: freshness.sources,
     ...decide(judged.findings, unjudged, freshness, policy),
@@ -72,6 +74,11 @@ export async function scan(request: ScanRequest): Promise<Scan> {
   };
   const auditRange = await recordScan({ log: (event) => telemetry.time("audit", () => request.audit.log(event)) }, result);
   return { result: { ...result, auditRange }, target };
+}
+
+async function told(findings: readonly ScannedFinding[], { advisories, details }: ScanRequest): Promise<ScannedFinding[]> {
+  const titled = await withTitles(findings, advisories);
+  return details === true ? await withDetails(titled, advisories) : titled;
 }
 
 /** Only a lockfile has a merge base. */

@@ -107,7 +107,7 @@ export function findingDocument(finding: ScannedFinding): FindingDocument {
     reason: finding.reason,
     fix: finding.fix,
     dev: finding.dev,
-    title: finding.details?.title,
+    title: finding.title ?? finding.details?.title,
     cwes: finding.details?.cwes,
     references: finding.details?.references,
     allow: finding.allow,
