@@ -7,10 +7,11 @@ import { CofferdamError, formatBytes, makeFolder, messageOf } from "../../founda
 import { jailTools, locateBubblewrap, locateNpm } from "../../packages/index.ts";
 import { runJail } from "../../sandbox/index.ts";
 import type { Command, CommandContext } from "./command.ts";
+import { advisories } from "./doctor-advisories.ts";
 import { openPolicy, withState } from "./session.ts";
 import { scriptShellState } from "./shell-init.ts";
 
-interface Check {
+export interface Check {
   readonly name: string;
   readonly status: "ok" | "warn" | "fail";
   readonly detail: string;
@@ -29,7 +30,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, scriptShell, stateDirectory, trail, policy]) checks.push(await check(context));
+    for (const check of [node, npm, box, jail, scriptShell, stateDirectory, trail, advisories, policy]) checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));
     return checks.some((check) => check.status === "fail") ? 7 : 0;

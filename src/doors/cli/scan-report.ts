@@ -3,7 +3,7 @@
  * text of a record or a lockfile becomes one bounded line, so that none can write a line of ours.
  */
 import { ERROR_TABLE, formatDuration } from "../../foundation/index.ts";
-import { byUrgency, type JudgedSource, type ScannedFinding, type ScanResult, VERDICTS, type Verdict } from "../../packages/scan/index.ts";
+import { allowanceOf, byUrgency, type JudgedSource, type ScannedFinding, type ScanResult, VERDICTS, type Verdict } from "../../packages/scan/index.ts";
 import { plain } from "./output.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -141,9 +141,10 @@ function dataLines(result: ScanResult, now: number): string[] {
       ? []
       : [`data     ${line(source.name)}: ${counted(source.unparsable)} ${source.unparsable === 1 ? "record" : "records"} not read`]),
   ]);
-  const unjudged = result.unjudged.slice(0, SHOWN_UNJUDGED).map((one) => {
+  const unjudged = result.unjudged.slice(0, SHOWN_UNJUDGED).flatMap((one) => {
     const record = one.id === undefined ? "" : ` (${line(one.id)})`;
-    return `unjudged ${line(`${one.package}@${one.version}`)}${record}: ${line(one.why)}`;
+    const said = `unjudged ${line(`${one.package}@${one.version}`)}${record}: ${line(one.why)}`;
+    return result.level === "low" ? [said] : [said, `         allow: cofferdam policy allow ${shellWord(line(allowanceOf(one)))} --reason TEXT`];
   });
   const more = result.unjudged.length - SHOWN_UNJUDGED;
   return [...sources, ...unjudged, ...(more > 0 ? [`         and ${counted(more)} more (--json lists them)`] : [])];

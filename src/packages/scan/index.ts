@@ -4,6 +4,7 @@ export { allowanceOf } from "./decision.ts";
 export { type BomPackage, cycloneDxText } from "./formats/cyclonedx.ts";
 export { findingDocument, type ScanDocument, scanDocument, sourceDocument } from "./formats/json.ts";
 export { sarifText } from "./formats/sarif.ts";
+export { type Freshness, judgeFreshness } from "./freshness.ts";
 export type { Fix, JudgedSource, Place, ScannedFinding, ScanResult, Verdict } from "./result.ts";
 export { type Scan, type ScanRequest, scan } from "./scan.ts";
 export { byUrgency, VERDICTS } from "./urgency.ts";
