@@ -324,9 +324,14 @@ export class AuditLogger implements AuditSink {
   /** The proof that an event, by number or id, is in the log; makes a checkpoint if none covers it yet. Throws NOT_FOUND. */
   async prove(event: number | string): Promise<EventProof> {
     const { log, checkpointer } = this.#open();
-    const seq = await placeOf(this.#store, event);
-    const latest = await this.#store.read((tx) => latestCheckpoint(tx, log));
-    return await proveEvent(this.#store, seq, latest !== undefined && latest.size >= seq ? latest : await checkpointer.make());
+    const covered = await this.#store.read(async (tx) => {
+      const seq = await placeOf(tx, event);
+      const latest = await latestCheckpoint(tx, log);
+      return latest !== undefined && latest.size >= seq ? await proveEvent(tx, seq, latest) : undefined;
+    });
+    if (covered !== undefined) return covered;
+    const made = await checkpointer.make();
+    return await this.#store.read(async (tx) => await proveEvent(tx, await placeOf(tx, event), made));
   }
 
   /** A new signing key, for which the present one vouches in an event. @param overlap events for which both sign; default 10,000. */

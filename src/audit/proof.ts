@@ -3,7 +3,7 @@
  * event's text is its extra data, so that the proof needs nothing else but the log's key.
  */
 import { CofferdamError } from "../foundation/index.ts";
-import type { Store } from "../store/index.ts";
+import type { Transaction } from "../store/index.ts";
 import { type EventBody, parseBody } from "./body.ts";
 import { leafHash } from "./chain.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "./checkpoint.ts";
@@ -27,29 +27,25 @@ export interface EventProof {
 }
 
 /** Place of an event by its number or id. Throws NOT_FOUND. */
-export async function placeOf(store: Store, event: number | string): Promise<number> {
-  const row = await store.read((tx) =>
-    typeof event === "number" ? tx.get("SELECT seq FROM audit_events WHERE seq = ?", [event]) : tx.get("SELECT seq FROM audit_events WHERE id = ?", [event]),
-  );
+export async function placeOf(tx: Transaction, event: number | string): Promise<number> {
+  const row =
+    typeof event === "number"
+      ? await tx.get("SELECT seq FROM audit_events WHERE seq = ?", [event])
+      : await tx.get("SELECT seq FROM audit_events WHERE id = ?", [event]);
   if (row === undefined) throw new CofferdamError("NOT_FOUND", `no event ${String(event).slice(0, 100)} in the audit trail`);
   return Number(row["seq"]);
 }
 
-/** @param seq at most the checkpoint's size. */
-export async function proveEvent(store: Store, seq: number, checkpoint: SignedCheckpoint): Promise<EventProof> {
-  return await store.read(async (tx) => {
-    const row = await tx.get("SELECT body, leaf FROM audit_events WHERE seq = ?", [seq]);
-    const leaf = bytesOf(row?.["leaf"]);
-    const inclusion = await new StoredTree(tx).inclusion(seq - 1, checkpoint.size);
-    const body = row?.["body"];
-    // A proof that would not verify is not handed out.
-    const sound = verifyInclusion(leaf, seq - 1, checkpoint.size, inclusion, checkpoint.root) && (typeof body !== "string" || leafHash(body).equals(leaf));
-    if (!sound)
-      throw new CofferdamError("INTEGRITY_FAILURE", `event ${seq} is not what its checkpoint says: there is no proof for it`, {
-        hint: "cofferdam audit verify",
-      });
-    return { seq, body: typeof body === "string" ? body : undefined, leaf, inclusion, checkpoint };
-  });
+/** @param seq at most the checkpoint's size. Throws INTEGRITY_FAILURE instead of handing out a proof that would not verify. */
+export async function proveEvent(tx: Transaction, seq: number, checkpoint: SignedCheckpoint): Promise<EventProof> {
+  const row = await tx.get("SELECT body, leaf FROM audit_events WHERE seq = ?", [seq]);
+  const leaf = bytesOf(row?.["leaf"]);
+  const inclusion = await new StoredTree(tx).inclusion(seq - 1, checkpoint.size);
+  const body = row?.["body"];
+  const sound = verifyInclusion(leaf, seq - 1, checkpoint.size, inclusion, checkpoint.root) && (typeof body !== "string" || leafHash(body).equals(leaf));
+  if (!sound)
+    throw new CofferdamError("INTEGRITY_FAILURE", `event ${seq} is not what its checkpoint says: there is no proof for it`, { hint: "cofferdam audit verify" });
+  return { seq, body: typeof body === "string" ? body : undefined, leaf, inclusion, checkpoint };
 }
 
 export function formatProof({ seq, body, inclusion, checkpoint }: EventProof): string {

@@ -4,7 +4,7 @@
  * stored levels is computed again from at most 16 hashes. Besides its hash a node knows the earliest and the latest time below it.
  */
 import { CofferdamError } from "../foundation/index.ts";
-import type { Row, SqlValue, Transaction } from "../store/index.ts";
+import type { Row, Transaction } from "../store/index.ts";
 import { EMPTY_ROOT, nodeHash, splitOf } from "./merkle.ts";
 import { bytesOf } from "./row.ts";
 
@@ -134,38 +134,34 @@ export class StoredTree {
     const key = `${level}/${parent}`;
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
-    const nodes = (await nodesAt(this.#tx, level, parent * FANOUT, FANOUT)).map(({ hash }) => hash);
+    const first = parent * FANOUT;
+    const rows =
+      level === 0
+        ? await this.#tx.all("SELECT seq - 1 AS at, leaf AS hash FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq", [first, first + FANOUT])
+        : await this.#tx.all("SELECT idx AS at, hash FROM audit_nodes WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx", [level, first, first + FANOUT]);
+    const nodes = contiguous(rows, first).map((row) => bytesOf(row["hash"]));
     this.#groups.set(key, nodes);
     return nodes;
   }
 }
 
-/** Stored nodes (leaves at level 0) from `first` on, up to the first that is not there; at most `count`. */
+/** Stored nodes (leaves at level 0) with their times from `first` on, up to the first that is not there; at most `count`. */
 async function nodesAt(tx: Transaction, level: number, first: number, count: number): Promise<TimedHash[]> {
   if (count === 0) return [];
-  const rows = level === 0 ? await leafRows(tx, first, count) : await nodeRows(tx, level, first, count);
-  const nodes: TimedHash[] = [];
-  for (const row of rows) {
-    if (Number(row["at"]) !== first + nodes.length) break;
-    nodes.push({ hash: bytesOf(row["hash"]), low: String(row["low"]), high: String(row["high"]) });
-  }
-  return nodes;
+  const rows =
+    level === 0
+      ? await tx.all("SELECT seq - 1 AS at, leaf AS hash, timestamp AS low, timestamp AS high FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq", [
+          first,
+          first + count,
+        ])
+      : await tx.all("SELECT idx AS at, hash, low, high FROM audit_nodes WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx", [level, first, first + count]);
+  return contiguous(rows, first).map((row) => ({ hash: bytesOf(row["hash"]), low: String(row["low"]), high: String(row["high"]) }));
 }
 
-async function leafRows(tx: Transaction, first: number, count: number): Promise<readonly Row[]> {
-  const params: SqlValue[] = [first, first + count];
-  return await tx.all(
-    "SELECT seq - 1 AS at, leaf AS hash, timestamp AS low, timestamp AS high FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq",
-    params,
-  );
-}
-
-async function nodeRows(tx: Transaction, level: number, first: number, count: number): Promise<readonly Row[]> {
-  return await tx.all("SELECT idx AS at, hash, low, high FROM audit_nodes WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx", [
-    level,
-    first,
-    first + count,
-  ]);
+/** The rows up to the first place that is empty. */
+function contiguous(rows: readonly Row[], first: number): readonly Row[] {
+  const gap = rows.findIndex((row, i) => Number(row["at"]) !== first + i);
+  return gap < 0 ? rows : rows.slice(0, gap);
 }
 
 function perfectRoot(nodes: readonly Buffer[]): Buffer {
