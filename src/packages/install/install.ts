@@ -26,6 +26,7 @@ import {
 } from "../gate/index.ts";
 import { rememberInstall } from "../installs/remember.ts";
 import { judge, judgeBundles } from "../judge/judge.ts";
+import { scannedPackages } from "../scan/target.ts";
 import { type JudgedTree, TreeChecker } from "../tree/tree.ts";
 import { InstallAdvisories } from "./advisories.ts";
 import { mayLink } from "./client-box.ts";
@@ -286,7 +287,10 @@ class Installation {
     const known = await advisories.judge(lockfile, lineOf ?? (() => undefined));
     const { notChecked } = advisories;
     this.#set({ advisories: advisories.summary, notChecked: notChecked === undefined ? NOT_BUILT : [notChecked, ...NOT_BUILT] });
-    if (lockfile !== undefined) await this.#record.advisories(advisories.summary, policy.digest);
+    if (lockfile !== undefined) {
+      this.#set({ packages: scannedPackages(lockfile.packages).length });
+      await this.#record.advisories(advisories.summary, policy.digest);
+    }
     const findings = judge({
       lockfile,
       lockfileName: this.#project.lockfileName,
