@@ -89,10 +89,6 @@ export function eventOf(row: Row, log: LogIdentity): AuditEvent {
   return recorded(row["body"], previous, bytesOf(row["hash"]));
 }
 
-export async function* eventsOf(rows: AsyncIterable<Row>, log: LogIdentity): AsyncGenerator<AuditEvent> {
-  for await (const row of rows) yield eventOf(row, log);
-}
-
 function recorded(text: unknown, previous: Buffer, hash: Buffer): AuditEvent {
   const body = typeof text === "string" ? parseBody(text) : undefined;
   if (body === undefined)

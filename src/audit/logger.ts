@@ -8,29 +8,28 @@ import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
-import { Channel } from "./channel.ts";
-import { openCheckpoint } from "./checkpoint.ts";
 import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
 import { copyAt } from "./copies/copy.ts";
 import { Denials } from "./denials.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent } from "./event.ts";
-import { EXPORTERS, type Exporter, type ExportFormat } from "./exporters/format.ts";
+import type { ExportFormat } from "./exporters/format.ts";
+import { type ExportOptions, type ExportParts, exportStream } from "./exports.ts";
 import { HeadFile } from "./head-file.ts";
 import { activeHolds, type Hold, type HoldScope, placeHold, releaseHold } from "./holds.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
-import { createLog, eventOf, eventsOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
-import { formatVerifierKey, parseVerifierKey, SIGNATURE_TYPES } from "./note.ts";
+import { createLog, eventOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
+import { formatVerifierKey, parseVerifierKey } from "./note.ts";
 import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
 import { Reserve } from "./reserve.ts";
 import { type PruneReport, prune, type RetentionRules } from "./retention.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
-import { searchPage, wholeStatement } from "./search.ts";
-import { ringOf, Signer } from "./signer.ts";
+import { searchPage } from "./search.ts";
+import { Signer } from "./signer.ts";
 import { Subjects } from "./subjects.ts";
-import { type VerifyReport, verifyLog } from "./verify.ts";
-import { parseState } from "./verify-state.ts";
+import type { VerifyReport } from "./verify.ts";
+import { type AuditVerifyRequest, verifyIn } from "./verify-request.ts";
 import { Witness } from "./witness.ts";
 import { available, Writer } from "./writer.ts";
 
@@ -91,23 +90,6 @@ const pruneSchema: z.ZodType<{ readonly rules: RetentionRules; readonly dryRun?:
   rules: z.strictObject({ days, categories: z.record(z.string(), days).optional(), standards: z.record(z.string(), days).optional() }),
   dryRun: z.boolean().optional(),
 });
-
-/** What {@link AuditLogger.verify} holds a log against, and how thoroughly. */
-export interface AuditVerifyRequest {
-  readonly startDate?: Date | string | undefined;
-  /** Inclusive. */
-  readonly endDate?: Date | string | undefined;
-  /** Verifier keys (`name+id+base64`) from outside: of the log, of witnesses, or both. */
-  readonly keys?: readonly string[] | undefined;
-  /** Signed checkpoints from outside, as they were kept. */
-  readonly checkpoints?: readonly string[] | undefined;
-  /** `state` of an earlier report; it is believed. */
-  readonly resume?: unknown;
-  /** Also make every text anew from its values, instead of trusting that what was hashed is canonical. */
-  readonly deep?: boolean | undefined;
-  /** Ends the verification early; the report then covers what was read. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** What initialize() comes to. */
 interface Opened {
@@ -242,37 +224,18 @@ export class AuditLogger implements AuditSink {
   }
 
   /** The whole export as one text; for large logs use {@link exportStream}. */
-  async export(query: AuditQuery, format: ExportFormat): Promise<string> {
+  async export(query: AuditQuery, format: ExportFormat, options: ExportOptions = {}): Promise<string> {
     const pieces: string[] = [];
-    for await (const piece of this.exportStream(query, format)) pieces.push(piece);
+    for await (const piece of this.exportStream(query, format, options)) pieces.push(piece);
     return pieces.join("");
   }
 
-  /** Streams matching events from one snapshot, while others go on appending. Throws FAILED_PRECONDITION: see the format. */
-  async *exportStream(query: AuditQuery, format: ExportFormat): AsyncGenerator<string> {
-    const { log, checkpointer } = this.#open();
-    const parsed = parseQuery(query);
-    const exporter: Exporter = EXPORTERS[format];
-    if (exporter.needsCheckpoint === true) await checkpointer.make();
-    // A read transaction lives in a callback, a generator is pulled from outside: a bounded queue of one joins them.
-    const channel = new Channel<string>();
-    const reading = this.#store
-      .read(async (tx) => {
-        const { sql, params } = await wholeStatement(tx, parsed);
-        const events = eventsOf(tx.iterate(sql, params), log);
-        const source = { log, query: parsed, events, tx, checkpoint: await latestCheckpoint(tx, log) };
-        for await (const piece of exporter.write(source)) if (!(await channel.put(piece))) return;
-      })
-      .then(
-        () => channel.end(),
-        (error: unknown) => channel.end(error),
-      );
-    try {
-      yield* channel;
-    } finally {
-      channel.stop();
-      await reading;
-    }
+  /**
+   * Streams matching events from one snapshot, while others go on appending. A compliance report is an event itself. Throws
+   * INVALID_ARGUMENT, FAILED_PRECONDITION (see the format), and the reason of `options.signal` when that ends it.
+   */
+  async *exportStream(query: AuditQuery, format: ExportFormat, options: ExportOptions = {}): AsyncGenerator<string> {
+    yield* exportStream(this.#exportParts(), query, format, options);
   }
 
   /**
@@ -288,19 +251,11 @@ export class AuditLogger implements AuditSink {
    * {@link verifyIntegrity} with everything that a log may be held against. Throws INVALID_ARGUMENT for keys, checkpoints
    * and states that are none, INTEGRITY_FAILURE for a checkpoint whose signature does not verify.
    */
-  async verify({ keys, checkpoints = [], resume, ...request }: AuditVerifyRequest): Promise<VerifyReport> {
+  async verify(request: AuditVerifyRequest): Promise<VerifyReport> {
     const { log } = this.#open();
-    const given = keys?.map(parseVerifierKey) ?? [];
-    const ofLog = given.filter(({ type }) => type === SIGNATURE_TYPES.ed25519);
-    const witnesses = given.filter(({ type }) => type === SIGNATURE_TYPES.cosignature);
     // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
     const head = this.#headFile?.read();
-    return await this.#store.read(async (tx) => {
-      const own = ofLog.length > 0 ? ofLog : (await ringOf(tx, log)).known.map(({ key }) => key);
-      const outside = checkpoints.map((note) => openCheckpoint(note, [...own, ...witnesses]));
-      const state = resume === undefined ? undefined : parseState(resume, log.logId);
-      return await verifyLog(tx, log, head, { ...request, witnesses, outside, resume: state, ...(ofLog.length > 0 ? { keys: ofLog } : {}) });
-    });
+    return await this.#store.read((tx) => verifyIn(tx, log, head, request));
   }
 
   /**
@@ -394,6 +349,11 @@ export class AuditLogger implements AuditSink {
   #open(): Opened {
     if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "AuditLogger: call initialize() first");
     return this.#opened;
+  }
+
+  #exportParts(): ExportParts {
+    const { log, checkpointer } = this.#open();
+    return { store: this.#store, log, checkpointer, headFile: this.#headFile, record: (event) => this.log(event) };
   }
 
   async #create(): Promise<LogIdentity> {

@@ -3,6 +3,7 @@
  * index, and conditions on what is left; it is read window by window, so that a page costs a bounded time however rare
  * what it looks for is.
  */
+import { setImmediate as otherWork } from "node:timers/promises";
 import type { Clock } from "../foundation/index.ts";
 import type { Row, SqlValue, Transaction } from "../store/index.ts";
 import { EVENT_COLUMNS } from "./log-table.ts";
@@ -14,6 +15,8 @@ const PAGE_TIME = 25;
 /** Sequence numbers of the first window; the next is larger as long as windows are cheap. */
 const FIRST_WINDOW = 4096;
 const LARGEST_WINDOW = 262_144;
+/** Sequence numbers that an export looks through before it gives way. */
+const EXPORT_WINDOW = 16_384;
 
 export interface Page {
   readonly rows: readonly Row[];
@@ -46,15 +49,30 @@ export async function searchPage(tx: Transaction, query: AuditQuery, limit: numb
   return { rows, next: undefined };
 }
 
-/** The one statement of all rows of a query, oldest first unless asked; for exports, which read to the end. */
-export async function wholeStatement(tx: Transaction, query: AuditQuery): Promise<{ sql: string; params: SqlValue[] }> {
-  const { from, to } = await spanOf(tx, query);
+/**
+ * All rows of a query, oldest first unless asked; for exports, which read to the end. Read window by window too: a query that
+ * finds little gives way to other work, and ends soon after `signal` does (throwing its reason).
+ */
+export async function* matchingRows(tx: Transaction, query: AuditQuery, signal?: AbortSignal): AsyncGenerator<Row> {
   const { sql, params } = conditionsOf(query);
-  const limit = query.limit === undefined ? "" : " LIMIT ?";
-  return {
-    sql: `SELECT ${EVENT_COLUMNS} FROM audit_events WHERE seq >= ? AND seq <= ?${sql} ORDER BY seq ${query.newestFirst === true ? "DESC" : "ASC"}${limit}`,
-    params: [from, to, ...params, ...(query.limit === undefined ? [] : [query.limit])],
-  };
+  const descending = query.newestFirst === true;
+  const statement = `SELECT ${EVENT_COLUMNS} FROM audit_events WHERE seq >= ? AND seq <= ?${sql} ORDER BY seq ${descending ? "DESC" : "ASC"}`;
+  let left = query.limit ?? Number.POSITIVE_INFINITY;
+  let { from, to } = await spanOf(tx, query);
+  while (from <= to) {
+    const low = descending ? Math.max(from, to - EXPORT_WINDOW + 1) : from;
+    const high = descending ? to : Math.min(to, from + EXPORT_WINDOW - 1);
+    for await (const row of tx.iterate(statement, [low, high, ...params])) {
+      signal?.throwIfAborted();
+      yield row;
+      left -= 1;
+      if (left === 0) return;
+    }
+    await otherWork();
+    signal?.throwIfAborted();
+    if (descending) to = low - 1;
+    else from = high + 1;
+  }
 }
 
 interface Span {

@@ -14,14 +14,14 @@ import type { Row } from "../../store/index.ts";
 import type { SignedCheckpoint } from "../checkpointer.ts";
 import { KEY_REPLACED, KEY_ROTATED } from "../key-ring.ts";
 import { bytesOf } from "../row.ts";
-import { wholeStatement } from "../search.ts";
+import { matchingRows } from "../search.ts";
 import { StoredTree } from "../tree.ts";
 import type { Exporter, ExportSource } from "./format.ts";
 
 export const BUNDLE_SCHEMA = "cofferdam/audit-bundle/v1";
 
 export const bundle: Exporter = {
-  needsCheckpoint: true,
+  checkpoint: "required",
   async *write(source) {
     const { checkpoint, query } = source;
     if (checkpoint === undefined) throw new CofferdamError("FAILED_PRECONDITION", "the audit trail has no events yet: there is nothing to prove");
@@ -43,20 +43,19 @@ async function* everything({ tx }: ExportSource, { size }: SignedCheckpoint): As
   }
 }
 
-async function* proven({ tx, query }: ExportSource, { size }: SignedCheckpoint): AsyncGenerator<string> {
+async function* proven({ tx, query, signal }: ExportSource, { size }: SignedCheckpoint): AsyncGenerator<string> {
   const keys = await tx.all("SELECT seq, body FROM audit_events WHERE action IN (?, ?) AND category || '' = 'audit' AND seq <= ? ORDER BY seq", [
     KEY_ROTATED,
     KEY_REPLACED,
     size,
   ]);
-  const { sql, params } = await wholeStatement(tx, { ...query, newestFirst: false });
   const line = async (row: Row): Promise<string> => {
     // One tree a proof: what it remembers of a large log would grow with the export.
     const proof = await new StoredTree(tx).inclusion(Number(row["seq"]) - 1, size);
     return `${String(row["body"])}\n${JSON.stringify({ proof: proof.map((hash) => hash.toString("base64")) })}\n`;
   };
   const waiting = [...keys];
-  for await (const row of tx.iterate(sql, params)) {
+  for await (const row of matchingRows(tx, { ...query, newestFirst: false }, signal)) {
     if (Number(row["seq"]) > size) break;
     while (waiting.length > 0 && Number(waiting[0]?.["seq"]) <= Number(row["seq"])) {
       const key = waiting.shift();

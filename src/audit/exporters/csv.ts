@@ -1,11 +1,12 @@
-/** CSV (RFC 4180), one row an event. */
+/** CSV, one row an event; what its texts are changed to, and why, is in csv-row.ts. */
 import type { AuditEvent } from "../event.ts";
+import { csvRow } from "./csv-row.ts";
 import type { Exporter } from "./format.ts";
 
 export const csv: Exporter = {
   async *write({ events }) {
-    yield `${COLUMNS.map(([name]) => name).join(",")}\r\n`;
-    for await (const event of events) yield `${COLUMNS.map(([, value]) => csvField(value(event))).join(",")}\r\n`;
+    yield csvRow(COLUMNS.map(([name]) => name));
+    for await (const event of events) yield csvRow(COLUMNS.map(([, value]) => value(event)));
   },
 };
 
@@ -25,13 +26,3 @@ const COLUMNS: readonly (readonly [string, (event: AuditEvent) => string | numbe
   ["hash", (event) => event.integrity.hash],
   ["previousHash", (event) => event.integrity.previousHash],
 ];
-
-/**
- * Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula gets an apostrophe in front, and so
- * does one that begins like such a result, so that taking one apostrophe away gives back what was recorded.
- */
-function csvField(value: string | number | undefined): string {
-  if (value === undefined) return "";
-  const text = typeof value === "string" && /^'*[=+\-@\t\r\n]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}

@@ -1,12 +1,17 @@
 /** Export formats: one file each, found here by name. A format writes text, piece by piece, from one snapshot of the log. */
+import type { CofferdamError } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
 import type { SignedCheckpoint } from "../checkpointer.ts";
+import type { Standard } from "../compliance/controls.ts";
 import type { AuditEvent } from "../event.ts";
+import type { ExportedBy } from "../exported-by.ts";
 import type { LogIdentity } from "../log-table.ts";
 import type { AuditQuery } from "../query.ts";
+import type { VerifyReport } from "../verify.ts";
 import { bundle } from "./bundle.ts";
 import { csv } from "./csv.ts";
 import { json } from "./json.ts";
+import { ndjson } from "./ndjson.ts";
 
 /** What a format is given. */
 export interface ExportSource {
@@ -16,17 +21,27 @@ export interface ExportSource {
   readonly events: AsyncIterable<AuditEvent>;
   /** The snapshot that `events` come from, for what a format needs besides. */
   readonly tx: Transaction;
-  /** The log's latest checkpoint; one that covers the whole snapshot where {@link Exporter.needsCheckpoint} says so. */
+  /** The log's latest checkpoint; where {@link Exporter.checkpoint} asks for it, one of the whole snapshot. */
   readonly checkpoint: SignedCheckpoint | undefined;
+  /** Why none could be made, or brought where checkpoints go, though one was wanted. */
+  readonly checkpointProblem: CofferdamError | undefined;
+  /** Verifies the snapshot, all of it unless a range is given, against what the caller brought from outside. */
+  readonly verify: (range?: { readonly startDate?: Date | string | undefined; readonly endDate?: Date | string | undefined }) => Promise<VerifyReport>;
+  readonly standard: Standard | undefined;
+  readonly seed: string | undefined;
+  readonly by: ExportedBy;
+  readonly signal: AbortSignal | undefined;
 }
 
 export interface Exporter {
-  /** A checkpoint of all events is made before the snapshot is taken. */
-  readonly needsCheckpoint?: boolean;
+  /** A checkpoint of all events is made before the snapshot is taken; only where it is `required` does the export fail without. */
+  readonly checkpoint?: "required" | "wanted";
+  /** The export is an event itself: what is handed to others as a report. */
+  readonly recorded?: boolean;
   /** The pieces of the text, in order. */
   write(source: ExportSource): AsyncGenerator<string>;
 }
 
-export const EXPORT_FORMATS = ["json", "csv", "bundle"] as const;
+export const EXPORT_FORMATS = ["json", "ndjson", "csv", "bundle"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
-export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = { json, csv, bundle };
+export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = { json, ndjson, csv, bundle };

@@ -1,0 +1,22 @@
+/** Kinds of events (`category/action`) by what they show; the tables of the standards are written in these. */
+
+/** What was installed, changed and removed, under which policy. */
+export const INSTALLS: readonly string[] = ["packages/PackageInstall", "packages/PackageUpdate", "packages/PackageUninstall"];
+/** Every package against the hash it was judged by. */
+export const INTEGRITY: readonly string[] = ["packages/IntegrityCheck"];
+/** Packages against advisories, and what was known to be bad only after the install. */
+export const SCANS: readonly string[] = ["packages/VulnerabilityScan", "packages/PackageExposed"];
+/** Scripts and commands in a jail: what they were granted, reached and were refused. */
+export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox/RuntimeProtection"];
+/** Approvals of scripts, and other changes of what is allowed. */
+export const CHANGES: readonly string[] = ["packages/ConfigurationChange"];
+/** Advisories fetched or imported, and attempts that failed. */
+export const ADVISORIES: readonly string[] = ["advisories/AdvisoriesUpdate", "advisories/AdvisoriesImport"];
+/** The trail could not take events, or went on after a loss. */
+export const TRAIL_FAILURES: readonly string[] = ["audit/disk_full", "audit/tail_recovered", "audit/recovered", "audit/key_replaced"];
+/** How long events are kept, and why longer. */
+export const RETENTION: readonly string[] = ["audit/retention_pruned", "audit/hold_placed", "audit/hold_released"];
+/** Personal data that was made unreadable. */
+export const ERASURES: readonly string[] = ["audit/subject_erased"];
+/** Reports and folders of evidence that were handed out. */
+export const EXPORTS: readonly string[] = ["audit/exported"];
