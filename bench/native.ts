@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { interleaved, print, timed } from "./measure.ts";
-import { COFFERDAM, NPM } from "./project.ts";
+import { COFFERDAM, NPM, updatedState } from "./project.ts";
 
 const ROUNDS = Number(process.env["COFFERDAM_BENCH_ROUNDS"] ?? 1);
 const PACKAGE = "better-sqlite3@12.11.1";
@@ -29,6 +29,7 @@ function built(path: string): void {
 
 try {
   const [plainProject, ourProject] = [project("plain"), project("ours")];
+  await updatedState(join(folder, "state"));
   // The jail has no network, so nothing prebuilt is fetched; the peer is told to build too, with the same headers.
   const env = { ...process.env, npm_config_build_from_source: "true", npm_config_nodedir: dirname(dirname(process.execPath)) };
   const plain = (): Promise<number> =>

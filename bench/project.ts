@@ -1,8 +1,9 @@
 /** Copies of bench/application, about 1,000 packages, with the addresses of the configured registry filled in. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fillAdvisories } from "../test/world/advisories.ts";
 
 export const NPM: string = fileURLToPath(new URL("../tools/runtime/node_modules/npm/bin/npm-cli.js", import.meta.url));
 export const COFFERDAM: string = fileURLToPath(new URL("../bin/cofferdam.js", import.meta.url));
@@ -22,4 +23,10 @@ export function applicationIn(folder: string, name: string): string {
   }
   writeFileSync(join(path, "package-lock.json"), JSON.stringify(lock, null, 2));
   return path;
+}
+
+/** Advisories of today, as after `cofferdam db update`: without them an install refuses. */
+export async function updatedState(state: string): Promise<void> {
+  rmSync(state, { recursive: true, force: true });
+  await fillAdvisories(join(state, "advisories"));
 }

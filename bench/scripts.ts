@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interleaved, print, timed } from "./measure.ts";
-import { applicationIn, COFFERDAM, NPM } from "./project.ts";
+import { applicationIn, COFFERDAM, NPM, updatedState } from "./project.ts";
 
 const ROUNDS = Number(process.env["COFFERDAM_BENCH_ROUNDS"] ?? 5);
 /** Besides esbuild and @parcel/watcher, which the application has. */
@@ -27,6 +27,7 @@ function project(name: string): string {
 
 try {
   const [plainProject, ourProject] = [project("plain"), project("ours")];
+  await updatedState(state);
   const plain = (): Promise<number> =>
     timed(() =>
       execFileSync(process.execPath, [NPM, "ci", "--no-audit", "--no-fund", "--loglevel=error", `--cache=${cache}`], { cwd: plainProject, stdio: "ignore" }),
