@@ -16,6 +16,7 @@ import type { HeadFile } from "./head-file.ts";
 import { eventOf, type LogIdentity } from "./log-table.ts";
 import { type AuditQuery, isoOf, parseQuery } from "./query.ts";
 import { matchingRows } from "./search.ts";
+import type { VerifyReport } from "./verify.ts";
 import { verifyIn } from "./verify-request.ts";
 
 /** What a caller may ask of an export besides events. */
@@ -29,6 +30,8 @@ export interface ExportOptions {
   readonly seed?: string | undefined;
   /** Who exports. Default: the user that this process runs as. */
   readonly by?: ExportedBy | undefined;
+  /** Told what the verification of the trail came to, which compliance and evidence include. */
+  readonly onVerified?: ((report: VerifyReport) => void) | undefined;
   /** Ends the export, with the signal's reason; the snapshot is let go. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,6 +63,7 @@ const optionsSchema: z.ZodType<ExportOptions> = z.strictObject({
     .regex(/^[A-Za-z0-9+/=._-]{1,128}$/, "must be 1 to 128 of A-Z a-z 0-9 + / = . _ -")
     .optional(),
   by: z.strictObject({ user: line, uid: z.int().min(0).optional() }).optional(),
+  onVerified: z.custom<(report: VerifyReport) => void>((value) => typeof value === "function").optional(),
   signal: z.instanceof(AbortSignal).optional(),
 });
 
@@ -115,7 +119,13 @@ export async function withSnapshot<T>(
       ...{ log, query, tx, by, signal, checkpointProblem, standard: options.standard, seed: options.seed },
       events: events(),
       checkpoint: await latestCheckpoint(tx, log),
-      verify: async (range = {}) => await verifyIn(tx, log, head, { ...range, keys, checkpoints, signal }),
+      verify: async () => {
+        const report = await verifyIn(tx, log, head, { keys, checkpoints, signal });
+        // A verification that was cut short says less than it seems to.
+        signal?.throwIfAborted();
+        options.onVerified?.(report);
+        return report;
+      },
     });
   });
 }

@@ -3,6 +3,8 @@ export { boundedLines } from "./bounded-lines.ts";
 export { type BundleReport, type BundleTrust, verifyBundle } from "./bundle-check.ts";
 export { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from "./checkpoint.ts";
 export type { SignedCheckpoint } from "./checkpointer.ts";
+export { CONTROLS, type Control, STANDARDS, type Standard, type StandardTable } from "./compliance/controls.ts";
+export type { ComplianceReport, ControlEvidence } from "./compliance/report.ts";
 export type { AuditEvent, AuditEventInput, SealedData } from "./event.ts";
 export { EXPORT_FORMATS, type ExportFormat } from "./exporters/format.ts";
 export type { ExportOptions } from "./exports.ts";

@@ -352,8 +352,8 @@ export class AuditLogger implements AuditSink {
   }
 
   #exportParts(): ExportParts {
-    const { log, checkpointer } = this.#open();
-    return { store: this.#store, log, checkpointer, headFile: this.#headFile, record: (event) => this.log(event) };
+    const { log, checkpointer, writer } = this.#open();
+    return { store: this.#store, log, checkpointer, headFile: this.#headFile, record: (event) => writer.logWith(async () => event) };
   }
 
   async #create(): Promise<LogIdentity> {

@@ -9,6 +9,7 @@ import type { LogIdentity } from "../log-table.ts";
 import type { AuditQuery } from "../query.ts";
 import type { VerifyReport } from "../verify.ts";
 import { bundle } from "./bundle.ts";
+import { compliance, complianceText } from "./compliance.ts";
 import { csv } from "./csv.ts";
 import { json } from "./json.ts";
 import { ndjson } from "./ndjson.ts";
@@ -25,8 +26,8 @@ export interface ExportSource {
   readonly checkpoint: SignedCheckpoint | undefined;
   /** Why none could be made, or brought where checkpoints go, though one was wanted. */
   readonly checkpointProblem: CofferdamError | undefined;
-  /** Verifies the snapshot, all of it unless a range is given, against what the caller brought from outside. */
-  readonly verify: (range?: { readonly startDate?: Date | string | undefined; readonly endDate?: Date | string | undefined }) => Promise<VerifyReport>;
+  /** Verifies the whole snapshot against what the caller brought from outside. */
+  readonly verify: () => Promise<VerifyReport>;
   readonly standard: Standard | undefined;
   readonly seed: string | undefined;
   readonly by: ExportedBy;
@@ -42,6 +43,13 @@ export interface Exporter {
   write(source: ExportSource): AsyncGenerator<string>;
 }
 
-export const EXPORT_FORMATS = ["json", "ndjson", "csv", "bundle"] as const;
+export const EXPORT_FORMATS = ["json", "ndjson", "csv", "bundle", "compliance", "compliance-text"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
-export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = { json, ndjson, csv, bundle };
+export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = {
+  json,
+  ndjson,
+  csv,
+  bundle,
+  compliance,
+  "compliance-text": complianceText,
+};

@@ -18,6 +18,12 @@ export const FILTERS: Readonly<Record<"since" | "until" | "category" | "action" 
   text: { type: "string", value: "TEXT", describe: "part of the event's text" },
 };
 
+/** What a log is held against, from outside of its host. */
+export const TRUST: Readonly<Record<"checkpoint" | "key", OptionSpec>> = {
+  checkpoint: { type: "string", value: "FILE", multiple: true, describe: "a checkpoint kept elsewhere" },
+  key: { type: "string", value: "KEY|FILE", multiple: true, describe: "key of the log or of a witness: name+id+base64, or a file with some" },
+};
+
 /** Throws INVALID_ARGUMENT. */
 export function queryOf({ values }: CommandContext): AuditQuery {
   const result = wordOf(values["result"]);
@@ -64,6 +70,13 @@ export async function keysOf({ values, cwd }: CommandContext): Promise<string[]>
   }
   for (const key of keys) parseVerifierKey(key);
   return keys;
+}
+
+/** Checkpoints of `--checkpoint`, as they were kept. Throws NOT_FOUND and PAYLOAD_TOO_LARGE. */
+export async function checkpointsOf({ values, cwd }: CommandContext): Promise<string[]> {
+  const given = values["checkpoint"];
+  const files = Array.isArray(given) ? given.map(String) : [];
+  return await Promise.all(files.map((file) => readText(file, cwd, 64 * 1024, "checkpoint")));
 }
 
 /** A new file, mode 0600. Throws FAILED_PRECONDITION when there is one already. */

@@ -13,11 +13,10 @@ import {
   verifyProof,
 } from "../../audit/index.ts";
 import { CofferdamError, wrapError } from "../../foundation/index.ts";
-import { FILTERS, keysOf, queryOf, readText, wordOf } from "./audit-query.ts";
+import { checkpointsOf, FILTERS, keysOf, queryOf, readText, TRUST, wordOf } from "./audit-query.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { withState } from "./session.ts";
 
-const MAX_CHECKPOINT = 64 * 1024;
 const MAX_PROOF = 160 * 1024;
 const MAX_STATE = 4 * 2 ** 20;
 
@@ -32,8 +31,7 @@ export const verify: Command = {
     "cofferdam audit verify --proof 4182.tlog-proof --key log.key",
   ],
   options: {
-    checkpoint: { type: "string", value: "FILE", multiple: true, describe: "a checkpoint kept elsewhere" },
-    key: { type: "string", value: "KEY|FILE", multiple: true, describe: "key of the log or of a witness: name+id+base64, or a file with some" },
+    ...TRUST,
     bundle: { type: "string", value: "FILE", describe: "verify this bundle; no state directory is opened" },
     proof: { type: "string", value: "FILE", describe: "verify this proof of one event; no state directory is opened" },
     since: FILTERS.since,
@@ -139,12 +137,6 @@ async function pinnedKeys(context: CommandContext): Promise<ReturnType<typeof pa
       hint: "its holder prints it: cofferdam audit checkpoint --show-key",
     });
   return keys.map(parseVerifierKey);
-}
-
-async function checkpointsOf({ values, cwd }: CommandContext): Promise<string[]> {
-  const given = values["checkpoint"];
-  const files = Array.isArray(given) ? given.map(String) : [];
-  return await Promise.all(files.map((file) => readText(file, cwd, MAX_CHECKPOINT, "checkpoint")));
 }
 
 async function stateIn(path: string): Promise<unknown> {
