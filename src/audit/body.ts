@@ -6,77 +6,120 @@ import { type AuditEvent, MAX_EVENT_BYTES, SCHEMA_VERSION, type SealedInput, too
 /** An event as its bytes hold it; `integrity` is what is computed from them. */
 export type EventBody = Omit<AuditEvent, "integrity">;
 
-/** The members of a body in RFC 8785 order. */
-const MEMBERS = [
-  "action",
-  "category",
-  "compliance",
-  "details",
-  "id",
-  "logId",
-  "personal",
-  "resourceId",
-  "resourceType",
-  "result",
-  "salt",
-  "schemaVersion",
-  "seq",
-  "sessionId",
-  "timestamp",
-  "userId",
-] as const;
-type Member = (typeof MEMBERS)[number];
-
-/** Stands in for a place that is not known yet; no real one is longer. */
-const LONGEST_PLACE = { seq: Number.MAX_SAFE_INTEGER, timestamp: "2000-01-01T00:00:00.000Z" };
+/** Longest of the two members that are not known before an event has its place: `9007199254740991`, and a time in quotes. */
+const LONGEST_PLACE = 16 + 26;
 
 /** An event whose text is settled but for its place in the log. Later changes of the caller's objects do not reach it. */
 export class PreparedEvent {
-  readonly id: string = eventId(Date.now());
+  readonly id: string;
   readonly input: SealedInput;
-  /** Canonical text of each member that is known, by its name. */
-  readonly #texts: Partial<Record<Member, string>> = {};
+  readonly #logId: string;
+  readonly #salt: string;
+  readonly #details: string | undefined;
+  readonly #compliance: string | undefined;
+  /** The text up to the value of `seq`, between it and that of `timestamp`, and after that; members stand in RFC 8785 order. */
+  readonly #pieces: readonly [string, string, string];
 
   /**
    * @param input validated by parseEvent, its personal data sealed.
+   * @param random {@link RANDOM_BYTES} of its own.
    * Throws INVALID_ARGUMENT and PAYLOAD_TOO_LARGE: what was prepared can be appended, so that it never fails its neighbours.
    */
-  constructor(input: SealedInput, logId: string) {
+  constructor(input: SealedInput, logId: string, random: Buffer) {
+    this.id = eventId(Date.now(), random);
     this.input = input;
-    const known = { ...this.input, id: this.id, logId, salt: randomBytes(16).toString("hex"), schemaVersion: SCHEMA_VERSION };
-    for (const member of MEMBERS) {
-      if (member !== "seq" && member !== "timestamp" && known[member] !== undefined) this.#texts[member] = canonicalText(known[member]);
-    }
-    const length = Buffer.byteLength(this.textAt(LONGEST_PLACE));
+    this.#logId = logId;
+    this.#salt = random.toString("hex", 10);
+    const { action, category, resourceId, resourceType, result, sessionId, userId, personal } = input;
+    this.#details = input.details === undefined ? undefined : canonicalText(input.details);
+    this.#compliance = input.compliance === undefined ? undefined : canonicalText(input.compliance);
+    const first = `{"action":${text(action)},"category":${text(category)}${member("compliance", this.#compliance)}${member("details", this.#details)}`;
+    const own = `,"id":"${this.id}","logId":${text(logId)}${member("personal", personal && canonicalText(personal))}`;
+    const rest = `${member("resourceId", resourceId && text(resourceId))}${member("resourceType", resourceType && text(resourceType))},"result":"${result}"`;
+    this.#pieces = [
+      `${first}${own}${rest},"salt":"${this.#salt}","schemaVersion":${SCHEMA_VERSION},"seq":`,
+      `${member("sessionId", sessionId && text(sessionId))},"timestamp":`,
+      `${member("userId", userId && text(userId))}}`,
+    ];
+    const length = this.#pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), LONGEST_PLACE);
     if (length > MAX_EVENT_BYTES) throw tooLarge(length);
   }
 
-  textAt({ seq, timestamp }: { readonly seq: number; readonly timestamp: string }): string {
-    this.#texts.seq = canonicalText(seq);
-    this.#texts.timestamp = canonicalText(timestamp);
-    const members: string[] = [];
-    for (const member of MEMBERS) if (this.#texts[member] !== undefined) members.push(`"${member}":${this.#texts[member]}`);
-    return `{${members.join(",")}}`;
+  textAt({ seq, timestamp }: EventPlace): string {
+    const [start, middle, end] = this.#pieces;
+    return `${start}${seq}${middle}"${timestamp}"${end}`;
+  }
+
+  /** What {@link parseBody} reads from that text, without taking it apart again. */
+  bodyAt({ seq, timestamp }: EventPlace): EventBody {
+    const { action, category, resourceId, resourceType, result, sessionId, userId, personal } = this.input;
+    return {
+      action,
+      category,
+      ...(this.#compliance === undefined ? {} : { compliance: JSON.parse(this.#compliance) }),
+      ...(this.#details === undefined ? {} : { details: JSON.parse(this.#details) }),
+      id: this.id,
+      logId: this.#logId,
+      ...(personal === undefined ? {} : { personal }),
+      ...(resourceId === undefined ? {} : { resourceId }),
+      ...(resourceType === undefined ? {} : { resourceType }),
+      result,
+      salt: this.#salt,
+      schemaVersion: SCHEMA_VERSION,
+      seq,
+      ...(sessionId === undefined ? {} : { sessionId }),
+      timestamp,
+      ...(userId === undefined ? {} : { userId }),
+    };
   }
 }
 
-/**
- * An id that sorts by when it was made: 48 bits of milliseconds, 80 random ones, in Crockford's base 32. Ids that come in
- * order keep the index that makes them unique from being written all over.
- */
-function eventId(now: number): string {
-  let text = "";
-  for (let rest = now; text.length < 10; rest = Math.floor(rest / 32)) text = ALPHABET.charAt(rest % 32) + text;
-  for (const byte of randomBytes(16)) text += ALPHABET.charAt(byte & 31);
-  return `evt_${text}`;
+/** Random bytes that an event is made with: 10 for its id, 16 for its salt. */
+export const RANDOM_BYTES = 26;
+
+/** Random bytes drawn in blocks: asking the system for each event's own costs as much as hashing it. */
+export class RandomPool {
+  #block: Buffer = Buffer.alloc(0);
+  #used = 0;
+
+  take(count: number): Buffer {
+    if (this.#used + count > this.#block.length) {
+      this.#block = randomBytes(RANDOM_BYTES * 128);
+      this.#used = 0;
+    }
+    const taken = this.#block.subarray(this.#used, this.#used + count);
+    this.#used += count;
+    return taken;
+  }
 }
 
-const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+export interface EventPlace {
+  readonly seq: number;
+  /** ISO 8601, UTC, milliseconds. */
+  readonly timestamp: string;
+}
+
+/** Canonical JSON of a text: what ECMAScript writes (RFC 8785, 3.2.2.2). Throws INVALID_ARGUMENT for a lone surrogate. */
+function text(value: string): string {
+  return value.isWellFormed() ? JSON.stringify(value) : canonicalText(value);
+}
+
+function member(name: string, value: string | undefined): string {
+  return value === undefined ? "" : `,"${name}":${value}`;
+}
+
+/**
+ * An id that sorts by when it was made: milliseconds in base 32, then 80 random bits. Ids that come in order keep the index
+ * that makes them unique from being written all over.
+ */
+function eventId(now: number, random: Buffer): string {
+  return `evt_${now.toString(32).padStart(10, "0")}${random.toString("hex", 0, 10)}`;
+}
 
 /** A stored body, or undefined for a text that is none. What was stored is returned whole: nothing is left out or renamed. */
-export function parseBody(text: string): EventBody | undefined {
+export function parseBody(json: string): EventBody | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(json);
     return isBody(value) ? value : undefined;
   } catch {
     return undefined;

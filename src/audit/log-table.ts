@@ -66,18 +66,21 @@ export async function append(
   const leaves: TimedHash[] = [];
   let seq = last?.seq ?? 0;
   let previous = last?.hash ?? genesisHash(log.logId, log.publicKey);
+  let previousText = hashText(previous);
   for (const event of batch) {
     seq += 1;
-    const timestamp = isoTime(clock);
-    const body = event.textAt({ seq, timestamp });
+    const place = { seq, timestamp: isoTime(clock) };
+    const body = event.textAt(place);
     const leaf = leafHash(body);
     const hash = chainHash(previous, leaf);
     const { changes } = await tx.run("INSERT INTO audit_events (seq, body, leaf, hash) VALUES (?, ?, ?, ?)", [seq, body, leaf, hash]);
     // A trigger that somebody planted can swallow a row without an error.
     if (changes !== 1) throw new CofferdamError("INTEGRITY_FAILURE", "the audit database does not take events as they are", { hint: "cofferdam audit verify" });
-    events.push(recorded(body, previous, hash));
-    leaves.push({ hash: leaf, low: timestamp, high: timestamp });
+    const text = hashText(hash);
+    events.push({ ...event.bodyAt(place), integrity: { hash: text, algorithm: "sha256", previousHash: previousText } });
+    leaves.push({ hash: leaf, low: place.timestamp, high: place.timestamp });
     previous = hash;
+    previousText = text;
   }
   await growTree(tx, last?.seq ?? 0, leaves);
   return events;
@@ -85,13 +88,9 @@ export async function append(
 
 /** A row of {@link EVENT_COLUMNS} as an event. Throws INTEGRITY_FAILURE when it is none. */
 export function eventOf(row: Row, log: LogIdentity): AuditEvent {
-  const previous = Number(row["seq"]) === 1 ? genesisHash(log.logId, log.publicKey) : bytesOf(row["previous"]);
-  return recorded(row["body"], previous, bytesOf(row["hash"]));
-}
-
-function recorded(text: unknown, previous: Buffer, hash: Buffer): AuditEvent {
-  const body = typeof text === "string" ? parseBody(text) : undefined;
+  const body = typeof row["body"] === "string" ? parseBody(row["body"]) : undefined;
   if (body === undefined)
     throw new CofferdamError("INTEGRITY_FAILURE", "the audit trail holds something that is not an event", { hint: "cofferdam audit verify" });
-  return { ...body, integrity: { hash: hashText(hash), algorithm: "sha256", previousHash: hashText(previous) } };
+  const previous = Number(row["seq"]) === 1 ? genesisHash(log.logId, log.publicKey) : bytesOf(row["previous"]);
+  return { ...body, integrity: { hash: hashText(bytesOf(row["hash"])), algorithm: "sha256", previousHash: hashText(previous) } };
 }

@@ -4,7 +4,7 @@
  */
 import { BoundedQueue, type Clock, CofferdamError, type ErrorCode, wrapError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
-import { PreparedEvent } from "./body.ts";
+import { PreparedEvent, RANDOM_BYTES, RandomPool } from "./body.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent, type SealedInput } from "./event.ts";
 import type { AuditFault } from "./faults.ts";
 import type { Head, HeadFile } from "./head-file.ts";
@@ -43,6 +43,7 @@ export class Writer {
   readonly #clock: Clock;
   readonly #appended: (size: number) => void;
   readonly #reserve: Reserve | undefined;
+  readonly #random = new RandomPool();
   readonly #queue: BoundedQueue<Waiting> = new BoundedQueue(MAX_WAITING);
   #writing: Promise<void> | undefined;
   /** Events acknowledged by this process: a head file that says less was put back from an older copy. */
@@ -64,7 +65,7 @@ export class Writer {
   async log(event: SealedInput): Promise<AuditEvent> {
     // What the log says about itself (keys, prunings, holds) is believed by whoever verifies it.
     if (event.category === OWN_CATEGORY) throw new CofferdamError("INVALID_ARGUMENT", `the category "${OWN_CATEGORY}" is the log's own`);
-    const prepared = new PreparedEvent(event, this.#log.logId);
+    const prepared = new PreparedEvent(event, this.#log.logId, this.#random.take(RANDOM_BYTES));
     return await new Promise<AuditEvent>((resolve, reject) => {
       this.#queue.push({ event: prepared, resolve, reject });
       this.#writing ??= this.#drain();
@@ -194,7 +195,7 @@ export class Writer {
 
   #own(event: AuditEventInput): PreparedEvent {
     const { personal: _none, ...parsed } = parseEvent(event);
-    return new PreparedEvent(parsed, this.#log.logId);
+    return new PreparedEvent(parsed, this.#log.logId, this.#random.take(RANDOM_BYTES));
   }
 
   /**
