@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { start } from "../dist/doors/cli/entry.js";
+import { start } from "../dist/bundle/cli.js";
 
 await start();

@@ -5,5 +5,5 @@ if (major < 24 || (major === 24 && minor < 12)) {
   process.exit(7);
 }
 const { COFFERDAM_NODE_OPTIONS: options, ...env } = process.env;
-const { start } = await import("../dist/doors/script-shell/entry.js");
+const { start } = await import("../dist/bundle/script-shell.js");
 await start(options === undefined ? env : { ...env, NODE_OPTIONS: options });

@@ -8,6 +8,7 @@ export { makeFolder } from "./folders.ts";
 export { homeFolder } from "./home.ts";
 export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
+export { packageFolder } from "./package-folder.ts";
 export { replaceFile } from "./replace-file.ts";
 export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";
 export { stateDirectory } from "./state-directory.ts";

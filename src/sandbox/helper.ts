@@ -1,11 +1,11 @@
 /** Where the native helper is, and what to say when it is not. */
 import { accessSync, constants } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { CofferdamError } from "../foundation/index.ts";
+import { join } from "node:path";
+import { CofferdamError, packageFolder } from "../foundation/index.ts";
 
 /** Path of `cofferdam-jail`. Throws ENVIRONMENT_UNFIT when it was not built for this machine. */
 export function locateJailHelper(): string {
-  const path = fileURLToPath(new URL(`../../dist/native/cofferdam-jail-${process.arch}`, import.meta.url));
+  const path = join(packageFolder(), "dist", "native", `cofferdam-jail-${process.arch}`);
   try {
     accessSync(path, constants.X_OK);
     return path;

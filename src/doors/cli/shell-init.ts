@@ -1,9 +1,8 @@
 /** `eval "$(cofferdam shell-init)"`: from then on plain npm runs its scripts by cofferdam-script-shell, in the jail. */
 
 import { accessSync, constants, realpathSync } from "node:fs";
-import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
-import { CofferdamError, messageOf } from "../../foundation/index.ts";
+import { basename, join } from "node:path";
+import { CofferdamError, messageOf, packageFolder } from "../../foundation/index.ts";
 import { jailTools } from "../../packages/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 
@@ -61,7 +60,7 @@ function shellOf({ args, env }: CommandContext): Shell {
 
 /** Throws ENVIRONMENT_UNFIT when it cannot be started: npm would fail at every script. */
 function ourShell(): string {
-  const path = fileURLToPath(new URL("../../../bin/cofferdam-script-shell", import.meta.url));
+  const path = join(packageFolder(), "bin", "cofferdam-script-shell");
   if (!isProgram(path)) throw new CofferdamError("ENVIRONMENT_UNFIT", `${path} is not executable`, { hint: "install cofferdam again, or chmod +x it" });
   return realpathSync(path);
 }

@@ -5,9 +5,9 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { Server as NetServer } from "node:net";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { promisify } from "node:util";
-import { BoundedText, CofferdamError, messageOf } from "../../foundation/index.ts";
+import { BoundedText, CofferdamError, messageOf, packageFolder } from "../../foundation/index.ts";
 import { parentsOf } from "../../sandbox/index.ts";
 import { systemMounts } from "./filesystem.ts";
 
@@ -68,7 +68,6 @@ export interface BoxLayers {
   readonly net: boolean;
 }
 
-const LAUNCHER = fileURLToPath(new URL("../../../bin/box-launcher.mjs", import.meta.url));
 const INNER_LAUNCHER = "/run/cofferdam/launcher.mjs";
 const INNER_NODE = "/run/cofferdam/node";
 const OUTPUT_LIMIT = 256 * 1024;
@@ -130,7 +129,7 @@ export async function startBox(request: BoxRequest): Promise<WaitingBox> {
 }
 
 function commandLine(request: BoxRequest): [string, string[]] {
-  if (request.bubblewrap === undefined) return [request.node, [LAUNCHER, request.links, request.script, ...request.args]];
+  if (request.bubblewrap === undefined) return [request.node, [launcher(), request.links, request.script, ...request.args]];
   const args = ["--cap-drop", "ALL"];
   // As root for a project of somebody else: the launcher gives up the identity, and with it these two.
   if (request.owner !== undefined) args.push("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID");
@@ -139,7 +138,7 @@ function commandLine(request: BoxRequest): [string, string[]] {
   args.push(...systemMounts());
   // Left to itself bubblewrap makes them for root alone, and the client may be somebody else.
   for (const folder of parentsOf([INNER_NODE, ...request.scratch, ...request.binds.map((bind) => bind.to)])) args.push("--perms", "0755", "--dir", folder);
-  args.push("--ro-bind", request.node, INNER_NODE, "--ro-bind", LAUNCHER, INNER_LAUNCHER);
+  args.push("--ro-bind", request.node, INNER_NODE, "--ro-bind", launcher(), INNER_LAUNCHER);
   // Open to every uid: which one the client gives up to is no concern of the mount, and nobody else is in the box.
   for (const path of request.scratch) args.push("--perms", "0777", "--tmpfs", path);
   for (const bind of request.binds) args.push(bind.writable ? "--bind" : "--ro-bind", bind.from, bind.to);
@@ -189,4 +188,9 @@ async function doorOf(child: ChildProcess, ended: Promise<BoxResult>, request: B
     died.catch(() => undefined);
     timedOut.catch(() => undefined);
   }
+}
+
+/** The first thing that runs inside a box. */
+function launcher(): string {
+  return join(packageFolder(), "bin", "box-launcher.mjs");
 }
