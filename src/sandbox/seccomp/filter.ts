@@ -110,12 +110,12 @@ export const OBSERVED: readonly SyscallName[] = [
 const WRITE_FLAGS = 0x243;
 
 /** CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; NEWTIME cannot be asked of clone. */
-const CLONE_NAMESPACES = 0x7e020000;
+export const CLONE_NAMESPACES = 0x7e020000;
 /** TIOCSTI types into the caller's terminal, TIOCLINUX pastes into a console, TIOCSETD and TIOCCONS re-route it. */
-const TERMINAL_REQUESTS: readonly number[] = [0x5412, 0x541c, 0x5423, 0x541d];
+export const TERMINAL_REQUESTS: readonly number[] = [0x5412, 0x541c, 0x5423, 0x541d];
 const AF = { unix: 1, inet: 2, inet6: 10, netlink: 16 } as const;
 /** ADDR_NO_RANDOMIZE and friends make exploits easier; these are what programs ask for to learn what they are. */
-const PERSONALITIES: readonly number[] = [0, 8, 0xffffffff];
+export const PERSONALITIES: readonly number[] = [0, 8, 0xffffffff];
 /** x32 calls come with this bit and the x86-64 architecture, and would pass every test on numbers. */
 const X32 = 0x40000000;
 
