@@ -92,7 +92,8 @@ describe("what is refused, and nothing is dropped silently", () => {
     for (let i = 0; i < 30; i++) shared = [shared, shared];
     const huge = Array.from({ length: 2_000_000 }, () => 0);
     const started = performance.now();
-    for (const details of [nested(34), circle, { shared }, { huge }])
+    const text = "x".repeat(100_000_000);
+    for (const details of [nested(34), circle, { shared }, { huge }, { text }])
       await expect(audit.log(event({ details }))).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
     let deepest: JsonValue = 1;
     for (let i = 0; i < 10_000; i++) deepest = [deepest];

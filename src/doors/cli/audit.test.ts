@@ -143,3 +143,34 @@ describe("after a loss", () => {
     expect((await cli("verify", "--key", "log.key")).exit).toBe(6);
   });
 });
+
+describe("retention, holds and erasure", () => {
+  test("nothing is old enough yet; a hold is placed, listed and released; what was sealed is erased", async () => {
+    expect((await cli("prune", "--dry-run")).stderr).toBe("audit: 0 texts would go; 0 kept by a hold\n");
+    const placed = JSON.parse((await cli("hold", "place", "--user", "alice", "--until", "2026-06-30", "--reason", "case 7", "--json")).stdout);
+    expect(placed).toMatchObject({ schema: "cofferdam/audit-hold/v1", id: expect.stringMatching(/^hold_/) });
+    expect((await cli("hold", "list")).stdout).toBe(`${placed.id}  {"userId":"alice","until":"2026-06-30T00:00:00.000Z"}  case 7\n`);
+    expect((await cli("hold", "release", placed.id, "--reason", "closed")).exit).toBe(0);
+    expect((await cli("hold", "release", placed.id, "--reason", "closed")).exit).toBe(2);
+    expect((await cli("hold", "list")).stderr).toBe("no holds\n");
+    expect((await cli("hold", "place")).stderr).toContain("--reason");
+    expect((await cli("hold")).stderr).toContain("which?");
+    {
+      await using audit = new AuditLogger({ storage: { directory: project.state } });
+      await audit.initialize();
+      await audit.log({ category: "test", action: "signup", result: "success", personal: { subject: "alice", data: { email: "alice@example.com" } } });
+    }
+    expect((await cli("erase", "alice", "--reason", "request 12")).stderr).toMatch(/^audit: erased; event \d+ says so, without the name\n$/);
+    expect((await cli("erase", "alice", "--reason", "request 12")).exit).toBe(2);
+    expect((await cli("verify")).exit).toBe(0);
+  });
+
+  test("retention follows the policy", async () => {
+    project.write("cofferdam.yaml", "version: 1\naudit: {retention: {categories: {test: 1d}}}\n");
+    const report = JSON.parse((await cli("prune", "--dry-run", "--json")).stdout);
+    // A repository may not shorten what is kept.
+    expect(report).toMatchObject({ schema: "cofferdam/audit-prune/v1", pruned: 0, rules: { days: 365, categories: {} } });
+    project.write("cofferdam.yaml", "version: 1\naudit: {retention: {default: 400d}}\n");
+    expect(JSON.parse((await cli("prune", "--dry-run", "--json")).stdout)).toMatchObject({ rules: { days: 400 } });
+  });
+});
