@@ -1,6 +1,6 @@
 /** Plain npm with `eval "$(cofferdam shell-init)"`: real npm, our script shell, a real jail. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -314,6 +314,7 @@ describe("when something is missing", () => {
   test("no trail: nothing runs, exit 6", async (context) => {
     requires(context, "jail");
     await using world = await ShellWorld.make("root", { scripts: { t: "touch ran" } });
+    rmSync(world.project.state, { recursive: true });
     writeFileSync(world.project.state, "a file");
     const { exit, stderr } = await world.npm(["run", "t"]);
     expect([exit, stderr.includes("AUDIT_UNAVAILABLE"), world.project.has("ran")], stderr).toEqual([6, true, false]);

@@ -139,12 +139,17 @@ test("property: no text of a record or a lockfile makes a line of ours, or moves
       });
       const details = hostile.details === undefined ? undefined : { ...hostile.details, title: two };
       const places = [{ path: one, file: two, line: 3 }];
-      const out = report({ target: one, findings: [{ ...hostile, details, places }], unjudged: [{ package: one, version: two, why: one }] });
+      const out = report({
+        target: one,
+        findings: [{ ...hostile, details, places }],
+        decision: "denied",
+        unjudged: [{ package: one, version: two, why: one }],
+      });
       expect(out).toMatch(/^cofferdam: /);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is left is what is tested
       expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/);
-      // Head, subject, advisory, fix with its note, allow, unjudged, base, closing, and three ends of blocks.
-      expect(out.split("\n")).toHaveLength(path.length > 1 ? 13 : 12);
+      // Head, subject, advisory, fix with its note, allow, unjudged with its allow, base, closing, and three ends of blocks.
+      expect(out.split("\n")).toHaveLength(path.length > 1 ? 14 : 13);
       expect(out.length).toBeLessThan(12_000);
     }),
     { numRuns: 500 },

@@ -144,7 +144,7 @@ function dataLines(result: ScanResult, now: number): string[] {
   const unjudged = result.unjudged.slice(0, SHOWN_UNJUDGED).flatMap((one) => {
     const record = one.id === undefined ? "" : ` (${line(one.id)})`;
     const said = `unjudged ${line(`${one.package}@${one.version}`)}${record}: ${line(one.why)}`;
-    return result.level === "low" ? [said] : [said, `         allow: cofferdam policy allow ${shellWord(line(allowanceOf(one)))} --reason TEXT`];
+    return result.decision !== "denied" ? [said] : [said, `         allow: cofferdam policy allow ${shellWord(line(allowanceOf(one)))} --reason TEXT`];
   });
   const more = result.unjudged.length - SHOWN_UNJUDGED;
   return [...sources, ...unjudged, ...(more > 0 ? [`         and ${counted(more)} more (--json lists them)`] : [])];
