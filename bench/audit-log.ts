@@ -49,7 +49,8 @@ export async function makeLog(directory: string, events: number): Promise<number
   const node = db.prepare("INSERT INTO audit_nodes (level, idx, hash, low, high) VALUES (?, ?, ?, ?, ?)");
   const levels: { pending: TimedHash[]; next: number }[] = [];
   const add = (level: number, child: TimedHash): void => {
-    const at = (levels[level] ??= { pending: [], next: 0 });
+    const at = levels[level] ?? { pending: [], next: 0 };
+    levels[level] = at;
     at.pending.push(child);
     if (at.pending.length < FANOUT) return;
     const above = joined(at.pending);

@@ -57,6 +57,8 @@ export interface VerifyRequest {
   readonly resume?: VerifyState | undefined;
   /** Also make every text anew from its values, instead of trusting that what was hashed is canonical. */
   readonly deep?: boolean | undefined;
+  /** False leaves out that every index holds what its table does: a third of the time, and what searches could miss. */
+  readonly indexes?: boolean | undefined;
   /** Keys from outside that the log's own checkpoints must be signed with, or with one that these vouch for. */
   readonly keys?: readonly VerifierKey[] | undefined;
   /** Keys of witnesses: a checkpoint of the log that one of them cosigned anchors it. */
@@ -77,7 +79,7 @@ export async function verifyLog(tx: Transaction, log: LogIdentity, head: HeadSta
   const last = await lastEvent(tx);
   const ranged = request.startDate !== undefined || request.endDate !== undefined;
   const findings = new Findings();
-  for (const fault of await schemaFaults(tx, !ranged)) findings.other(fault);
+  for (const fault of await schemaFaults(tx, !ranged && request.indexes !== false)) findings.other(fault);
   const pass = ranged ? await rangePass(tx, log, request, last, findings) : await wholePass(tx, log, request, findings);
   const wrongHead = head === undefined ? undefined : await headFault(tx, log, last, head);
   if (wrongHead !== undefined) findings.other(wrongHead);
