@@ -3,14 +3,17 @@ import { existsSync } from "node:fs";
 import type { TestContext } from "vitest";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "jail" | "qemu" | "root";
+type Need = "bwrap" | "docker" | "jail" | "qemu" | "root";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
+/** For a dockerd of our own (docker.ts) and its images: one of each line. */
+const ENGINE = [["/usr/sbin/dockerd", "/usr/bin/dockerd"], ["/bin/busybox"]];
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : "root"),
   bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
+  docker: () => (process.getuid?.() === 0 ? ENGINE.find((names) => !names.some((name) => existsSync(name)))?.[0] : "root"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
