@@ -3,6 +3,8 @@
  * trail holds, and proofs of a sample. It is evidence and says so; whether a control is met is for an auditor to say.
  */
 import { isoTime, messageOf, systemClock } from "../../foundation/index.ts";
+import type { Transaction } from "../../store/index.ts";
+import type { SignedCheckpoint } from "../checkpointer.ts";
 import type { ExportedBy } from "../exported-by.ts";
 import type { ExportSource } from "../exporters/format.ts";
 import { activeHolds, type Hold } from "../holds.ts";
@@ -55,10 +57,18 @@ export interface ComplianceReport {
     readonly method: string;
     readonly seed: string;
     readonly of: number;
-    readonly events: readonly { readonly seq: number; readonly proof: string }[];
+    /** `proof` is null where there is none, and `problem` says why. */
+    readonly events: readonly SampledEvent[];
   };
   readonly holds: { readonly active: readonly Hold[]; readonly problem: string | null };
   readonly exported: ExportedBy & { readonly at: string };
+}
+
+export interface SampledEvent {
+  readonly seq: number;
+  /** c2sp.org/tlog-proof@v1, with the event's text. */
+  readonly proof: string | null;
+  readonly problem: string | null;
 }
 
 export const NOTICE =
@@ -79,8 +89,8 @@ export async function complianceReport(source: ExportSource): Promise<Compliance
     tally.add(event);
     if (checkpoint !== undefined && event.seq <= checkpoint.size) sample.add(event.seq);
   }
-  const proofs: { seq: number; proof: string }[] = [];
-  if (checkpoint !== undefined) for (const seq of sample.seqs) proofs.push({ seq, proof: formatProof(await proveEvent(tx, seq, checkpoint)) });
+  const proofs: SampledEvent[] = [];
+  if (checkpoint !== undefined) for (const seq of sample.seqs) proofs.push(await proofOf(tx, seq, checkpoint));
   const standards = source.standard === undefined ? STANDARDS : [source.standard];
   const at = isoTime(systemClock);
   const [from, to] = [isoOf(query.startDate), isoOf(query.endDate)];
@@ -116,6 +126,15 @@ export async function complianceReport(source: ExportSource): Promise<Compliance
     holds: await holdsOf(source),
     exported: { ...by, at },
   };
+}
+
+/** An event that is not what the checkpoint says has no proof; that is for the report to say, not to fail on. */
+async function proofOf(tx: Transaction, seq: number, checkpoint: SignedCheckpoint): Promise<SampledEvent> {
+  try {
+    return { seq, proof: formatProof(await proveEvent(tx, seq, checkpoint)), problem: null };
+  } catch (error) {
+    return { seq, proof: null, problem: messageOf(error) };
+  }
 }
 
 function evidenceFor(standard: Standard, kinds: readonly KindTally[]): { readonly name: string; readonly controls: readonly ControlEvidence[] } {

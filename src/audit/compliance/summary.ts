@@ -30,6 +30,7 @@ export function complianceSummary(report: ComplianceReport): string {
     ]),
     "",
     `Sample: ${report.sample.events.length} of ${report.sample.of} events, seed ${report.sample.seed}; the report as JSON has their proofs`,
+    ...report.sample.events.flatMap(({ seq, problem }) => (problem === null ? [] : [`  no proof for event ${seq}: ${problem}`])),
     ...holdLines(report),
     `Exported by ${user} at ${exported.at}`,
     "",
