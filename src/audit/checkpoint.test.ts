@@ -177,13 +177,18 @@ describe("copies", () => {
     await fill(3, { ...RARELY, copies: [copy] });
     await withLog(
       async (audit) => {
-        await expect(audit.checkpoint()).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE" });
+        for (let i = 0; i < 3; i++) await expect(audit.checkpoint()).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE" });
         expect(existsSync(copy)).toBe(false);
         mkdirSync(copy);
         const { origin, note } = await audit.checkpoint();
         const folder = join(copy, origin.slice("cofferdam/".length));
-        expect(readdirSync(folder).sort()).toEqual(["3", "checkpoint"]);
+        expect(readdirSync(folder).sort()).toEqual(["4", "checkpoint"]);
         expect(readFileSync(join(folder, "checkpoint"), "utf8")).toBe(note);
+        // Said once when it began to fail, and once when it was over.
+        expect(await audit.search({ category: "audit" })).toMatchObject([
+          { seq: 4, action: "checkpoint_failed", result: "failure", details: { code: "UPSTREAM_UNAVAILABLE" } },
+          { seq: 5, action: "checkpoint_delivered" },
+        ]);
       },
       { ...RARELY, copies: [copy] },
     );

@@ -5,6 +5,7 @@
 import { type Clock, CofferdamError, isoTime, messageOf } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import { type Checkpoint, originOf } from "./checkpoint.ts";
+import type { AuditEventInput } from "./event.ts";
 import { type LogIdentity, lastEvent } from "./log-table.ts";
 import { EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
 import { bytesOf } from "./row.ts";
@@ -38,7 +39,12 @@ interface Parts {
   readonly clock: Clock;
   readonly schedule: CheckpointSchedule;
   readonly outlets: readonly CheckpointOutlet[];
+  /** Records an event of the log about itself. */
+  record(event: AuditEventInput): Promise<unknown>;
 }
+
+const FAILED = "checkpoint_failed";
+const DELIVERED = "checkpoint_delivered";
 
 export class Checkpointer {
   readonly #parts: Parts;
@@ -89,11 +95,27 @@ export class Checkpointer {
       const made = await this.#parts.store.write((tx) => this.#sign(tx));
       this.#last = { size: made.size, at: Date.parse(made.madeAt) };
       const delivered = await this.#deliver(made);
-      this.#problem = undefined;
+      await this.#tell(undefined);
       return delivered;
     } catch (error) {
-      this.#problem = error instanceof CofferdamError ? error : new CofferdamError("INTERNAL", messageOf(error), { cause: error });
-      throw this.#problem;
+      const problem = error instanceof CofferdamError ? error : new CofferdamError("INTERNAL", messageOf(error), { cause: error });
+      await this.#tell(problem);
+      throw problem;
+    }
+  }
+
+  /** Nobody waits for most checkpoints: that one failed, and that the next did not, is recorded once each. */
+  async #tell(problem: CofferdamError | undefined): Promise<void> {
+    this.#problem = problem;
+    const { store, record } = this.#parts;
+    try {
+      const told = await store.read((tx) => tx.get("SELECT action FROM audit_events WHERE action IN (?, ?) ORDER BY seq DESC LIMIT 1", [FAILED, DELIVERED]));
+      const failing = told?.["action"] === FAILED;
+      if (problem !== undefined && !failing && !isEmptyLog(problem))
+        await record({ category: "audit", action: FAILED, result: "failure", details: { code: problem.code, message: problem.message.slice(0, 1000) } });
+      if (problem === undefined && failing) await record({ category: "audit", action: DELIVERED, result: "success" });
+    } catch {
+      // A log that takes no event now says so to whoever logs; here it would only hide what went wrong first.
     }
   }
 
@@ -108,7 +130,7 @@ export class Checkpointer {
   async #sign(tx: Transaction): Promise<SignedCheckpoint> {
     const { log, signer, clock } = this.#parts;
     const size = (await lastEvent(tx))?.seq ?? 0;
-    if (size === 0) throw new CofferdamError("FAILED_PRECONDITION", "the audit trail has no events yet: there is nothing to sign");
+    if (size === 0) throw new CofferdamError("FAILED_PRECONDITION", "the audit trail has no events yet: there is nothing to sign", { details: { events: 0 } });
     const before = await latestCheckpoint(tx, log);
     const tree = new StoredTree(tx);
     const root = await tree.root(size);
@@ -155,6 +177,10 @@ export async function latestCheckpoint(tx: Transaction, log: LogIdentity): Promi
     note: String(row["note"]),
     madeAt: String(row["made_at"]),
   };
+}
+
+function isEmptyLog({ code, details }: CofferdamError): boolean {
+  return code === "FAILED_PRECONDITION" && details["events"] === 0;
 }
 
 function contradicts(size: number): CofferdamError {

@@ -371,7 +371,8 @@ export class AuditLogger implements AuditSink {
       ...witnesses.map(({ url, key }) => new WitnessOutlet(new Witness(url, parseVerifierKey(key)), store)),
       ...copies.map((address) => new CopyOutlet(copyAt(address, this.#paths?.work ?? tmpdir()), store, log)),
     ];
-    const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets }, last);
+    const own = (event: AuditEventInput): Promise<AuditEvent> => writer.logWith(async () => event);
+    const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets, record: own }, last);
     const reserve = this.#paths === undefined ? undefined : new Reserve(this.#paths.reserve);
     const writer = new Writer({ store, log, headFile: this.#headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
     const subjects = new Subjects(store, log);

@@ -162,3 +162,36 @@ describe("going on after a loss is asked for, and recorded", () => {
     });
   });
 });
+
+test("a backup taken while events are recorded: head first, then the database as one snapshot; restored, it goes on", async () => {
+  const backup = join(base, "backup");
+  await fill(20);
+  await withLog((audit) => audit.checkpoint());
+  const child = spawn(process.execPath, [STEPS, state], { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  for (let i = 0; i < 5; i++) {
+    child.stdin.write("x\n");
+    await lines.next();
+  }
+  child.stdin.write("x\n".repeat(200));
+  // docs/audit.md, Backup.
+  execFileSync("mkdir", ["-p", join(backup, "checkpoints")]);
+  execFileSync("cp", ["-a", join(state, "keys"), backup]);
+  execFileSync("cp", ["-a", head(), join(backup, "checkpoints")]);
+  const db = new DatabaseSync(join(state, "cofferdam.db"));
+  db.exec(`VACUUM INTO '${join(backup, "cofferdam.db")}'`);
+  db.close();
+  child.stdin.end();
+  child.stdout.resume();
+  expect(await new Promise((resolve) => child.once("close", resolve))).toBe(0);
+  const kept = await withLog((audit) => audit.checkpoint());
+  rmSync(state, { recursive: true });
+  execFileSync("cp", ["-a", backup, state]);
+  const restored = await withLog((audit) => audit.verify({}));
+  expect(restored.failed).toBe(0);
+  expect(restored.size).toBeGreaterThanOrEqual(25);
+  // What was recorded after the backup is gone, and an outside checkpoint says so.
+  if (restored.size < kept.size) expect((await withLog((audit) => audit.verify({ checkpoints: [kept.note] }))).errors).toMatchObject([{ kind: "size" }]);
+  await fill(1);
+  expect((await withLog((audit) => audit.verify({}))).failed).toBe(0);
+});
