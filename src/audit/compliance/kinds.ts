@@ -12,8 +12,14 @@ export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox
 export const CHANGES: readonly string[] = ["packages/ConfigurationChange"];
 /** Advisories fetched or imported, and attempts that failed. */
 export const ADVISORIES: readonly string[] = ["advisories/AdvisoriesUpdate", "advisories/AdvisoriesImport"];
-/** The trail could not take events, or went on after a loss. */
-export const TRAIL_FAILURES: readonly string[] = ["audit/disk_full", "audit/tail_recovered", "audit/recovered", "audit/key_replaced"];
+/** The trail could not take events, or not sign and bring away what it holds, or went on after a loss. */
+export const TRAIL_FAILURES: readonly string[] = [
+  "audit/disk_full",
+  "audit/checkpoint_failed",
+  "audit/tail_recovered",
+  "audit/recovered",
+  "audit/key_replaced",
+];
 /** How long events are kept, and why longer. */
 export const RETENTION: readonly string[] = ["audit/retention_pruned", "audit/hold_placed", "audit/hold_released"];
 /** Personal data that was made unreadable. */
