@@ -28,6 +28,7 @@ import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage } from "./search.ts";
 import { Signer } from "./signer.ts";
 import { Subjects } from "./subjects.ts";
+import { SubtreeCache } from "./tree.ts";
 import type { VerifyReport } from "./verify.ts";
 import { type AuditVerifyRequest, verifyIn } from "./verify-request.ts";
 import { Witness } from "./witness.ts";
@@ -99,6 +100,7 @@ interface Opened {
   readonly signer: Signer;
   readonly checkpointer: Checkpointer;
   readonly subjects: Subjects;
+  readonly subtrees: SubtreeCache;
 }
 
 /** Validates, seals and writes. Without personal data the event is settled before this returns. */
@@ -278,15 +280,15 @@ export class AuditLogger implements AuditSink {
 
   /** The proof that an event, by number or id, is in the log; makes a checkpoint if none covers it yet. Throws NOT_FOUND. */
   async prove(event: number | string): Promise<EventProof> {
-    const { log, checkpointer } = this.#open();
+    const { log, checkpointer, subtrees } = this.#open();
     const covered = await this.#store.read(async (tx) => {
       const seq = await placeOf(tx, event);
       const latest = await latestCheckpoint(tx, log);
-      return latest !== undefined && latest.size >= seq ? await proveEvent(tx, seq, latest) : undefined;
+      return latest !== undefined && latest.size >= seq ? await proveEvent(tx, seq, latest, subtrees) : undefined;
     });
     if (covered !== undefined) return covered;
     const made = await checkpointer.make();
-    return await this.#store.read(async (tx) => await proveEvent(tx, await placeOf(tx, event), made));
+    return await this.#store.read(async (tx) => await proveEvent(tx, await placeOf(tx, event), made, subtrees));
   }
 
   /** A new signing key, for which the present one vouches in an event. @param overlap events for which both sign; default 10,000. */
@@ -377,7 +379,7 @@ export class AuditLogger implements AuditSink {
     const writer = new Writer({ store, log, headFile: this.#headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
     const subjects = new Subjects(store, log);
     const denials = new Denials((event) => record({ writer, subjects }, event), clock);
-    return { log, writer, subjects, denials, signer, checkpointer };
+    return { log, writer, subjects, subtrees: new SubtreeCache(), denials, signer, checkpointer };
   }
 }
 

@@ -5,7 +5,7 @@ import { ARGON_2020, CONSISTENCY, INCLUSION, LEAVES, ROOTS } from "../../test/wo
 import { SqliteStore, type Transaction } from "../store/index.ts";
 import { EMPTY_ROOT, GrowingRoot, verifyConsistency, verifyInclusion } from "./merkle.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
-import { growTree, StoredTree } from "./tree.ts";
+import { growTree, StoredTree, SubtreeCache } from "./tree.ts";
 
 const sha = (...parts: Uint8Array[]): Buffer => parts.reduce((digest, part) => digest.update(part), createHash("sha256")).digest();
 const leafOf = (content: Uint8Array): Buffer => sha(Buffer.from([0]), content);
@@ -171,5 +171,22 @@ test("stored nodes are written once, and know the times below them", async () =>
     expect(rows.map(({ level, idx }) => `${String(level)}/${String(idx)}`)).toEqual([...Array.from({ length: 18 }, (_, i) => `1/${i}`), "2/0"]);
     expect(Buffer.from(rows[18]?.["hash"] instanceof Uint8Array ? rows[18]["hash"] : [])).toEqual(naiveRoot(leaves.slice(0, 256)));
     expect(rows[0]).toMatchObject({ low: "t0", high: "t6" });
+  });
+});
+
+test("what a cache remembers of one question answers the next as the tree itself would", async () => {
+  const leaves = Array.from({ length: 5000 }, (_, i) => leafOf(Buffer.from(String(i))));
+  await withTree(leaves, [1024, 3000], async (_tree, tx) => {
+    const cache = new SubtreeCache();
+    for (const size of [5000, 4097, 2048, 1025, 5000, 4096, 3333]) {
+      const root = naiveRoot(leaves.slice(0, size));
+      expect(await new StoredTree(tx, cache).root(size)).toEqual(root);
+      for (const index of [0, size - 1, 1024, 1023, size >> 1]) {
+        const proof = await new StoredTree(tx, cache).inclusion(index, size);
+        expect(proof).toEqual(await new StoredTree(tx).inclusion(index, size));
+        expect(verifyInclusion(leaves[index] ?? root, index, size, proof, root)).toBe(true);
+      }
+    }
+    expect(cache.get(0, 4096)).toEqual(naiveRoot(leaves.slice(0, 4096)));
   });
 });

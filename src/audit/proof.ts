@@ -11,7 +11,7 @@ import type { SignedCheckpoint } from "./checkpointer.ts";
 import { HASH_BYTES, MAX_PROOF, verifyInclusion } from "./merkle.ts";
 import { MAX_NOTE_BYTES, strictBase64, type VerifierKey } from "./note.ts";
 import { bytesOf } from "./row.ts";
-import { StoredTree } from "./tree.ts";
+import { StoredTree, type SubtreeCache } from "./tree.ts";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
 /** Base64 of the largest event, a note, and the hashes between them. */
@@ -37,10 +37,10 @@ export async function placeOf(tx: Transaction, event: number | string): Promise<
 }
 
 /** @param seq at most the checkpoint's size. Throws INTEGRITY_FAILURE instead of handing out a proof that would not verify. */
-export async function proveEvent(tx: Transaction, seq: number, checkpoint: SignedCheckpoint): Promise<EventProof> {
+export async function proveEvent(tx: Transaction, seq: number, checkpoint: SignedCheckpoint, cache?: SubtreeCache): Promise<EventProof> {
   const row = await tx.get("SELECT body, leaf FROM audit_events WHERE seq = ?", [seq]);
   const leaf = bytesOf(row?.["leaf"]);
-  const inclusion = await new StoredTree(tx).inclusion(seq - 1, checkpoint.size);
+  const inclusion = await new StoredTree(tx, cache).inclusion(seq - 1, checkpoint.size);
   const body = row?.["body"];
   const sound = verifyInclusion(leaf, seq - 1, checkpoint.size, inclusion, checkpoint.root) && (typeof body !== "string" || leafHash(body).equals(leaf));
   if (!sound)

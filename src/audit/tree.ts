@@ -57,13 +57,38 @@ export async function growTree(tx: Transaction, before: number, leaves: readonly
   }
 }
 
+/**
+ * Roots of large subtrees that were computed before. What a tree has below a place never changes, so neither do they; a
+ * caller that hands out proofs verifies them against a root all the same.
+ */
+export class SubtreeCache {
+  readonly #roots = new Map<string, Buffer>();
+
+  get(start: number, size: number): Buffer | undefined {
+    return this.#roots.get(`${start}+${size}`);
+  }
+
+  set(start: number, size: number, root: Buffer): void {
+    if (size < SMALLEST_CACHED) return;
+    if (this.#roots.size >= MOST_CACHED) this.#roots.clear();
+    this.#roots.set(`${start}+${size}`, root);
+  }
+}
+
+/** Leaves of the smallest subtree that is remembered: below it, computing costs little. */
+const SMALLEST_CACHED = 1024;
+const MOST_CACHED = 32_768;
+
 /** Roots and proofs from the stored tree; holds what it read for as long as one question takes. */
 export class StoredTree {
   readonly #tx: Transaction;
+  readonly #cache: SubtreeCache;
   readonly #groups = new Map<string, readonly Buffer[]>();
 
-  constructor(tx: Transaction) {
+  /** @param cache of the same log, to be shared by many questions. */
+  constructor(tx: Transaction, cache: SubtreeCache = new SubtreeCache()) {
     this.#tx = tx;
+    this.#cache = cache;
   }
 
   /** Root of the first `size` leaves. Throws INTEGRITY_FAILURE when the tree lacks some of them. */
@@ -113,6 +138,14 @@ export class StoredTree {
 
   /** Root of `size` leaves from `start` on, which is where RFC 6962 cuts and so a multiple of the next power of two. */
   async #subtree(start: number, size: number): Promise<Buffer> {
+    const known = this.#cache.get(start, size);
+    if (known !== undefined) return known;
+    const root = await this.#computed(start, size);
+    this.#cache.set(start, size, root);
+    return root;
+  }
+
+  async #computed(start: number, size: number): Promise<Buffer> {
     if (size === 1) return await this.#perfect(0, start);
     const k = splitOf(size);
     if (k * 2 === size) return await this.#perfect(Math.log2(size), start / size);
