@@ -34,9 +34,10 @@ function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
   if (text === "none") return key === "scripts.grants" || /^audit\.retention\.(?:categories|standards)$/.test(key) ? {} : [];
   if (key === "audit.checkpoint.interval" || key === "audit.retention.default") return parseDuration(text);
-  if (key === "advisories.ratchet" || key.endsWith("-age")) return parseDuration(text);
+  if (key === "advisories.ratchet" || key === "jobs.timeout" || key.endsWith("-age")) return parseDuration(text);
   if (text === "true" || text === "false") return text === "true";
   if (key === "packages.keep" || key === "limits.timeout" || key === "scripts.timeout" || key.startsWith("thresholds.")) return parseDuration(text);
-  if (key === "limits.tarball" || key === "limits.unpacked" || key === "scripts.memory" || key === "scripts.disk") return parseBytes(text);
+  if (key === "limits.tarball" || key === "jobs.log" || key === "limits.unpacked" || key === "scripts.memory" || key === "scripts.disk")
+    return parseBytes(text);
   return /^\d+$/.test(text) ? Number(text) : text;
 }

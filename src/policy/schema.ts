@@ -6,6 +6,7 @@ import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
+import { type JobsFile, jobsSchema } from "./jobs.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
@@ -40,6 +41,7 @@ export interface PolicyFile {
     | undefined;
   readonly advisories?: AdvisoriesFile | undefined;
   readonly audit?: AuditFile | undefined;
+  readonly jobs?: JobsFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -107,6 +109,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
       .optional(),
     advisories: advisoriesSchema.optional(),
     audit: auditSchema.optional(),
+    jobs: jobsSchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -175,6 +178,10 @@ export const KEYS: readonly KeyRule[] = [
   { key: "audit.retention.default", merge: "replace", loosens: keepsLess },
   { key: "audit.retention.categories", merge: "entries", loosens: keepsLess },
   { key: "audit.retention.standards", merge: "entries", loosens: keepsLess },
+  { key: "jobs.profile", merge: "replace", loosens: (before, after) => before === "none" && after === "build" },
+  { key: "jobs.unscanned", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
+  { key: "jobs.timeout", merge: "replace", loosens: growing },
+  { key: "jobs.log", merge: "replace", loosens: harmless },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },

@@ -2,11 +2,12 @@
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoryValues, advisoryPreset, advisoryValues } from "./advisories.ts";
 import { type AuditValues, auditPreset, auditValues } from "./audit.ts";
+import { type JobValues, jobPreset, jobValues } from "./jobs.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
 import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues extends AdvisoryValues, AuditValues {
+export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -48,6 +49,7 @@ export function presetOf(level: Level): PolicyValues {
     "scripts.memory": 4 * 2 ** 30,
     "scripts.disk": 2 * 2 ** 30,
     ...advisoryPreset(level),
+    ...jobPreset(level),
     ...auditPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
@@ -79,6 +81,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "scripts.memory": size(scripts?.memory),
     "scripts.disk": size(scripts?.disk),
     ...advisoryValues(file.advisories),
+    ...jobValues(file.jobs),
     ...auditValues(file.audit),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
