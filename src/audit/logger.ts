@@ -2,64 +2,35 @@
  * AuditLogger: an append-only log whose events are chained by hash and durable before anybody is told that they are
  * recorded. Many processes may append to one log at once.
  */
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
-import { Checkpointer, latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
-import { copyAt } from "./copies/copy.ts";
-import { Denials } from "./denials.ts";
-import { type AuditEvent, type AuditEventInput, parseEvent } from "./event.ts";
+import { latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
+import type { AuditEvent, AuditEventInput } from "./event.ts";
 import type { ExportFormat } from "./exporters/format.ts";
 import { type ExportOptions, type ExportParts, exportStream } from "./exports.ts";
 import { HeadFile } from "./head-file.ts";
 import { activeHolds, type Hold, type HoldScope, placeHold, releaseHold } from "./holds.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
-import { formatVerifierKey, parseVerifierKey } from "./note.ts";
-import { CopyOutlet, LatestFile, WitnessOutlet } from "./outlets.ts";
+import { formatVerifierKey } from "./note.ts";
+import { type AuditLoggerOptions, parseOptions } from "./options.ts";
+import { assemble, type LogParts, record } from "./parts.ts";
+import { type LogPaths, pathsOf } from "./paths.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
-import { Reserve } from "./reserve.ts";
 import { type PruneReport, prune, type RetentionRules } from "./retention.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage } from "./search.ts";
-import { Signer } from "./signer.ts";
-import { Subjects } from "./subjects.ts";
-import { SubtreeCache } from "./tree.ts";
 import type { VerifyReport } from "./verify.ts";
 import { type AuditVerifyRequest, verifyIn } from "./verify-request.ts";
-import { Witness } from "./witness.ts";
-import { available, Writer } from "./writer.ts";
+import { available } from "./writer.ts";
 
 /** What other rooms need of the log. */
 export interface AuditSink {
   log(event: AuditEventInput): Promise<AuditEvent>;
-}
-
-export interface AuditLoggerOptions {
-  readonly storage?: {
-    /** State directory: `cofferdam.db`, `keys/audit.pem`, `checkpoints/head`. Without it the log lives in memory. */
-    readonly directory?: string | undefined;
-    /** Database file instead of the one in the state directory; key and head file stand beside it. */
-    readonly file?: string | undefined;
-  };
-  /** When checkpoints are signed, and where they go. */
-  readonly checkpoint?: {
-    /** Events after which one is made. Default 1000. */
-    readonly events?: number | undefined;
-    /** Time after which one is made if there are new events, ms. Default one hour. */
-    readonly interval?: number | undefined;
-    /** Places outside of this host: absolute folders, https:// addresses that take PUT, git repositories. */
-    readonly copies?: readonly string[] | undefined;
-    /** Witnesses by submission prefix and key (`name+id+base64`, type 0x04). */
-    readonly witnesses?: readonly { readonly url: string; readonly key: string }[] | undefined;
-  };
-  /** A store that the caller owns and closes; `storage.directory` still says where key and head file are. */
-  readonly store?: Store;
-  readonly clock?: Clock;
 }
 
 export interface AuditPage {
@@ -69,47 +40,11 @@ export interface AuditPage {
   readonly next: number | undefined;
 }
 
-const optionsSchema = z.strictObject({
-  storage: z.strictObject({ directory: z.string().min(1).optional(), file: z.string().min(1).optional() }).optional(),
-  checkpoint: z
-    .strictObject({
-      events: z.int().min(1).max(1_000_000_000).optional(),
-      interval: z.number().min(1).optional(),
-      copies: z.array(z.string().min(1).max(2048)).max(20).optional(),
-      witnesses: z
-        .array(z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), key: z.string().max(1024) }))
-        .max(20)
-        .optional(),
-    })
-    .optional(),
-  store: z.custom<Store>((value) => typeof value === "object" && value !== null && "write" in value).optional(),
-  clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
-});
-
 const days = z.int().min(0).max(36_500);
 const pruneSchema: z.ZodType<{ readonly rules: RetentionRules; readonly dryRun?: boolean | undefined }> = z.strictObject({
   rules: z.strictObject({ days, categories: z.record(z.string(), days).optional(), standards: z.record(z.string(), days).optional() }),
   dryRun: z.boolean().optional(),
 });
-
-/** What initialize() comes to. */
-interface Opened {
-  readonly log: LogIdentity;
-  readonly writer: Writer;
-  readonly denials: Denials;
-  readonly signer: Signer;
-  readonly checkpointer: Checkpointer;
-  readonly subjects: Subjects;
-  readonly subtrees: SubtreeCache;
-}
-
-/** Validates, seals and writes. Without personal data the event is settled before this returns. */
-async function record({ writer, subjects }: Pick<Opened, "writer" | "subjects">, event: AuditEventInput): Promise<AuditEvent> {
-  const { personal, ...parsed } = parseEvent(event);
-  if (personal === undefined) return await writer.log(parsed);
-  // What the caller changes while the key is fetched is not recorded.
-  return await writer.log(await subjects.seal(structuredClone({ ...parsed, personal })));
-}
 
 /**
  * @example
@@ -129,18 +64,18 @@ export class AuditLogger implements AuditSink {
   readonly #headFile: HeadFile | undefined;
   readonly #checkpoint: NonNullable<AuditLoggerOptions["checkpoint"]>;
   /** Files beside the database; undefined for a log in memory. */
-  readonly #paths: Paths | undefined;
-  #opened: Opened | undefined;
+  readonly #paths: LogPaths | undefined;
+  #opened: LogParts | undefined;
 
   constructor(options: AuditLoggerOptions = {}) {
-    const parsed = parseInput(optionsSchema, options, "options of AuditLogger");
+    const parsed = parseOptions(options);
     const directory = parsed.storage?.directory;
     const file = parsed.storage?.file ?? (directory === undefined ? undefined : join(directory, "cofferdam.db"));
     this.#clock = parsed.clock ?? systemClock;
     this.#ownsStore = parsed.store === undefined;
     this.#store = parsed.store ?? new SqliteStore({ path: file, clock: this.#clock });
     this.#checkpoint = parsed.checkpoint ?? {};
-    const paths = directory !== undefined ? inDirectory(directory) : file === undefined ? undefined : besideFile(file);
+    const paths = pathsOf(directory, file);
     this.#paths = paths;
     this.#keys = paths === undefined ? new MemoryKeys() : new KeyFiles(paths.key);
     this.#headFile = paths === undefined ? undefined : new HeadFile(paths.head);
@@ -157,7 +92,11 @@ export class AuditLogger implements AuditSink {
       const known = (await this.#store.read(readLog)) ?? (await this.#create());
       return { log: known, last: await this.#store.read((tx) => latestCheckpoint(tx, known)) };
     });
-    this.#opened ??= this.#assemble(log, last);
+    this.#opened ??= assemble(
+      { store: this.#store, clock: this.#clock, log, keys: this.#keys, headFile: this.#headFile, paths: this.#paths },
+      this.#checkpoint,
+      last,
+    );
   }
 
   /** Public half of the log's key, raw, base64. */
@@ -348,7 +287,7 @@ export class AuditLogger implements AuditSink {
     await this.close();
   }
 
-  #open(): Opened {
+  #open(): LogParts {
     if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "AuditLogger: call initialize() first");
     return this.#opened;
   }
@@ -363,40 +302,4 @@ export class AuditLogger implements AuditSink {
     const key = await this.#keys.current(true);
     return await this.#store.write((tx) => createLog(tx, key?.raw.toString("base64") ?? "", this.#headFile));
   }
-
-  #assemble(log: LogIdentity, last: SignedCheckpoint | undefined): Opened {
-    const [store, clock] = [this.#store, this.#clock];
-    const { events = 1000, interval = 3_600_000, copies = [], witnesses = [] } = this.#checkpoint;
-    const signer = new Signer(store, log, this.#keys);
-    const outlets = [
-      ...(this.#paths === undefined ? [] : [new LatestFile(this.#paths.latest)]),
-      ...witnesses.map(({ url, key }) => new WitnessOutlet(new Witness(url, parseVerifierKey(key)), store)),
-      ...copies.map((address) => new CopyOutlet(copyAt(address, this.#paths?.work ?? tmpdir()), store, log)),
-    ];
-    const own = (event: AuditEventInput): Promise<AuditEvent> => writer.logWith(async () => event);
-    const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets, record: own }, last);
-    const reserve = this.#paths === undefined ? undefined : new Reserve(this.#paths.reserve);
-    const writer = new Writer({ store, log, headFile: this.#headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
-    const subjects = new Subjects(store, log);
-    const denials = new Denials((event) => record({ writer, subjects }, event), clock);
-    return { log, writer, subjects, subtrees: new SubtreeCache(), denials, signer, checkpointer };
-  }
-}
-
-interface Paths {
-  readonly key: string;
-  readonly head: string;
-  readonly latest: string;
-  readonly reserve: string;
-  /** Folder for what copies need. */
-  readonly work: string;
-}
-
-function inDirectory(directory: string): Paths {
-  const work = join(directory, "checkpoints");
-  return { key: join(directory, "keys", "audit.pem"), head: join(work, "head"), latest: join(work, "latest"), reserve: join(work, "reserve"), work };
-}
-
-function besideFile(file: string): Paths {
-  return { key: `${file}.key.pem`, head: `${file}.head`, latest: `${file}.checkpoint`, reserve: `${file}.reserve`, work: `${file}.copies` };
 }
