@@ -134,7 +134,7 @@ export async function withSnapshot<T>(
 export async function recordExport(
   { record, log }: ExportParts,
   { format, query, options }: { readonly format: string; readonly query: AuditQuery; readonly options: ExportOptions },
-  outcome: { readonly bytes: number; readonly sha256: string } | { readonly code: string },
+  outcome: { readonly bytes?: number; readonly sha256: string } | { readonly code: string },
 ): Promise<AuditEvent> {
   const by = options.by ?? processUser();
   const { startDate, endDate, ...filters } = query;
@@ -164,7 +164,7 @@ async function* recorded(
 ): AsyncGenerator<string> {
   const digest = createHash("sha256");
   let bytes = 0;
-  let outcome: { bytes: number; sha256: string } | { code: string } = { code: "CANCELLED" };
+  let outcome: { readonly bytes: number; readonly sha256: string } | { readonly code: string } = { code: "CANCELLED" };
   try {
     for await (const piece of pieces) {
       digest.update(piece);

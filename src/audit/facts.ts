@@ -3,7 +3,7 @@
  * member that is not there or is something else is undefined, never a guess.
  */
 import type { JsonObject, JsonValue } from "../foundation/index.ts";
-import type { AuditEvent } from "./event.ts";
+import type { EventBody } from "./body.ts";
 
 /** What an event is, to somebody who asks what was done. */
 export type EventKind = "install" | "script" | "command" | "scan" | "integrity" | "exposed" | "decision" | "advisories" | "trail" | "other";
@@ -56,7 +56,7 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   "advisories/AdvisoriesImport": "advisories",
 };
 
-export function factsOf(event: AuditEvent): EventFacts {
+export function factsOf(event: EventBody): EventFacts {
   const key = `${event.category}/${event.action}`;
   const kind = Object.hasOwn(KINDS, key) ? (KINDS[key] ?? "other") : event.category === "audit" ? "trail" : "other";
   const coalesced = objectOf(event.details?.["coalesced"]);
@@ -83,7 +83,7 @@ export function factsOf(event: AuditEvent): EventFacts {
   };
 }
 
-function whatOf(event: AuditEvent, kind: EventKind, details: JsonObject): string {
+function whatOf(event: EventBody, kind: EventKind, details: JsonObject): string {
   const named = (...members: readonly string[]): string[] => members.flatMap((member) => textOf(details[member]) ?? []);
   switch (kind) {
     case "install":

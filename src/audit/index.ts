@@ -6,6 +6,8 @@ export type { SignedCheckpoint } from "./checkpointer.ts";
 export { CONTROLS, type Control, STANDARDS, type Standard, type StandardTable } from "./compliance/controls.ts";
 export type { ComplianceReport, ControlEvidence } from "./compliance/report.ts";
 export type { AuditEvent, AuditEventInput, SealedData } from "./event.ts";
+export { checkEvidence, type EvidenceCheck, type EvidenceFault } from "./evidence/check.ts";
+export type { EvidenceOptions, EvidenceReport } from "./evidence/write.ts";
 export { EXPORT_FORMATS, type ExportFormat } from "./exporters/format.ts";
 export type { ExportOptions } from "./exports.ts";
 export type { AuditFault, AuditFaultKind } from "./faults.ts";

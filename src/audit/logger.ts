@@ -9,6 +9,7 @@ import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
+import { type EvidenceOptions, type EvidenceReport, writeEvidence } from "./evidence/write.ts";
 import type { ExportFormat } from "./exporters/format.ts";
 import { type ExportOptions, type ExportParts, exportStream } from "./exports.ts";
 import { HeadFile } from "./head-file.ts";
@@ -177,6 +178,14 @@ export class AuditLogger implements AuditSink {
    */
   async *exportStream(query: AuditQuery, format: ExportFormat, options: ExportOptions = {}): AsyncGenerator<string> {
     yield* exportStream(this.#exportParts(), query, format, options);
+  }
+
+  /**
+   * Writes a folder for auditors: population, samples with their proofs, checkpoint, and how to check all of it without this
+   * log (docs/audit-export.md). It is an event itself. Throws as {@link writeEvidence} says; then there is no folder.
+   */
+  async evidence(directory: string, period: Pick<AuditQuery, "startDate" | "endDate"> = {}, options: EvidenceOptions = {}): Promise<EvidenceReport> {
+    return await writeEvidence(this.#exportParts(), directory, period, options);
   }
 
   /**

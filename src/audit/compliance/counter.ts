@@ -1,5 +1,5 @@
 /** How many events, with which outcome, and which were the first and the last. */
-import type { AuditEvent } from "../event.ts";
+import type { EventBody } from "../body.ts";
 
 export interface EventRef {
   readonly seq: number;
@@ -22,7 +22,7 @@ export class Counter {
   #first: EventRef | undefined;
   #last: EventRef | undefined;
 
-  add({ seq, id, timestamp, result }: AuditEvent): void {
+  add({ seq, id, timestamp, result }: EventBody): void {
     this.#count += 1;
     if (result === "failure") this.#failure += 1;
     this.#last = { seq, id, timestamp };

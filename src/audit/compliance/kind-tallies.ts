@@ -1,5 +1,5 @@
 /** Tallies of each kind of event. Kinds are an open vocabulary: what comes after the first {@link MAX_KINDS} is counted as one. */
-import type { AuditEvent } from "../event.ts";
+import type { EventBody } from "../body.ts";
 import { Counter, type Tally } from "./counter.ts";
 
 const MAX_KINDS = 2000;
@@ -14,7 +14,7 @@ export interface KindTally extends Tally {
 export class KindTallies {
   readonly #kinds = new Map<string, { readonly category: string; readonly action: string; readonly counter: Counter }>();
 
-  add(event: AuditEvent): void {
+  add(event: EventBody): void {
     const known = this.#kinds.get(`${event.category}/${event.action}`);
     if (known !== undefined) known.counter.add(event);
     else if (this.#kinds.size < MAX_KINDS) this.#open(event.category, event.action).add(event);

@@ -110,7 +110,7 @@ export async function complianceReport(source: ExportSource): Promise<Compliance
       pruned: verification.pruned,
     },
     verification,
-    anchoring: verification.anchored ? ANCHORED : UNANCHORED,
+    anchoring: anchoringOf(verification),
     checkpoint:
       checkpoint === undefined
         ? null
@@ -137,6 +137,11 @@ async function proofOf(tx: Transaction, seq: number, checkpoint: SignedCheckpoin
   }
 }
 
+/** Whether the trail is anchored, and how to anchor it. */
+export function anchoringOf({ anchored }: Pick<VerifyReport, "anchored">): string {
+  return anchored ? ANCHORED : UNANCHORED;
+}
+
 function evidenceFor(standard: Standard, kinds: readonly KindTally[]): { readonly name: string; readonly controls: readonly ControlEvidence[] } {
   const { name, controls } = CONTROLS[standard];
   return {
@@ -153,7 +158,8 @@ function isSpecific(evidence: readonly string[], category: string, action: strin
   return evidence.some((kind) => kind === `${category}/*` || kind === `${category}/${action}`);
 }
 
-async function holdsOf({ tx }: ExportSource): Promise<ComplianceReport["holds"]> {
+/** Holds in force, or why they cannot be read. */
+export async function holdsOf({ tx }: ExportSource): Promise<ComplianceReport["holds"]> {
   try {
     return { active: await activeHolds(tx), problem: null };
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Counts events by kind, and what an auditor has to know besides: quiet days, old data, what was only observed. */
-import type { AuditEvent } from "../event.ts";
+import type { EventBody } from "../body.ts";
 import { type EventFacts, factsOf } from "../facts.ts";
 import { Counter, type Tally } from "./counter.ts";
 import { KindTallies, type KindTally } from "./kind-tallies.ts";
@@ -17,7 +17,7 @@ export const WEAKNESSES = {
 } as const;
 export type Weakness = keyof typeof WEAKNESSES;
 
-const APPLIES: Readonly<Record<Weakness, (event: AuditEvent, facts: EventFacts) => boolean>> = {
+const APPLIES: Readonly<Record<Weakness, (event: EventBody, facts: EventFacts) => boolean>> = {
   staleData: (_, { sources }) => sources.some(({ status }) => status === "old" || status === "stale" || status === "missing"),
   failedUpdates: ({ result }, { kind }) => kind === "advisories" && result === "failure",
   observeMode: (_, { mode }) => mode === "observe",
@@ -34,7 +34,7 @@ export class PeriodTally {
   readonly #days = new Set<string>();
   readonly #all = new Counter();
 
-  add(event: AuditEvent): void {
+  add(event: EventBody): void {
     this.#all.add(event);
     this.#kinds.add(event);
     this.#days.add(event.timestamp.slice(0, 10));

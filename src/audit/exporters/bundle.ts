@@ -36,8 +36,9 @@ export const bundle: Exporter = {
   },
 };
 
-async function* everything({ tx }: ExportSource, { size }: SignedCheckpoint): AsyncGenerator<string> {
+async function* everything({ tx, signal }: ExportSource, { size }: SignedCheckpoint): AsyncGenerator<string> {
   for await (const row of tx.iterate("SELECT seq, body, leaf, pruned FROM audit_events WHERE seq <= ? ORDER BY seq", [size])) {
+    signal?.throwIfAborted();
     if (typeof row["body"] === "string") yield `${row["body"]}\n`;
     else yield `${JSON.stringify({ leaf: bytesOf(row["leaf"]).toString("base64"), pruned: Number(row["pruned"]), seq: Number(row["seq"]) })}\n`;
   }

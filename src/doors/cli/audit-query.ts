@@ -8,7 +8,7 @@ import type { CommandContext, OptionSpec } from "./command.ts";
 
 export const FILTERS: Readonly<Record<"since" | "until" | "category" | "action" | "result" | "user" | "session" | "resource" | "text", OptionSpec>> = {
   since: { type: "string", value: "TIME", describe: "2026-01-31, a full ISO time, or how long ago: 24h" },
-  until: { type: "string", value: "TIME", describe: "likewise, inclusive" },
+  until: { type: "string", value: "TIME", describe: "likewise, inclusive: of a day, all of it (UTC)" },
   category: { type: "string", value: "NAME", describe: "e.g. packages" },
   action: { type: "string", value: "NAME", describe: "e.g. PackageInstall" },
   result: { type: "string", value: "success|failure", describe: "outcome" },
@@ -29,8 +29,8 @@ export function queryOf({ values }: CommandContext): AuditQuery {
   const result = wordOf(values["result"]);
   if (result !== undefined && result !== "success" && result !== "failure") throw new CofferdamError("INVALID_ARGUMENT", "--result is success or failure");
   return {
-    startDate: time(wordOf(values["since"])),
-    endDate: time(wordOf(values["until"])),
+    startDate: time(wordOf(values["since"]), "start"),
+    endDate: time(wordOf(values["until"]), "end"),
     category: wordOf(values["category"]),
     action: wordOf(values["action"]),
     result,
@@ -89,11 +89,13 @@ export async function createFile(path: string): Promise<FileHandle> {
   }
 }
 
-function time(text: string | undefined): Date | undefined {
+/** @param edge which end of a day is meant, where only a day is given. Throws INVALID_ARGUMENT. */
+export function time(text: string | undefined, edge: "start" | "end"): Date | undefined {
   if (text === undefined) return undefined;
   if (/^[\d.]+(?:ms|s|m|h|d)$/.test(text)) return new Date(systemClock.now() - parseDuration(text));
   const date = new Date(text);
   if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(date.getTime()))
     throw new CofferdamError("INVALID_ARGUMENT", `not a time: ${JSON.stringify(text.slice(0, 40))} (2026-01-31, a full ISO time, or 24h)`);
-  return date;
+  // "Until the 31st" has the 31st in it.
+  return edge === "end" && text.length === 10 ? new Date(date.getTime() + 86_400_000 - 1) : date;
 }
