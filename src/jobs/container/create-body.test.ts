@@ -15,7 +15,7 @@ const JOB: JobContainer = {
   env: {},
   tty: false,
   stdin: false,
-  limits: { memory: 2 ** 28, swap: 0 },
+  limits: { Memory: 2 ** 28, MemorySwap: 2 ** 28 },
   mounts: [],
   scratch: [],
 };
@@ -167,6 +167,11 @@ describe("mounts", () => {
     for (const target of ["/", "/proc", "/sys/fs", "/dev", "/.cofferdam", "/etc"])
       expect(mount(`${FOLDER}/work`, target), target).toContain("SECURITY_VIOLATION mounts");
   });
+});
+
+test("no memory limit is a matter of level low", () => {
+  expect(plan("low", { limits: { MemoryReservation: 2 ** 28 } }).body.HostConfig).toMatchObject({ MemoryReservation: 2 ** 28, PidsLimit: 1000 });
+  expect(refusal(() => plan("medium", { limits: {} }))).toContain("SECURITY_VIOLATION memory");
 });
 
 test("keys that would open the container do not exist", () => {

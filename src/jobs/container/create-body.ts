@@ -7,7 +7,7 @@ import type { ContainerCreate, HostConfig, Mount } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type ImageConfig, readImageConfig } from "./image-config.ts";
 import { type ContainerProfile, SCRATCH_HOME, type Scratch, UNPRIVILEGED } from "./profile.ts";
-import { type ContainerLimits, type JobContainer, parseJobContainer } from "./spec.ts";
+import { type JobContainer, type JobLimits, parseJobContainer } from "./spec.ts";
 
 /** Where the gate is inside: the shim, its socket, and the files that name the container to itself. */
 export const GATE_TARGET = "/.cofferdam";
@@ -37,7 +37,7 @@ export interface Expected {
   readonly env: readonly string[];
   readonly mounts: readonly { readonly target: string; readonly source: string; readonly readOnly: boolean }[];
   readonly scratch: readonly Scratch[];
-  readonly limits: ContainerLimits & { readonly pids: number };
+  readonly limits: JobLimits & { readonly PidsLimit: number };
   readonly tty: boolean;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -50,7 +50,6 @@ export interface CreatePlan {
 }
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const NANO = 1e9;
 /** Bytes and inodes of a folder in memory that the job or its image asks for. */
 const SCRATCH = { bytes: 2 ** 30, inodes: 100_000, mode: 0o1777, exec: true } as const;
 /** What a mount of the job may neither cover nor be below: the kernel's, the engine's and ours. */
@@ -68,7 +67,7 @@ export function planContainer(input: CreateInput): CreatePlan {
   const scratch = scratchOf(container, image, profile, mounts);
   const { env, body: envBody } = environmentOf(container, image, profile, user);
   const labels = { ...Object.fromEntries(image.labels.map((name) => [name, ""])), [JOB_LABEL]: container.jobId };
-  const limits = { ...container.limits, pids: container.limits.pids ?? profile.pids };
+  const limits = limitsOf(container, profile);
   const body: ContainerCreate = {
     Image: container.imageId,
     Hostname: HOSTNAME,
@@ -119,24 +118,16 @@ function hostConfig({ profile, user, mounts, scratch, limits }: Omit<Expected, "
     OomKillDisable: false,
     OomScoreAdj: profile.oomScoreAdj,
     Ulimits: profile.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-    ...limitKeys(limits),
+    ...limits,
   };
 }
 
-function limitKeys(limits: Expected["limits"]): Partial<HostConfig> {
-  const rates = (key: "readRate" | "writeRate" | "readOps" | "writeOps") =>
-    (limits.io ?? []).flatMap((device) => (device[key] === undefined ? [] : [{ Path: device.device, Rate: device[key] }]));
-  return {
-    Memory: limits.memory,
-    MemorySwap: limits.memory + limits.swap,
-    PidsLimit: limits.pids,
-    ...(limits.cpus === undefined ? {} : { NanoCpus: Math.round(limits.cpus * NANO) }),
-    ...(limits.cpuShares === undefined ? {} : { CpuShares: limits.cpuShares }),
-    BlkioDeviceReadBps: rates("readRate"),
-    BlkioDeviceWriteBps: rates("writeRate"),
-    BlkioDeviceReadIOps: rates("readOps"),
-    BlkioDeviceWriteIOps: rates("writeOps"),
-  };
+/** Hard limits are what the levels from medium on are about; quota may only have weights at low. */
+function limitsOf({ limits }: JobContainer, profile: ContainerProfile): Expected["limits"] {
+  const { Ulimits: _, ...own } = limits;
+  if (profile.level !== "low" && own.Memory === undefined)
+    throw new CofferdamError("SECURITY_VIOLATION", `level ${profile.level} runs no job without a limit of its memory`, { details: { control: "memory" } });
+  return { ...own, PidsLimit: own.PidsLimit ?? profile.pids };
 }
 
 /** Undefined: the image's user by its name, at levels where that may be root. */

@@ -112,7 +112,7 @@ export function containerProfile(level: Level, name: ProfileName, architecture: 
     ulimits: [
       { name: "core", soft: 0, hard: 0 },
       { name: "memlock", soft: 8 * MiB, hard: 8 * MiB },
-      { name: "nofile", soft: 65_536, hard: 65_536 },
+      { name: "nofile", soft: 16_384, hard: 16_384 },
     ],
     pids: 1000,
     oomScoreAdj: 500,

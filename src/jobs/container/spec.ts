@@ -1,6 +1,7 @@
 /** What a job asks of its container: one strict schema. What would open the container has no key here. */
 import { z } from "zod";
 import { parseInput } from "../../foundation/index.ts";
+import type { ContainerLimits } from "../../quota/index.ts";
 
 export interface JobContainer {
   readonly jobId: string;
@@ -15,34 +16,15 @@ export interface JobContainer {
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
   readonly tty: boolean;
   readonly stdin: boolean;
-  readonly limits: ContainerLimits;
+  /** As {@link createLimits} of quota writes them, in the engine's spelling. Its Ulimits give way to the profile's. */
+  readonly limits: JobLimits;
   /** From the job's prepared folder, see workspace.ts. */
   readonly mounts: readonly JobMount[];
   /** Folders in memory besides the profile's. */
   readonly scratch: readonly string[];
 }
 
-/** Bytes, counts, cores; absent means no limit, except for pids and memory, which every container has. */
-export interface ContainerLimits {
-  readonly memory: number;
-  /** Bytes besides the memory; 0 for none. */
-  readonly swap: number;
-  readonly pids?: number | undefined;
-  /** Cores, as a share of time. */
-  readonly cpus?: number | undefined;
-  /** Weight against other containers, 1024 is usual. */
-  readonly cpuShares?: number | undefined;
-  readonly io?: readonly DeviceLimit[] | undefined;
-}
-
-/** Of one block device of the host. Bytes or operations a second. */
-export interface DeviceLimit {
-  readonly device: string;
-  readonly readRate?: number | undefined;
-  readonly writeRate?: number | undefined;
-  readonly readOps?: number | undefined;
-  readonly writeOps?: number | undefined;
-}
+export type JobLimits = { readonly [Key in keyof ContainerLimits]?: ContainerLimits[Key] | undefined };
 
 export interface JobMount {
   /** On the host, inside of the prepared folder. */
@@ -72,24 +54,25 @@ const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 /** -1 is "leave it" for setresuid. */
 const id = z.int().min(0).max(0xfffffffe);
 
-const limitsSchema: z.ZodType<ContainerLimits> = z.strictObject({
-  memory: count.min(6 * 2 ** 20),
-  swap: count,
-  pids: count.min(1).max(4_194_304).optional(),
-  cpus: z.number().min(0.01).max(4096).optional(),
-  cpuShares: z.int().min(2).max(262_144).optional(),
-  io: z
-    .array(
-      z.strictObject({
-        device: z.string().regex(/^\/dev\/[A-Za-z0-9][A-Za-z0-9/_-]{0,100}$/, "not a block device"),
-        readRate: count.optional(),
-        writeRate: count.optional(),
-        readOps: count.optional(),
-        writeOps: count.optional(),
-      }),
-    )
-    .max(16)
-    .optional(),
+const rates = z
+  .array(z.strictObject({ Path: z.string().regex(/^\/dev\/[A-Za-z0-9][A-Za-z0-9/_-]{0,100}$/, "not a block device"), Rate: count }))
+  .max(16)
+  .optional();
+
+/** Without a word about memory a container could take all of the host's; `soft` limits have a reservation instead. */
+const limitsSchema = z.strictObject({
+  NanoCpus: count.min(1e7).optional(),
+  CpuShares: z.int().min(2).max(262_144).optional(),
+  Memory: count.min(6 * 2 ** 20).optional(),
+  MemoryReservation: count.min(6 * 2 ** 20).optional(),
+  MemorySwap: count.optional(),
+  PidsLimit: z.int().min(1).max(4_194_304).optional(),
+  BlkioDeviceReadBps: rates,
+  BlkioDeviceWriteBps: rates,
+  BlkioDeviceReadIOps: rates,
+  BlkioDeviceWriteIOps: rates,
+  Ulimits: z.array(z.strictObject({ Name: z.string().max(32), Soft: count, Hard: count })).optional(),
+  StorageOpt: z.strictObject({ size: z.string().regex(/^\d{1,16}$/) }).optional(),
 });
 
 const totalBytes = (words: readonly string[]): number => words.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0);

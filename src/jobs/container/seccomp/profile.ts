@@ -8,7 +8,7 @@
  */
 import { CLONE_NAMESPACES, PERSONALITIES, REFUSED_CALLS, TERMINAL_REQUESTS } from "../../../sandbox/index.ts";
 import { allBut } from "./all-but.ts";
-import { ALLOWED_CALLS } from "./allowed.ts";
+import { ALLOWED_CALLS, MISSING_CALLS } from "./allowed.ts";
 
 export type SeccompAction = "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO";
 
@@ -64,6 +64,7 @@ export function seccompProfile(options: SeccompOptions): SeccompProfile {
         REFUSED_CALLS.filter((name) => !tracing.includes(name)),
         EPERM,
       ),
+      refuse(MISSING_CALLS, ENOSYS),
       ...clones(),
       ...PERSONALITIES.map((persona) => allow(["personality"], equal(0, persona))),
       ...terminals(),
