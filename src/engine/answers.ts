@@ -256,3 +256,9 @@ export interface EngineEvent {
   /** Nanoseconds since the epoch, exact: JSON numbers of this size are not. */
   readonly timeNano: bigint;
 }
+
+/** Answer of a wait; {@link ContainerExit} is what becomes of it. */
+export interface ContainerExitAnswer {
+  readonly StatusCode: number;
+  readonly Error?: { readonly Message?: string | undefined } | undefined;
+}

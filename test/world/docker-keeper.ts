@@ -73,7 +73,6 @@ function start(): void {
     ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"],
   ].flat();
   if (!existsSync(join(folder, "daemon.json"))) writeFileSync(join(folder, "daemon.json"), "{}");
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: for the shell
   const script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 9; shift; done; shift; exec "$@"';
   const child = spawn("sh", ["-c", script, "sh", ...joined, "--", "dockerd", ...options], {
     stdio: ["ignore", "ignore", "pipe"],
