@@ -5,7 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AuditEventInput, AuditLogger, checkEvidence, type EvidenceCheck, openCheckpoint, parseVerifierKey, type VerifierKey } from "../index.ts";
+import {
+  type AuditEventInput,
+  AuditLogger,
+  checkEvidence,
+  type EvidenceCheck,
+  formatProof,
+  openCheckpoint,
+  parseVerifierKey,
+  type VerifierKey,
+} from "../index.ts";
 import { escapeHtml } from "./html.ts";
 
 const HOSTILE = "</script><img src=x onerror=alert(1)>=cmd()'\"&\u202e\u0000\nnext";
@@ -131,9 +140,14 @@ test("from the same log and options it is the same, but for when it was made", a
 
 describe("a folder that somebody changed, sealed again or not", () => {
   let keys: VerifierKey[];
+  /** Proofs of the first events in the tree as it was then. */
+  let older: Map<string, string>;
   beforeEach(async () => {
     await using audit = await opened();
-    await fill(audit, 40);
+    await fill(audit, 30);
+    older = new Map();
+    for (let seq = 1; seq <= 30; seq++) older.set(`proofs/${seq}.tlog-proof`, formatProof(await audit.prove(seq)));
+    await fill(audit, 10);
     keys = await keyOf(audit);
     await audit.evidence(folder, { startDate: "2020-01-01" }, { perKind: 3 });
   });
@@ -191,6 +205,12 @@ describe("a folder that somebody changed, sealed again or not", () => {
         .sort()[1] ?? "";
     changed(proof, () => text(other));
     expect(faultsOf(await check())).toContain(proof);
+  });
+
+  test("a proof is of an older tree of the same log", async () => {
+    const [proof = "", then = ""] = [...older].find(([name]) => existsSync(file(name))) ?? [];
+    changed(proof, () => then);
+    expect(faultsOf(await check())).toEqual([proof]);
   });
 
   test("the checkpoint is another, or the key is not the one that is known", async () => {
