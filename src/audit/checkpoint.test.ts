@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TestWitness } from "../../test/world/witness.ts";
+import { leafHash } from "./chain.ts";
 import { checkpointText, openCheckpoint } from "./checkpoint.ts";
 import { type AuditEventInput, AuditLogger, type AuditLoggerOptions, type VerifyReport } from "./index.ts";
 import { formatVerifierKey, parseVerifierKey, signatureLine, verifierKey } from "./note.ts";
@@ -368,6 +369,17 @@ describe("proofs", () => {
       await audit.log(event());
       expect((await audit.prove(71)).checkpoint.size).toBe(71);
     });
+  });
+
+  test("of an event that says it is elsewhere, in a log that signed it all the same: refused", async () => {
+    await fill(1);
+    const { body = "", checkpoint } = await withLog((audit) => audit.prove(1));
+    const moved = body.replace('"seq":1', '"seq":7');
+    const text = checkpointText({ ...checkpoint, root: leafHash(moved) });
+    const note = `${text}\n${signatureLine(text, checkpoint.origin, createPrivateKey(readFileSync(join(state, "keys", "audit.pem"))))}`;
+    const key = parseVerifierKey(await withLog((audit) => audit.verifierKey()));
+    const proof = `c2sp.org/tlog-proof@v1\nextra ${Buffer.from(moved).toString("base64")}\nindex 0\n\n${note}`;
+    expect(() => verifyProof(proof, [key])).toThrow(expect.objectContaining({ code: "INTEGRITY_FAILURE", message: expect.stringContaining("another place") }));
   });
 
   test("of another event, place, log or key: refused", async () => {

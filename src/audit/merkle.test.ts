@@ -99,6 +99,8 @@ describe("published vectors", () => {
         expect(verifyConsistency(oldSize, old, newSize, grown, proof)).toBe(true);
         for (const bad of spoiled(proof, grown)) expect(verifyConsistency(oldSize, old, newSize, grown, bad)).toBe(false);
         if (oldSize !== newSize) expect(verifyConsistency(oldSize, grown, newSize, old, proof)).toBe(false);
+        expect(verifyConsistency(oldSize, Buffer.alloc(32, 1), newSize, grown, proof)).toBe(false);
+        expect(verifyConsistency(oldSize, old, newSize, Buffer.alloc(32, 1), proof)).toBe(false);
       }
     });
   });
@@ -156,6 +158,7 @@ test("property: stored tree, growing root and proofs are those of the RFC's recu
             expect(consistency).toEqual(naiveSubproof(oldSize, until, true));
             expect(verifyConsistency(oldSize, old, size, root, consistency)).toBe(true);
             for (const bad of spoiled(consistency, root)) expect(verifyConsistency(oldSize, old, size, root, bad)).toBe(false);
+            expect(verifyConsistency(oldSize, Buffer.alloc(32, 1), size, root, consistency)).toBe(false);
           }
         });
       },

@@ -97,8 +97,6 @@ async function dueBetween(tx: Transaction, after: number, limit: number, ages: A
 
 async function pruneBatch(writer: Writer, seqs: readonly number[], rules: RetentionRules): Promise<AuditEvent> {
   return await writer.logWith(async (tx, at) => {
-    // Freed pages are overwritten, so that the texts are not to be found in the file.
-    await tx.run("PRAGMA secure_delete = ON");
     // Looked at again in the turn to write: a hold may have been placed since.
     const holds = await activeHolds(tx);
     let digest: Buffer | undefined;

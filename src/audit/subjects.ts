@@ -51,8 +51,6 @@ export class Subjects {
    */
   async erase(writer: Writer, subject: string, reason: string): Promise<AuditEvent> {
     return await writer.logWith(async (tx, seq) => {
-      // Freed pages are overwritten: the key is not to be found in the file by who looks for it there.
-      await tx.run("PRAGMA secure_delete = ON");
       const known = await keyOf(tx, subject);
       if (known === undefined) throw new CofferdamError("NOT_FOUND", "the audit trail has no personal data under this name");
       await tx.run("UPDATE audit_subjects SET subject = NULL, key = NULL, erased = ? WHERE id = ?", [seq, known.id]);
