@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { CofferdamError } from "../foundation/index.ts";
 import type { Row } from "../store/index.ts";
+import { parseJson } from "./json.ts";
 import { LIMIT_NAMES, type ResourceLimits, storedLimitsSchema } from "./limits.ts";
 import { type Capped, PRIORITIES, type Priority } from "./tiers.ts";
 
@@ -49,7 +50,7 @@ const bodySchema: z.ZodType<AllocationBody> = z.strictObject({
 export function allocationOf(row: Row): Allocation {
   const { job_id: jobId, state, priority, cpu, memory, disk, since, body } = row;
   const name = PRIORITIES[Number(priority)];
-  const parsed = bodySchema.safeParse(typeof body === "string" ? parseJson(body) : undefined);
+  const parsed = bodySchema.safeParse(parseJson(body));
   if (!parsed.success || typeof jobId !== "string" || name === undefined || (state !== "held" && state !== "waiting"))
     throw new CofferdamError("INTEGRITY_FAILURE", `an allocation in the database cannot be read: ${JSON.stringify(String(jobId).slice(0, 100))}`, {
       hint: "restore the state directory from a copy, or start another one (--state)",
@@ -61,12 +62,4 @@ export function allocationOf(row: Row): Allocation {
 /** A priority as the number that the queue is ordered by. */
 export function rankOf(priority: Priority): number {
   return PRIORITIES.indexOf(priority);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

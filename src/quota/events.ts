@@ -32,6 +32,8 @@ export interface AppliedLimits {
   readonly containerId: string;
   /** Proven from the kernel's own files. */
   readonly applied: readonly LimitName[];
+  /** Not held by the kernel: looked at, and the job is stopped when it is over. */
+  readonly watched: readonly LimitName[];
   /** Asked for, and not in force. */
   readonly missing: readonly { readonly limit: LimitName; readonly wanted: string; readonly found: string }[];
 }

@@ -1,11 +1,23 @@
 /** Quota: who gets how much of this host, enforced and measured. */
 export type { Allocation, Enforcement, Reservation } from "./allocation.ts";
-export { readerOf } from "./cgroup/counters.ts";
-export { cgroupOf } from "./cgroup/mounts.ts";
+export type { QuotaEngine } from "./apply.ts";
+export { type CgroupReader, readerOf } from "./cgroup/counters.ts";
+export { type BlockDevice, blockDeviceOf } from "./cgroup/devices.ts";
+export { type CgroupFolders, cgroupOf } from "./cgroup/mounts.ts";
 export { type LimitProof, proveLimits } from "./cgroup/proof.ts";
 export { type ContainerLimits, createLimits, type LimitsTarget } from "./container-limits.ts";
+export type { DiskUse } from "./disk/disk-use.ts";
+export type { WorkspaceOwner } from "./disk/image.ts";
+export { type StorageFacts, type StorageSupport, storageOptSupport } from "./disk/storage-opt.ts";
+export type { Workspace } from "./disk/workspaces.ts";
 export type { AppliedLimits, QuotaEvents, QuotaViolation, UsageAlert, ViolationKind, WatchedResource } from "./events.ts";
 export { LIMIT_NAMES, type LimitName, type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
-export { ResourceQuotaManager } from "./manager.ts";
-export type { LayerInput, ResourceQuotaOptions, ResourceRequest } from "./settings.ts";
+export { type ReleasedResources, ResourceQuotaManager } from "./manager.ts";
+export type { NetworkRates, ShapedInterface, ShapeTarget } from "./network/shaper.ts";
+export type { Capacity } from "./pool.ts";
+export type { AlertThresholds, LayerInput, ResourceQuotaOptions, ResourceRequest } from "./settings.ts";
+export type { QuotaStatus } from "./status.ts";
 export { type Capped, PRIORITIES, type Priority } from "./tiers.ts";
+export type { ResourceUsage, UsagePeak, ViolationTotals } from "./usage/job-watch.ts";
+export type { RawUsage } from "./usage/measure.ts";
+export type { RecordedViolation } from "./violations.ts";

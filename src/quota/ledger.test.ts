@@ -31,7 +31,7 @@ const tiny = { memory: "6MiB", disk: "1MiB" } as const;
 
 async function manager(options: ResourceQuotaOptions = {}): Promise<ResourceQuotaManager> {
   const store = new SqliteStore({ path: path() });
-  const quota = new ResourceQuotaManager({ store, slots: 4, defaults: tiny, ...options });
+  const quota = new ResourceQuotaManager(undefined, { store, slots: 4, defaults: tiny, ...options });
   open.push(store, quota);
   await quota.initialize();
   return quota;
@@ -70,7 +70,7 @@ describe("admission", () => {
     const [first, second] = await Promise.allSettled([quota.allocateResources("a"), quota.allocateResources("a")]);
     expect(first.status).toBe("fulfilled");
     expect(second).toMatchObject({ status: "rejected", reason: { code: "CONFLICT" } });
-    expect((await quota.releaseResources("a"))?.jobId).toBe("a");
+    expect((await quota.releaseResources("a"))?.allocation.jobId).toBe("a");
     expect(await quota.releaseResources("a")).toBeUndefined();
   });
 
@@ -168,7 +168,7 @@ describe("the queue", () => {
     await fc.assert(
       fc.asyncProperty(commands, async (history) => {
         await using store = new SqliteStore();
-        await using quota = new ResourceQuotaManager({ store, slots: 4, defaults: tiny });
+        await using quota = new ResourceQuotaManager(undefined, { store, slots: 4, defaults: tiny });
         await quota.initialize();
         const pool = Math.round((await poolOf(quota)) * 1000);
         const held = new Map<number, number>();

@@ -29,7 +29,6 @@ export interface LedgerParts {
   readonly self: Owner;
   readonly clock: Clock;
   readonly lease: number;
-  readonly pool: Capacity;
   /** Told after the commit. */
   changed(outcome: LedgerChange): void;
 }
@@ -44,6 +43,8 @@ export class Ledger {
   readonly #ownerId: string = newId("own");
   readonly #pending: BoundedQueue<Pending> = new BoundedQueue(MAX_PENDING);
   #writing: Promise<void> | undefined;
+  /** Nothing, until there is more: whoever waits stays waiting. */
+  #pool: Capacity = { cpu: 0, memory: 0, disk: 0 };
   #registered = false;
   #lastReap = Number.NEGATIVE_INFINITY;
 
@@ -55,10 +56,17 @@ export class Ledger {
     return this.#ownerId;
   }
 
+  /** Makes the tables, and takes back what owners had that are gone. Nothing is admitted before {@link open}. */
   async initialize(): Promise<void> {
+    await this.#parts.store.migrate("quota", QUOTA_MIGRATIONS);
+    await this.reap();
+  }
+
+  /** From now on this much is given out. */
+  async open(pool: Capacity): Promise<void> {
     const { store, self } = this.#parts;
-    await store.migrate("quota", QUOTA_MIGRATIONS);
-    const { cpu, memory, disk } = this.#parts.pool;
+    this.#pool = pool;
+    const { cpu, memory, disk } = pool;
     await store.write((tx) =>
       tx.run(
         "INSERT INTO quota_pools (host, cpu, memory, disk) VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE SET cpu = excluded.cpu, memory = excluded.memory, disk = excluded.disk",
@@ -149,10 +157,10 @@ export class Ledger {
   }
 
   async #commit(batch: readonly Pending[]): Promise<void> {
-    const { store, self, clock, lease, pool, changed } = this.#parts;
+    const { store, self, clock, lease, changed } = this.#parts;
     const reap = clock.monotonic() - this.#lastReap > REAP_EVERY;
     const outcome = await store.write(async (tx) => {
-      const session = await LedgerSession.open({ tx, self, ownerId: this.#ownerId, pool, lease, now: clock.now() });
+      const session = await LedgerSession.open({ tx, self, ownerId: this.#ownerId, pool: this.#pool, lease, now: clock.now() });
       // Before anything is held in its name: a job without an owner would be nobody's for ever.
       const known = await session.signOfLife();
       if (reap) await session.reap();

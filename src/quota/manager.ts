@@ -4,48 +4,79 @@
  */
 import { EventEmitter } from "node:events";
 import { availableParallelism } from "node:os";
-import { type Clock, CofferdamError, formatBytes, parseInput, systemClock } from "../foundation/index.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Clock, CofferdamError, errnoOf, formatBytes, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { Allocation, Reservation } from "./allocation.ts";
+import { applyLimits, liveContainer, type QuotaEngine } from "./apply.ts";
 import { type ContainerLimits, createLimits, type LimitsTarget } from "./container-limits.ts";
-import { type QuotaEvents, tell } from "./events.ts";
+import type { WorkspaceOwner } from "./disk/image.ts";
+import { type Workspace, Workspaces } from "./disk/workspaces.ts";
+import { type AppliedLimits, type QuotaEvents, tell } from "./events.ts";
 import { Ledger, type LedgerChange } from "./ledger.ts";
 import { type Entry, refusalOf } from "./ledger-session.ts";
-import { ownIdentity } from "./owner.ts";
-import { type Capacity, hostCapacity, type PoolSettings, poolOf } from "./pool.ts";
+import { type Owner, ownIdentity, startOf } from "./owner.ts";
+import { type Capacity, hostCapacity, poolOf } from "./pool.ts";
 import {
   jobIdSchema,
   layersOf,
   type ParsedOptions,
   type ParsedRequest,
+  poolSettingsOf,
   quotaOptionsSchema,
   type ResourceQuotaOptions,
   type ResourceRequest,
   resourceRequestSchema,
 } from "./settings.ts";
+import { type QuotaStatus, statusOf } from "./status.ts";
+import { forgetTarget, type KnownTarget, loadTarget, saveTarget } from "./targets.ts";
 import { type QuotaLayers, settle } from "./tiers.ts";
+import { ALERTS, JobWatch, type ResourceUsage } from "./usage/job-watch.ts";
+import { Monitor } from "./usage/monitor.ts";
+import { ownCgroup, sourceOf } from "./usage/target.ts";
+import { lastViolations, recordViolation } from "./violations.ts";
 import { Waiting } from "./waiting.ts";
 
 interface Opened {
+  readonly self: Owner;
+  readonly capacity: Capacity;
   readonly pool: Capacity;
   readonly layers: QuotaLayers;
   readonly ledger: Ledger;
   readonly waiting: Waiting;
+  readonly monitor: Monitor;
+  readonly workspaces: Workspaces | undefined;
   readonly heartbeat: NodeJS.Timeout;
 }
+
+/** What a job had, and what it used of it in the end where it was watched. */
+export interface ReleasedResources {
+  readonly allocation: Allocation;
+  readonly usage?: ResourceUsage | undefined;
+  /** Its workspace was removed; something still has it open when `lingering`. */
+  readonly workspace?: { readonly lingering: boolean } | undefined;
+}
+
+/** Two samples make a rate; for a job that another process watches, both are taken now, this far apart, ms. */
+const WINDOW = 250;
+const SHOWN_VIOLATIONS = 20;
 
 /**
  * @example
  * ```ts
  * const quota = new ResourceQuotaManager(engine, { store });
  * await quota.initialize();
- * const allocation = await quota.allocateResources("job123", { priority: "high", requestedResources: { cpu: "2.0", memory: "4GB", disk: "20GB" } });
- * await engine.containers.create({ Image: "app", HostConfig: quota.createLimits(allocation) });
+ * const allocation = await quota.allocateResources("job123", { priority: "high", requestedResources: { cpu: "2.0", memory: "4GB" } });
+ * const { Id } = await engine.containers.create({ Image: "app", HostConfig: quota.createLimits(allocation) });
+ * await engine.containers.start(Id);
+ * await quota.applyResourceLimits(Id, "job123");
+ * const { cpu, memory } = await quota.monitorResourceUsage("job123");
  * await quota.releaseResources("job123");
  * ```
  */
 export class ResourceQuotaManager {
   readonly events: EventEmitter<QuotaEvents> = new EventEmitter();
+  readonly #engine: QuotaEngine | undefined;
   readonly #options: ParsedOptions;
   readonly #store: Store;
   readonly #ownsStore: boolean;
@@ -55,8 +86,12 @@ export class ResourceQuotaManager {
   readonly #held = new Set<string>();
   #opened: Opened | undefined;
 
-  /** Does nothing to the machine yet. Throws INVALID_ARGUMENT, with what was probably meant. */
-  constructor(options: ResourceQuotaOptions = {}) {
+  /**
+   * Does nothing to the machine yet. Throws INVALID_ARGUMENT, with what was probably meant.
+   * @param dockerAPI the engine whose containers are limited; without one there is admission, workspaces and processes alone.
+   */
+  constructor(dockerAPI?: QuotaEngine, options: ResourceQuotaOptions = {}) {
+    this.#engine = dockerAPI;
     this.#options = parseInput(quotaOptionsSchema, options, "options of ResourceQuotaManager");
     this.#clock = this.#options.clock ?? systemClock;
     this.#ownsStore = this.#options.store === undefined;
@@ -64,22 +99,28 @@ export class ResourceQuotaManager {
     this.#slots = this.#options.slots ?? availableParallelism();
   }
 
-  /** Opens the book, and takes back what processes had that are gone. Idempotent. */
+  /** Opens the book, and takes back what processes had that are gone: reservations, and workspaces. Idempotent. */
   async initialize(): Promise<void> {
     if (this.#opened !== undefined) return;
-    const pool = poolOf(hostCapacity(this.#options.workspaces ?? "/"), settingsOf(this.#options));
-    const lease = this.#options.lease ?? 120_000;
-    const ledger = new Ledger({
-      store: this.#store,
-      self: ownIdentity(),
-      clock: this.#clock,
-      lease,
-      pool,
-      changed: (change) => this.#changed(change),
-    });
+    const { lease = 120_000, workspaces: folder, monitoringInterval = 1000 } = this.#options;
+    const [self, store, clock] = [ownIdentity(), this.#store, this.#clock];
+    const ledger = new Ledger({ store, self, clock, lease, changed: (change) => this.#changed(change) });
     await ledger.initialize();
+    const workspaces = folder === undefined ? undefined : new Workspaces({ store, ledger, host: self.host, folder });
+    await workspaces?.removeForgotten();
+    const capacity = hostCapacity(folder ?? "/", await workspaces?.onHost());
+    const pool = poolOf(capacity, poolSettingsOf(this.#options));
+    await ledger.open(pool);
+    const monitor = new Monitor({
+      events: this.events,
+      clock,
+      interval: monitoringInterval,
+      thresholds: { ...ALERTS, ...this.#options.alerts },
+      record: (violation) => recordViolation(store, violation, clock.now()),
+    });
     const heartbeat = setInterval(() => void ledger.signOfLife().catch(() => undefined), lease / 4).unref();
-    this.#opened ??= { pool, layers: layersOf(this.#options, pool, this.#slots), ledger, waiting: new Waiting(ledger), heartbeat };
+    const layers = layersOf(this.#options, pool, this.#slots);
+    this.#opened ??= { self, capacity, pool, layers, ledger, waiting: new Waiting(ledger), monitor, workspaces, heartbeat };
   }
 
   /**
@@ -96,10 +137,9 @@ export class ResourceQuotaManager {
     switch (decision.kind) {
       case "held":
         return this.#allocated(decision.allocation);
-      case "waiting": {
+      case "waiting":
         tell(this.events, "resourcesQueued", { jobId, before: decision.before });
         return this.#allocated(await waiting.until(jobId, { timeout: parsed.wait ?? 0, signal: parsed.signal }));
-      }
       default:
         throw refusalOf(decision, entry, wordsOf);
     }
@@ -110,13 +150,94 @@ export class ResourceQuotaManager {
     return createLimits(allocation, target);
   }
 
-  /** Gives back what a job has. Also one that another process holds, or that waits. @returns what it had; undefined when that was nothing. */
-  async releaseResources(jobId: string): Promise<Allocation | undefined> {
-    const { ledger } = this.#open();
-    const allocation = await ledger.release(parseInput(jobIdSchema, jobId, "job id"));
-    this.#held.delete(jobId);
-    if (allocation !== undefined) tell(this.events, "resourcesReleased", allocation);
-    return allocation;
+  /**
+   * A folder of limited size for the job, removed with its resources. Where the kernel cannot hold the limit it says so
+   * (`enforcement: "watched"`). Throws FAILED_PRECONDITION without the option `workspaces`, or for a job without a disk limit.
+   */
+  async createWorkspace(jobId: string, owner: WorkspaceOwner): Promise<Workspace> {
+    const { workspaces } = this.#open();
+    const { limits } = await this.#allocation(jobId);
+    if (workspaces === undefined || limits.disk === undefined)
+      throw new CofferdamError("FAILED_PRECONDITION", workspaces === undefined ? "no folder for workspaces is configured" : `job ${jobId} has no disk limit`);
+    return await workspaces.create(jobId, limits.disk, owner);
+  }
+
+  /**
+   * Sets and proves the limits of a running container, network rates too, and watches it from then on.
+   * Throws SECURITY_VIOLATION when enforcement is hard and one is not in force (`details.missing`), FAILED_PRECONDITION when
+   * the container does not run, NOT_FOUND.
+   */
+  async applyResourceLimits(containerId: string, jobId: string): Promise<AppliedLimits> {
+    const { workspaces, monitor } = this.#open();
+    const engine = this.#engine;
+    if (engine === undefined) throw new CofferdamError("FAILED_PRECONDITION", "there is no container engine", { hint: "new ResourceQuotaManager(engine)" });
+    const allocation = await this.#allocation(jobId);
+    const container = await liveContainer(engine, containerId);
+    const applied = await applyLimits({ engine, containerId, allocation, container, workspaces, hostNetwork: this.#options.hostNetwork });
+    await monitor.watch(allocation, sourceOf(container.target, container.place, allocation, workspaces), () => engine.containers.kill(containerId));
+    await this.#save(jobId, { ...container.target, containerId });
+    tell(this.events, "limitsApplied", applied);
+    if (allocation.enforcement === "hard" && applied.missing.length > 0) {
+      const what = applied.missing.map(({ limit, wanted, found }) => `${limit} (wanted ${wanted}, found ${found})`).join(", ");
+      throw new CofferdamError("SECURITY_VIOLATION", `limits of job ${jobId} are not in force: ${what}`, { details: { ...applied } });
+    }
+    return applied;
+  }
+
+  /** Watches a job that is no container: a process with a cgroup of its own. Throws NOT_FOUND, FAILED_PRECONDITION. */
+  async watchProcess(jobId: string, pid: number): Promise<ResourceUsage> {
+    const { workspaces, monitor } = this.#open();
+    const allocation = await this.#allocation(jobId);
+    const started = startOf(pid);
+    if (started === undefined) throw new CofferdamError("NOT_FOUND", `no process ${pid}`, { details: { pid } });
+    const place = ownCgroup(pid, started);
+    if (place === undefined) throw new CofferdamError("FAILED_PRECONDITION", `process ${pid} has no cgroup of its own to be measured`, { details: { pid } });
+    const target = { pid, started, trees: [], sealed: true };
+    await monitor.watch(allocation, sourceOf(target, place, allocation, workspaces));
+    await this.#save(jobId, target);
+    return await monitor.sample(jobId);
+  }
+
+  /**
+   * What the job uses now: `{cpu: 45.2, memory: 78.5, disk: 12.3, network: 5.6, ...}` in percent of its quota, with the raw
+   * numbers. Also of a job that another process of this host watches. Throws NOT_FOUND when nobody does.
+   */
+  async monitorResourceUsage(jobId: string): Promise<ResourceUsage> {
+    const { self, monitor, workspaces } = this.#open();
+    const id = parseInput(jobIdSchema, jobId, "job id");
+    if (monitor.has(id)) return await monitor.sample(id);
+    const allocation = await this.#allocation(id);
+    const target = await loadTarget(this.#store, self, id);
+    const place = target === undefined ? undefined : ownCgroup(target.pid, target.started);
+    if (target === undefined || place === undefined)
+      throw new CofferdamError("NOT_FOUND", `job ${id} does not run, or is not watched`, { details: { jobId: id } });
+    const source = sourceOf(target, place, allocation, workspaces);
+    const watch = new JobWatch({ allocation, source, thresholds: {}, now: () => this.#clock.monotonic(), alert: () => undefined, violation: () => undefined });
+    await watch.sample();
+    await delay(WINDOW);
+    return await watch.sample();
+  }
+
+  /**
+   * Gives back what a job has, and removes its workspace. Also of one that another process holds, or that waits. Idempotent.
+   * @returns undefined when there was nothing.
+   */
+  async releaseResources(jobId: string): Promise<ReleasedResources | undefined> {
+    const { self, ledger, monitor, workspaces } = this.#open();
+    const id = parseInput(jobIdSchema, jobId, "job id");
+    const usage = await monitor.end(id, monitor.has(id) && (await this.#oomKilled(self, id)));
+    const workspace = await workspaces?.remove(id);
+    if (usage !== undefined) await forgetTarget(this.#store, id);
+    const allocation = await ledger.release(id);
+    this.#held.delete(id);
+    if (allocation === undefined) return undefined;
+    tell(this.events, "resourcesReleased", allocation);
+    return { allocation, ...(usage !== undefined && { usage }), ...(workspace !== undefined && { workspace }) };
+  }
+
+  async getQuotaStatus(): Promise<QuotaStatus> {
+    const { capacity, pool, ledger } = this.#open();
+    return statusOf(capacity, pool, await ledger.all(), await lastViolations(this.#store, SHOWN_VIOLATIONS));
   }
 
   /** Ends waits (CANCELLED) and timers. Reservations stay until they are released, or this process is gone. */
@@ -126,6 +247,7 @@ export class ResourceQuotaManager {
     if (opened !== undefined) {
       clearInterval(opened.heartbeat);
       await opened.waiting.close(new CofferdamError("CANCELLED", "the quota manager was closed"));
+      await opened.monitor.close();
       await opened.ledger.idle();
     }
     if (this.#ownsStore) await this.#store.close();
@@ -138,6 +260,14 @@ export class ResourceQuotaManager {
   #open(): Opened {
     if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "ResourceQuotaManager: call initialize() first");
     return this.#opened;
+  }
+
+  /** Throws NOT_FOUND for a job that holds nothing. */
+  async #allocation(jobId: string): Promise<Allocation> {
+    const id = parseInput(jobIdSchema, jobId, "job id");
+    const allocation = await this.#open().ledger.get(id);
+    if (allocation?.state === "held") return allocation;
+    throw new CofferdamError("NOT_FOUND", `job ${id} has no resources`, { hint: "allocateResources first", details: { jobId: id } });
   }
 
   #entry(jobId: string, { priority = "normal", tier = priority, repository, requestedResources, wait }: ParsedRequest): Entry {
@@ -159,6 +289,23 @@ export class ResourceQuotaManager {
     };
   }
 
+  async #save(jobId: string, target: KnownTarget): Promise<void> {
+    await saveTarget(this.#store, this.#open().self, jobId, target);
+  }
+
+  /** The engine remembers it of a container whose cgroup is gone. */
+  async #oomKilled(self: Owner, jobId: string): Promise<boolean> {
+    const containerId = (await loadTarget(this.#store, self, jobId))?.containerId;
+    if (containerId === undefined || this.#engine === undefined) return false;
+    try {
+      return (await this.#engine.containers.inspect(containerId)).State.OOMKilled;
+    } catch (error) {
+      // Removed already, or no engine any more: then nobody can tell, and giving back must go on.
+      if (error instanceof CofferdamError || errnoOf(error) !== undefined) return false;
+      throw error;
+    }
+  }
+
   #allocated(allocation: Allocation): Allocation {
     this.#held.add(allocation.jobId);
     tell(this.events, "resourcesAllocated", allocation);
@@ -173,10 +320,6 @@ export class ResourceQuotaManager {
       this.#held.clear();
     }
   }
-}
-
-function settingsOf({ hostShare = 80, enableOvercommit = false, overcommitRatio = 1.2, overcommitMemory = false }: ParsedOptions): PoolSettings {
-  return { share: hostShare / 100, overcommit: enableOvercommit, overcommitRatio, overcommitMemory };
 }
 
 function wordsOf({ cpu, memory, disk }: Reservation): string {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Clock } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
+import type { PoolSettings } from "./pool.ts";
 import { type LayerQuota, PRIORITIES, type Priority, type QuotaLayers } from "./tiers.ts";
 
 /** Limits of an organisation or a repository, and what stands below may not pass. */
@@ -43,8 +44,12 @@ export interface ResourceQuotaOptions {
   readonly monitoringInterval?: number | undefined;
   /** How long a process that cannot be looked at (another pid namespace) keeps what it has without a sign of life, ms. Default 120,000. */
   readonly lease?: number | undefined;
+  /** Percent of the quota from which on use is told: quotaAlert. Default cpu 90, memory 85, disk 80, pids 90. */
+  readonly alerts?: AlertThresholds | undefined;
   readonly clock?: Clock | undefined;
 }
+
+export type AlertThresholds = { readonly [K in "cpu" | "memory" | "disk" | "network" | "pids" | "io"]?: number | undefined };
 
 /** What a job asks for. */
 export interface ResourceRequest {
@@ -61,6 +66,7 @@ export interface ResourceRequest {
 }
 
 const MAX_WAIT = 7 * 86_400_000;
+const share = z.number().min(1).max(100).optional();
 const flag = z.boolean().optional();
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 const name = z.string().min(1).max(100);
@@ -96,6 +102,7 @@ export const quotaOptionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
   hostNetwork: z.string().startsWith("/").max(1000).optional(),
   monitoringInterval: z.int().min(50).max(3_600_000).optional(),
   lease: z.int().min(1000).max(86_400_000).optional(),
+  alerts: z.strictObject({ cpu: share, memory: share, disk: share, network: share, pids: share, io: share }).optional(),
   clock: z.custom<Clock>((value) => isObject(value)).optional(),
 });
 
@@ -116,6 +123,10 @@ export const resourceRequestSchema: z.ZodType<ParsedRequest> = z.strictObject({
 export const jobIdSchema: z.ZodType<string> = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/, "a job id is letters, digits, dot, dash and underscore, 1 to 100 of them");
+
+export function poolSettingsOf({ hostShare = 80, enableOvercommit = false, overcommitRatio = 1.2, overcommitMemory = false }: ParsedOptions): PoolSettings {
+  return { share: hostShare / 100, overcommit: enableOvercommit, overcommitRatio, overcommitMemory };
+}
 
 /** Least memory that a job gets when nobody says how much: builds die of less. */
 const LEAST_DEFAULT_MEMORY: number = 4 * 2 ** 30;

@@ -14,6 +14,7 @@ export const QUOTA_MIGRATIONS: readonly Migration[] = [
       "CREATE INDEX quota_jobs_queue ON quota_jobs (host, state, priority, seq, cpu, memory, disk)",
       "CREATE INDEX quota_jobs_owner ON quota_jobs (owner)",
       "CREATE INDEX quota_jobs_seq ON quota_jobs (seq)",
+      "CREATE TABLE quota_targets (job_id TEXT PRIMARY KEY, boot TEXT NOT NULL, pid BIGINT NOT NULL, started TEXT NOT NULL, container TEXT, body TEXT NOT NULL)",
       "CREATE TABLE quota_workspaces (job_id TEXT PRIMARY KEY, host TEXT NOT NULL, owner TEXT NOT NULL, folder TEXT NOT NULL, bytes BIGINT NOT NULL)",
       "CREATE TABLE quota_violations (seq BIGINT PRIMARY KEY, job_id TEXT NOT NULL, resource TEXT NOT NULL, kind TEXT NOT NULL, times BIGINT NOT NULL, at BIGINT NOT NULL)",
       "CREATE INDEX quota_violations_job ON quota_violations (job_id)",

@@ -5,7 +5,7 @@ import { SqliteStore } from "../../src/store/index.ts";
 
 const [path = "", prefix = "", times = "0", then = "release"] = process.argv.slice(2);
 await using store = new SqliteStore({ path });
-await using quota = new ResourceQuotaManager({ store, slots: 4, defaults: { memory: "6MiB", disk: "1MiB" } });
+await using quota = new ResourceQuotaManager(undefined, { store, slots: 4, defaults: { memory: "6MiB", disk: "1MiB" } });
 await quota.initialize();
 
 async function job(id: string): Promise<void> {

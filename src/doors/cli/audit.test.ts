@@ -149,7 +149,7 @@ describe("retention, holds and erasure", () => {
     expect((await cli("prune", "--dry-run")).stderr).toBe("audit: 0 texts would go; 0 kept by a hold\n");
     const placed = JSON.parse((await cli("hold", "place", "--user", "alice", "--until", "2026-06-30", "--reason", "case 7", "--json")).stdout);
     expect(placed).toMatchObject({ schema: "cofferdam/audit-hold/v1", id: expect.stringMatching(/^hold_/) });
-    expect((await cli("hold", "list")).stdout).toBe(`${placed.id}  {"userId":"alice","until":"2026-06-30T00:00:00.000Z"}  case 7\n`);
+    expect((await cli("hold", "list")).stdout).toBe(`${placed.id}  {"userId":"alice","until":"2026-06-30T23:59:59.999Z"}  case 7\n`);
     expect((await cli("hold", "release", placed.id, "--reason", "closed")).exit).toBe(0);
     expect((await cli("hold", "release", placed.id, "--reason", "closed")).exit).toBe(2);
     expect((await cli("hold", "list")).stderr).toBe("no holds\n");
