@@ -22,7 +22,7 @@ import { assemble, type LogParts, record } from "./parts.ts";
 import { type LogPaths, pathsOf } from "./paths.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
-import { type PruneReport, prune, type RetentionRules } from "./retention.ts";
+import { type PruneReport, prune, type RetentionRules, rulesSchema } from "./retention.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage } from "./search.ts";
 import type { VerifyReport } from "./verify.ts";
@@ -41,9 +41,8 @@ export interface AuditPage {
   readonly next: number | undefined;
 }
 
-const days = z.int().min(0).max(36_500);
-const pruneSchema: z.ZodType<{ readonly rules: RetentionRules; readonly dryRun?: boolean | undefined }> = z.strictObject({
-  rules: z.strictObject({ days, categories: z.record(z.string(), days).optional(), standards: z.record(z.string(), days).optional() }),
+const pruneSchema: z.ZodType<{ readonly rules?: RetentionRules | undefined; readonly dryRun?: boolean | undefined }> = z.strictObject({
+  rules: rulesSchema.optional(),
   dryRun: z.boolean().optional(),
 });
 
@@ -64,6 +63,8 @@ export class AuditLogger implements AuditSink {
   readonly #keys: LogKeys;
   readonly #headFile: HeadFile | undefined;
   readonly #checkpoint: NonNullable<AuditLoggerOptions["checkpoint"]>;
+  readonly #retention: RetentionRules | undefined;
+  readonly #standards: readonly string[];
   /** Files beside the database; undefined for a log in memory. */
   readonly #paths: LogPaths | undefined;
   #opened: LogParts | undefined;
@@ -76,6 +77,8 @@ export class AuditLogger implements AuditSink {
     this.#ownsStore = parsed.store === undefined;
     this.#store = parsed.store ?? new SqliteStore({ path: file, clock: this.#clock });
     this.#checkpoint = parsed.checkpoint ?? {};
+    this.#retention = parsed.retention;
+    this.#standards = parsed.compliance?.standards ?? [];
     const paths = pathsOf(directory, file);
     this.#paths = paths;
     this.#keys = paths === undefined ? new MemoryKeys() : new KeyFiles(paths.key);
@@ -119,7 +122,7 @@ export class AuditLogger implements AuditSink {
    * INTEGRITY_FAILURE (the log does not agree with its acknowledged head), RESOURCE_EXHAUSTED (10,000 events wait already).
    */
   async log(event: AuditEventInput): Promise<AuditEvent> {
-    return await record(this.#open(), event);
+    return await record(this.#open(), this.#counted(event));
   }
 
   /**
@@ -128,7 +131,7 @@ export class AuditLogger implements AuditSink {
    * the event that stands for this one. Throws like {@link log}.
    */
   async denied(event: Omit<AuditEventInput, "result">): Promise<AuditEvent> {
-    return await this.#open().denials.log({ ...event, result: "failure" });
+    return await this.#open().denials.log(this.#counted({ ...event, result: "failure" }));
   }
 
   /**
@@ -261,8 +264,9 @@ export class AuditLogger implements AuditSink {
    * say what went. Holds and the log's events about itself keep theirs. Throws FAILED_PRECONDITION when
    * another process prunes, or places a hold, at the same time.
    */
-  async prune(request: { readonly rules: RetentionRules; readonly dryRun?: boolean }): Promise<PruneReport> {
-    const { rules, dryRun = false } = parseInput(pruneSchema, request, "retention");
+  async prune(request: { readonly rules?: RetentionRules; readonly dryRun?: boolean } = {}): Promise<PruneReport> {
+    const { rules = this.#retention, dryRun = false } = parseInput(pruneSchema, request, "retention");
+    if (rules === undefined) throw new CofferdamError("INVALID_ARGUMENT", "retention: which rules? those of the call, or `retention` among the options");
     return await prune(this.#store, this.#open().writer, this.#clock, rules, dryRun);
   }
 
@@ -294,6 +298,12 @@ export class AuditLogger implements AuditSink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** An event that names no standards counts for those of the options. */
+  #counted(event: AuditEventInput): AuditEventInput {
+    if (this.#standards.length === 0 || event.compliance?.standards !== undefined) return event;
+    return { ...event, compliance: { ...event.compliance, standards: this.#standards } };
   }
 
   #open(): LogParts {

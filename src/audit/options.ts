@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type Clock, parseInput } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
+import { type RetentionRules, rulesSchema } from "./retention.ts";
 
 export interface AuditLoggerOptions {
   readonly storage?:
@@ -25,6 +26,10 @@ export interface AuditLoggerOptions {
         readonly witnesses?: readonly { readonly url: string; readonly key: string }[] | undefined;
       }
     | undefined;
+  /** Retention that {@link AuditLogger.prune} follows unless it is given rules. */
+  readonly retention?: RetentionRules | undefined;
+  /** Standards that events count for which name none themselves. */
+  readonly compliance?: { readonly standards: readonly string[] } | undefined;
   /** A store that the caller owns and closes; `storage.directory` still says where key and head file are. */
   readonly store?: Store | undefined;
   readonly clock?: Clock | undefined;
@@ -43,6 +48,8 @@ const schema: z.ZodType<AuditLoggerOptions> = z.strictObject({
         .optional(),
     })
     .optional(),
+  retention: rulesSchema.optional(),
+  compliance: z.strictObject({ standards: z.array(z.string().min(1).max(1024)).max(50) }).optional(),
   store: z.custom<Store>((value) => typeof value === "object" && value !== null && "write" in value).optional(),
   clock: z.custom<Clock>((value) => typeof value === "object" && value !== null && "now" in value).optional(),
 });

@@ -158,6 +158,21 @@ test("property: what is pruned is what a naive reading of the rules lets go, les
   );
 }, 60_000);
 
+test("rules and standards among the options are those of every call and event that names none", async () => {
+  await using log = new AuditLogger({ retention: { days: 30 }, compliance: { standards: ["SOC2"] } });
+  await log.initialize();
+  const own = { standards: ["HIPAA"] };
+  expect([(await log.log(event())).compliance, (await log.log(event({ compliance: own }))).compliance]).toEqual([{ standards: ["SOC2"] }, own]);
+  expect((await log.log(event({ compliance: { dataClassification: "internal" } }))).compliance).toEqual({
+    dataClassification: "internal",
+    standards: ["SOC2"],
+  });
+  expect((await log.denied({ category: "c", action: "d" })).compliance).toEqual({ standards: ["SOC2"] });
+  expect(await log.prune()).toMatchObject({ pruned: 0 });
+  await expect(audit.prune()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  expect(() => new AuditLogger({ retention: { days: -1 } })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+});
+
 describe("holds", () => {
   test("what a hold covers stays, and goes after its release; both are events", async () => {
     await daily(60, (day) => ({ userId: day % 2 === 0 ? "alice" : "bob" }));

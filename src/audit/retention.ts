@@ -5,6 +5,7 @@
  * Age is counted on the log's own time line: time that no event witnessed counts for at most {@link MAX_UNSEEN}, and time
  * that ran backwards for nothing. A clock that jumps years ahead deletes nothing of what a month would not.
  */
+import { z } from "zod";
 import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import { type EventBody, parseBody } from "./body.ts";
@@ -33,6 +34,13 @@ export interface RetentionRules {
   /** For events that name a standard in `compliance.standards`; over {@link STANDARD_DAYS}. */
   readonly standards?: Readonly<Record<string, number>> | undefined;
 }
+
+const days = z.int().min(0).max(36_500);
+export const rulesSchema: z.ZodType<RetentionRules> = z.strictObject({
+  days,
+  categories: z.record(z.string(), days).optional(),
+  standards: z.record(z.string(), days).optional(),
+});
 
 export interface PruneReport {
   /** Texts that went (or would, in a dry run). */

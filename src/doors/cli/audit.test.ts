@@ -1,5 +1,5 @@
 /** The audit commands as an operator and a third party meet them: the built executable, two state directories, files between them. */
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -173,4 +173,17 @@ describe("retention, holds and erasure", () => {
     project.write("cofferdam.yaml", "version: 1\naudit: {retention: {default: 400d}}\n");
     expect(JSON.parse((await cli("prune", "--dry-run", "--json")).stdout)).toMatchObject({ rules: { days: 400 } });
   });
+});
+
+test("checkpoints go where the user's policy says; where a repository says, they do not", async () => {
+  const [mine, theirs] = [join(project.base, "mine"), join(project.base, "theirs")];
+  for (const folder of [mine, theirs, join(project.home, ".config", "cofferdam")]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(project.home, ".config", "cofferdam", "cofferdam.yaml"), `version: 1\naudit: {copy: ${mine}}\n`);
+  project.write("cofferdam.yaml", `version: 1\naudit: {copy: ${theirs}}\n`);
+  expect((await cli("checkpoint")).exit).toBe(0);
+  expect([readdirSync(mine), readdirSync(theirs)]).toEqual([[expect.stringMatching(/^log_/)], []]);
+  project.write("cofferdam.yaml", "version: 1\naudit: {cpoy: x}\n");
+  expect(await cli("checkpoint")).toMatchObject({ exit: 2, stderr: expect.stringContaining('did you mean "copy"') });
+  // Looking at the trail needs no policy.
+  expect((await cli("search", "--limit", "1")).exit).toBe(0);
 });
