@@ -14,9 +14,18 @@ const MAX_ITEMS = 10_000;
  * pair), or a value out of range; PAYLOAD_TOO_LARGE past {@link MAX_BODY_BYTES}.
  */
 export function writeBody<T>(schema: z.ZodType<T>, body: T, what: string): Buffer {
-  const bytes = Buffer.from(JSON.stringify(parseInput(schema, body, what)));
+  const bytes = Buffer.from(JSON.stringify(parseInput(schema, ownOf(body, what), what)));
   if (bytes.length > MAX_BODY_BYTES) throw new CofferdamError("PAYLOAD_TOO_LARGE", `${what}: larger than ${MAX_BODY_BYTES} bytes`);
   return bytes;
+}
+
+/** A copy that has what is the object's own and nothing that it inherits. */
+function ownOf(body: unknown, what: string): unknown {
+  try {
+    return structuredClone(body);
+  } catch {
+    throw new CofferdamError("INVALID_ARGUMENT", `${what}: holds what is no data`);
+  }
 }
 
 /** Values of variables, for {@link Call.secrets}. */

@@ -71,8 +71,8 @@ const addressSchema = z.strictObject({
 });
 /** dockerode keeps much more there; a socketPath that is a function finds the default one. */
 const modemSchema = z.object({
-  socketPath: z.unknown(),
-  host: z.unknown(),
+  socketPath: z.unknown().optional(),
+  host: z.unknown().optional(),
   port: port.nullish(),
   protocol: z.enum(["http", "https"], "only http and https are spoken").nullish(),
   ca: pem.nullish(),
