@@ -3,7 +3,7 @@
  * nobody looked at. Fields may be added, never renamed. {@link MAX_REPORT_BYTES} bounds it; what was left out for that is counted.
  */
 import { z } from "zod";
-import { CofferdamError, ERROR_TABLE, type ErrorCode, messageOf } from "../../foundation/index.ts";
+import { CofferdamError, describeProblem, ERROR_TABLE, type ErrorCode, problemsOf } from "../../foundation/index.ts";
 import { LEVELS, type Level, type Mode } from "../../policy/index.ts";
 import { type Score, scoreSchema } from "../score/score.ts";
 import { type Threat, threatSchema } from "../threats/threat.ts";
@@ -32,7 +32,7 @@ export interface JobReport {
   readonly policyDigest: string;
   readonly checks: Readonly<Record<CheckName, Check>>;
   /** What the kernel showed before the workload ran; absent when there was no container, or when it was not looked at. */
-  readonly proof?: { readonly at: string; readonly controls: readonly ProvenControl[] } | undefined;
+  readonly proof?: JobProof | undefined;
   /** Controls that were put on the container, and what was asked for and not given. */
   readonly applied: readonly string[];
   readonly refused: readonly string[];
@@ -57,6 +57,11 @@ export interface JobReport {
   readonly reconciled?: { readonly at: string; readonly found: readonly string[] } | undefined;
   /** How many entries of which list (and bytes of which texts) were left out to keep to the bound. */
   readonly cut: Readonly<Record<string, number>>;
+}
+
+/** What a report is made of (report.ts): nothing of it has to be bounded. */
+export interface JobFacts extends Omit<JobReport, "schema" | "notCovered" | "score" | "recommendations" | "cut" | "resources"> {
+  readonly resources: Omit<JobResources, "percent">;
 }
 
 /** `blocked` before it started, `stopped` by us while it ran, `aborted` when our own process died. */
@@ -97,8 +102,18 @@ export interface Check {
   readonly why: string;
 }
 
+export interface JobProof {
+  readonly at: string;
+  /** Controls that are in force, whether the level asks for them or not, by their name in the score's catalogue. */
+  readonly held: readonly string[];
+  /** Every comparison; one control has several. */
+  readonly controls: readonly ProvenControl[];
+}
+
 export interface ProvenControl {
   readonly name: string;
+  /** What of it: `bounding set`. */
+  readonly what: string;
   readonly expected: string;
   readonly actual: string;
   readonly ok: boolean;
@@ -216,7 +231,9 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   mode: z.enum(["enforce", "observe"]),
   policyDigest: text,
   checks: z.strictObject({ authentication: check, authorization: check, scanning: check, resourceAllocation: check, networkIsolation: check }),
-  proof: z.strictObject({ at: time, controls: z.array(z.strictObject({ name: text, expected: text, actual: text, ok: z.boolean() })) }).optional(),
+  proof: z
+    .strictObject({ at: time, held: texts, controls: z.array(z.strictObject({ name: text, what: text, expected: text, actual: text, ok: z.boolean() })) })
+    .optional(),
   applied: texts,
   refused: texts,
   notCovered: z.array(z.strictObject({ what: text, means: text })),
@@ -259,18 +276,12 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   cut: z.record(z.string(), count),
 });
 
-/** A report as it is kept. Throws INTEGRITY_FAILURE for a text that is none. */
-export function parseReport(stored: string): JobReport {
-  const refuse = (why: string): CofferdamError =>
-    new CofferdamError("INTEGRITY_FAILURE", `a stored job report cannot be read: ${why}`, { hint: "cofferdam audit search has what the job left on record" });
-  if (Buffer.byteLength(stored) > MAX_REPORT_BYTES) throw refuse(`more than ${MAX_REPORT_BYTES} bytes`);
-  let value: unknown;
-  try {
-    value = JSON.parse(stored);
-  } catch (error) {
-    throw refuse(messageOf(error));
-  }
-  const parsed = jobReportSchema.safeParse(value);
-  if (!parsed.success) throw refuse(`${parsed.error.issues[0]?.path.join(".") ?? ""}: ${parsed.error.issues[0]?.message ?? "not a report"}`);
-  return parsed.data;
+/** A report as the store keeps it. Throws INTEGRITY_FAILURE for what is none. */
+export function parseReport(stored: unknown): JobReport {
+  const parsed = jobReportSchema.safeParse(stored);
+  if (parsed.success) return parsed.data;
+  const [problem] = problemsOf(jobReportSchema, parsed.error);
+  throw new CofferdamError("INTEGRITY_FAILURE", `a stored job report cannot be read: ${problem === undefined ? "not a report" : describeProblem(problem)}`, {
+    hint: "cofferdam audit search has what the job left on record",
+  });
 }
