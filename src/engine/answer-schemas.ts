@@ -68,7 +68,8 @@ function list<T>(item: z.ZodType<T>): z.ZodType<readonly T[]> {
 
 /** Not z.record: that leaves out a key named __proto__, and a label may have any name. */
 function map<T>(item: z.ZodType<T>): z.ZodType<Readonly<Record<string, T>>> {
-  return z.unknown().transform((value, context) => {
+  const given = z.unknown().optional();
+  return given.transform((value, context) => {
     if (value === null || value === undefined) return {};
     if (typeof value !== "object" || Array.isArray(value)) {
       context.addIssue("not an object");

@@ -26,6 +26,11 @@ export function requires(context: TestContext, what: Need): void {
   context.skip(`requires ${missing}`);
 }
 
+/** For what is set up once for many tests, which then each say `requires`. */
+export function has(what: Need): boolean {
+  return NEEDS[what]() === undefined;
+}
+
 function isBuilt(): boolean {
   try {
     locateJailHelper();
