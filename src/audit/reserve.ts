@@ -2,7 +2,7 @@
  * Space kept back on the disk of the log. When the disk is full it is given up, so that refusals, and the fact that the
  * disk was full, can still be recorded; what would have gone on is refused meanwhile.
  */
-import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, statSync, truncateSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeFolder, newId } from "../foundation/index.ts";
 
@@ -16,9 +16,29 @@ export class Reserve {
     this.#path = path;
   }
 
-  /** Sees to it that the space is kept. @returns false when there is no room for it. */
-  hold(): boolean {
-    if (statSync(this.#path, { throwIfNoEntry: false })?.size === RESERVE_BYTES) return true;
+  /**
+   * Sees to it that the space is kept. Without room for it: "given up" when some process needed it and the disk is full
+   * still, "none" when it never was there.
+   */
+  hold(): "held" | "given up" | "none" {
+    const size = statSync(this.#path, { throwIfNoEntry: false })?.size;
+    if (size === RESERVE_BYTES || this.#make()) return "held";
+    return size === undefined ? "none" : "given up";
+  }
+
+  /** Gives the space back. @returns false when none was kept. */
+  release(): boolean {
+    try {
+      const kept = statSync(this.#path, { throwIfNoEntry: false })?.size === RESERVE_BYTES;
+      // The empty file stays, so that every process knows.
+      if (kept) truncateSync(this.#path, 0);
+      return kept;
+    } catch {
+      return false;
+    }
+  }
+
+  #make(): boolean {
     const fresh = `${this.#path}.${newId("new")}`;
     try {
       makeFolder(dirname(this.#path), 0o700);
@@ -43,12 +63,5 @@ export class Reserve {
     } finally {
       rmSync(fresh, { force: true });
     }
-  }
-
-  /** Gives the space back. @returns false when none was kept. */
-  release(): boolean {
-    const kept = statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
-    rmSync(this.#path, { force: true });
-    return kept;
   }
 }

@@ -49,8 +49,6 @@ export class Writer {
   /** Events acknowledged by this process: a head file that says less was put back from an older copy. */
   #acknowledged = 0;
   #tailLookedAt = false;
-  /** The reserve was given up and not yet taken again. */
-  #scarce = false;
 
   constructor(parts: WriterParts) {
     this.#store = parts.store;
@@ -151,13 +149,11 @@ export class Writer {
 
   /** Commits a batch and tells its callers. On a full disk only refusals are recorded, in the space that was kept for them. */
   async #write(batch: readonly Waiting[]): Promise<void> {
-    if (this.#reserve?.hold() === true) this.#scarce = false;
-    else if (this.#scarce) return await this.#writeRefusals(batch, []);
+    if (this.#reserve?.hold() === "given up") return await this.#writeRefusals(batch, []);
     try {
       settle(batch, await available(() => this.#commit(batch.map(({ event }) => event))));
     } catch (error) {
       if (!isFull(error) || this.#reserve?.release() !== true) return fail(batch, error);
-      this.#scarce = true;
       await this.#writeRefusals(batch, [this.#own({ category: OWN_CATEGORY, action: "disk_full", result: "failure", details: { waiting: batch.length } })]);
     }
   }

@@ -55,12 +55,17 @@ test("a full disk: what would go on is refused, refusals are recorded in the spa
       expect(granted).toBeGreaterThan(50);
       await expect(grant()).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
       for (let i = 0; i < 100; i++) await refuse();
+      // Another process knows it too, and does not use up what is kept.
+      await withLog(async (other) => {
+        await expect(other.log({ category: "test", action: "grant", result: "success" })).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+        await other.log({ category: "test", action: "refuse", result: "failure" });
+      });
       await expect(grant()).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
-      expect(await audit.search({ action: "refuse", limit: 1000 })).toHaveLength(100);
+      expect(await audit.search({ action: "refuse", limit: 1000 })).toHaveLength(101);
       expect(await audit.search({ category: "audit", action: "disk_full" })).toMatchObject([{ result: "failure", details: { waiting: 1 } }]);
       execFileSync("mount", ["-o", "remount,size=32m", state]);
       await grant();
-      expect(await audit.verifyIntegrity()).toMatchObject({ failed: 0, size: granted + 102 });
+      expect(await audit.verifyIntegrity()).toMatchObject({ failed: 0, size: granted + 103 });
       expect(existsSync(join(state, "checkpoints", "reserve"))).toBe(true);
     });
   } finally {
