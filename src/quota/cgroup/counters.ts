@@ -11,8 +11,8 @@ import type { CgroupFolders, Controller } from "./mounts.ts";
 export interface CgroupCounters {
   readonly cpu?:
     | {
-        /** CPU time, ns. */
-        readonly usage: number;
+        /** CPU time, ns. On v1 another controller tells it than the one that throttles. */
+        readonly usage?: number | undefined;
         /** Periods in which the quota ran out, and how long tasks waited for the next one, ns. */
         readonly throttledPeriods: number;
         readonly throttledTime: number;
@@ -64,7 +64,10 @@ export function countersV1(read: CgroupReader): CgroupCounters {
   const bytes = read("blkio", "blkio.throttle.io_service_bytes_recursive") ?? read("blkio", "blkio.throttle.io_service_bytes");
   const ops = read("blkio", "blkio.throttle.io_serviced_recursive") ?? read("blkio", "blkio.throttle.io_serviced");
   return {
-    cpu: usage === undefined ? undefined : { usage, throttledPeriods: keyed(bandwidth, "nr_throttled"), throttledTime: keyed(bandwidth, "throttled_time") },
+    cpu:
+      usage === undefined && bandwidth === undefined
+        ? undefined
+        : { usage, throttledPeriods: keyed(bandwidth, "nr_throttled"), throttledTime: keyed(bandwidth, "throttled_time") },
     memory:
       current === undefined
         ? undefined

@@ -78,7 +78,7 @@ export function measure({ limits, reserved }: Pick<Allocation, "limits" | "reser
   };
   const readOps = rate((sample) => sample.cgroup?.io?.readOps);
   const writeOps = rate((sample) => sample.cgroup?.io?.writeOps);
-  const known = { cpu: cgroup?.cpu, memory: cgroup?.memory, pids: cgroup?.pids, io: cgroup?.io, network, disk };
+  const known = { cpu: cgroup?.cpu?.usage, memory: cgroup?.memory, pids: cgroup?.pids, io: cgroup?.io, network, disk };
   const percents: UsagePercent = {
     cpu: percent([raw.cores, limits.cpu ?? reserved.cpu]),
     memory: percent([raw.workingSet, limits.memory]),
