@@ -3,15 +3,21 @@
  * can lead to two places (the folder is swapped for a link in between), so it is looked up once, here, and everything else is
  * done with what was opened.
  *
- *   cofferdam-place bind ROOT PATH TARGET UID [ro]   mounts PATH, which is looked up below ROOT and may hold no link, on TARGET;
- *                                                    nosuid,nodev; refuses a folder that does not belong to UID (`any`: to anybody)
+ *   cofferdam-place bind ROOT PATH TARGET UID GID [ro]
+ *       mounts PATH on TARGET, nosuid,nodev. Its owner is UID:GID inside, and what UID:GID makes inside is its owner's; what
+ *       others make inside belongs to nobody of this host. Refuses a folder of root: a set-user-id file in it would be root's.
+ *   cofferdam-place settle ROOT PATH DEVICE INODE ENTRIES
+ *       afterwards: what the job made belongs to the folder's owner, without set-id bits
  *   cofferdam-place copy ROOT PATH TARGET UID GID BYTES ENTRIES
- *                                                    copies it into the empty folder TARGET, for UID and GID, within bounds
- *   cofferdam-place release TARGET                   unmounts; nothing mounted there is fine
+ *       copies PATH into the empty folder TARGET, for UID:GID, within bounds
+ *   cofferdam-place deliver FROM ROOT PATH DEVICE INODE BYTES ENTRIES SINCE
+ *       takes over what was changed in the copy FROM into PATH, with the rights of its owner; SINCE: when the copy was made, ms
+ *   cofferdam-place release TARGET
+ *       unmounts; nothing mounted there is fine
  *
- * src/jobs/container/workspace.ts is the only caller. PATH is relative, "." for ROOT itself. One line of JSON on standard
- * output says what was opened. Exit 0, or 70 with the reason on standard error: `LIMIT`, `PATH`, `OWNER` or `SYSTEM` first.
- * Sources: openat2(2), open_tree(2), mount_setattr(2), move_mount(2); Linux 5.12.
+ * PATH is relative, looked up below ROOT, and may hold no link; "." is ROOT itself. src/jobs/container/workspace.ts is the only
+ * caller. One line of JSON on standard output says what was opened. Exit 0, or 70 with the reason on standard error, whose
+ * first word is LIMIT, PATH, OWNER or SYSTEM. Sources: openat2(2), open_tree(2), mount_setattr(2), move_mount(2); Linux 5.12.
  */
 #define _GNU_SOURCE
 #include "place.h"
@@ -20,13 +26,11 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define EXIT_FAILED 70
@@ -67,34 +71,66 @@ static int open_source(const char *root, const char *path) {
     return look_up(root, path, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+static void look(int fd, struct stat *stat) {
+    if (fstat(fd, stat) != 0) die("SYSTEM stat: %s", strerror(errno));
+}
+
 static void say_what(int fd) {
     struct stat stat;
-    if (fstat(fd, &stat) != 0) die("SYSTEM stat: %s", strerror(errno));
+    look(fd, &stat);
     printf("{\"device\":%llu,\"inode\":%llu,\"uid\":%u,\"gid\":%u}\n", (unsigned long long)stat.st_dev, (unsigned long long)stat.st_ino, stat.st_uid, stat.st_gid);
     if (fflush(stdout) != 0) die("SYSTEM output: %s", strerror(errno));
 }
 
+static int open_target(const char *path) {
+    return look_up("/", path[0] == '/' ? path + 1 : path, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
 static void bind_folder(int argc, char **argv) {
     int source = open_source(argv[2], argv[3]);
-    int target = look_up("/", argv[4][0] == '/' ? argv[4] + 1 : argv[4], RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    int target = open_target(argv[4]);
     struct stat stat;
-    if (fstat(source, &stat) != 0) die("SYSTEM stat: %s", strerror(errno));
-    if (strcmp(argv[5], "any") != 0 && stat.st_uid != number(argv[5])) die("OWNER %s belongs to uid %u", argv[3], stat.st_uid);
+    look(source, &stat);
+    if (stat.st_uid == 0) die("OWNER %s belongs to root", argv[3]);
     /* A mount of its own from what was opened, without what may be mounted below. */
     int tree = (int)syscall(SYS_open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (tree < 0) die("SYSTEM open_tree: %s", strerror(errno));
     struct mount_attr change = {
-        .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (argc == 7 && strcmp(argv[6], "ro") == 0 ? MOUNT_ATTR_RDONLY : 0),
+        .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (argc == 8 && strcmp(argv[7], "ro") == 0 ? MOUNT_ATTR_RDONLY : 0),
         .propagation = 1 << 18, /* MS_PRIVATE */
+        .userns_fd = (uint64_t)id_map(&stat, (uid_t)number(argv[5]), (gid_t)number(argv[6])),
     };
-    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &change, sizeof change) != 0) die("SYSTEM mount_setattr: %s", strerror(errno));
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &change, sizeof change) != 0) {
+        if (errno == EINVAL) die("SYSTEM the file system of %s has no mapped mounts", argv[3]);
+        die("SYSTEM mount_setattr: %s", strerror(errno));
+    }
     if (syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) die("SYSTEM move_mount: %s", strerror(errno));
     say_what(source);
 }
 
+/* ROOT PATH DEVICE INODE */
+static int open_same(char **argv, struct stat *stat) {
+    int fd = open_source(argv[0], argv[1]);
+    look(fd, stat);
+    if ((uint64_t)stat->st_dev != number(argv[2]) || (uint64_t)stat->st_ino != number(argv[3])) die("PATH %s is another folder by now", argv[1]);
+    return fd;
+}
+
+static void settle_folder(char **argv) {
+    struct stat stat;
+    int folder = open_same(argv + 2, &stat);
+    settle_tree(folder, &stat, number(argv[6]));
+}
+
+static void deliver_folder(char **argv) {
+    struct stat stat;
+    int from = open_target(argv[2]), to = open_same(argv + 3, &stat);
+    deliver_tree(from, to, &(struct bounds){.uid = stat.st_uid, .gid = stat.st_gid, .bytes = number(argv[7]), .entries = number(argv[8])}, number(argv[9]));
+}
+
 static void copy_folder(char **argv) {
     int source = open_source(argv[2], argv[3]);
-    int target = look_up("/", argv[4][0] == '/' ? argv[4] + 1 : argv[4], RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    int target = open_target(argv[4]);
     int tree = fcntl(source, F_DUPFD_CLOEXEC, 0);
     if (tree < 0) die("SYSTEM dup: %s", strerror(errno));
     copy_tree(tree, target, &(struct bounds){.uid = (uid_t)number(argv[5]), .gid = (gid_t)number(argv[6]), .bytes = number(argv[7]), .entries = number(argv[8])});
@@ -108,8 +144,10 @@ static void release(const char *target) {
 }
 
 int main(int argc, char **argv) {
-    if ((argc == 6 || argc == 7) && strcmp(argv[1], "bind") == 0) bind_folder(argc, argv);
+    if ((argc == 7 || argc == 8) && strcmp(argv[1], "bind") == 0) bind_folder(argc, argv);
+    else if (argc == 7 && strcmp(argv[1], "settle") == 0) settle_folder(argv);
     else if (argc == 9 && strcmp(argv[1], "copy") == 0) copy_folder(argv);
+    else if (argc == 10 && strcmp(argv[1], "deliver") == 0) deliver_folder(argv);
     else if (argc == 3 && strcmp(argv[1], "release") == 0) release(argv[2]);
     else die("SYSTEM started by hand; it is part of cofferdam");
     return 0;

@@ -2,6 +2,7 @@
 #define COFFERDAM_PLACE_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* place.c: the first word says what kind of failure it is. */
@@ -17,5 +18,17 @@ struct bounds {
 };
 /* From one open folder into another, which is empty. What is no file, folder or link is left out. Closes `from`. */
 void copy_tree(int from, int to, const struct bounds *bounds);
+
+/* idmap.c: what stands in for ids of the container on this host's disks. Nobody here has them. */
+#define NOBODYS 2000000000U
+#define IDS 65536U
+/* A user namespace for MOUNT_ATTR_IDMAP: the folder's owner is uid:gid in the mount. */
+int id_map(const struct stat *folder, uid_t uid, gid_t gid);
+
+/* settle.c. Closes `folder`. */
+void settle_tree(int folder, const struct stat *owner, uint64_t entries);
+
+/* deliver.c. Into the folder of bounds->uid, with its rights; `since_ms` is when the copy was made. Closes both. */
+void deliver_tree(int from, int to, const struct bounds *bounds, uint64_t since_ms);
 
 #endif

@@ -1,18 +1,22 @@
 /** What a test needs of the machine. Missing: skipped with the reason, or a failure under REQUIRE_ALL=1. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { TestContext } from "vitest";
+import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "docker" | "jail" | "qemu" | "root";
+type Need = "bwrap" | "container" | "docker" | "jail" | "qemu" | "root";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
 /** For a dockerd of our own (docker.ts) and its images: one of each line. */
 const ENGINE = [["/usr/sbin/dockerd", "/usr/bin/dockerd"], ["/bin/busybox"]];
+const PROGRAMS = ["shim", "place"].map((name) => join(packageFolder(), "dist", "native", `cofferdam-${name}-${process.arch}`));
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : "root"),
   bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
+  container: () => (PROGRAMS.every((path) => existsSync(path)) ? undefined : "the container's native programs: ./dev setup builds them"),
   docker: () => (process.getuid?.() === 0 ? ENGINE.find((names) => !names.some((name) => existsSync(name)))?.[0] : "root"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),

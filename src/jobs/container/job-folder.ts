@@ -1,0 +1,56 @@
+/**
+ * The folder of one job on the host: 0700 and root's, so that nobody can swap what lies in it. Everything that a container
+ * gets of the host comes from here: the gate, and workspaces that were mounted or copied in (workspace.ts). What is left of a
+ * job whose process was killed is this folder, and {@link releaseJobFolder} takes it away.
+ */
+import { lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CofferdamError, errnoOf, makeFolder } from "../../foundation/index.ts";
+import { releaseMount } from "./place.ts";
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+/**
+ * Makes `<base>/<name>`. The base is made too; it and all above it must be writable by nobody but root and us.
+ * @param base on a file system that lets programs run (a /run that is mounted noexec will not do).
+ * Throws ENVIRONMENT_UNFIT for a base that others can change, CONFLICT when the job has a folder already.
+ */
+export function makeJobFolder(base: string, name: string): string {
+  if (!NAME.test(name)) throw new CofferdamError("INVALID_ARGUMENT", `not a name of a job: ${JSON.stringify(name.slice(0, 80))}`);
+  makeFolder(base, 0o700);
+  refuseOthers(base);
+  const folder = join(base, name);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+    throw new CofferdamError("CONFLICT", `job ${name} has a folder already`, { details: { folder } });
+  }
+  return folder;
+}
+
+/** Unmounts and removes all of it. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays. */
+export async function releaseJobFolder(folder: string): Promise<void> {
+  const stat = lstatSync(folder, { throwIfNoEntry: false });
+  if (stat === undefined || !stat.isDirectory()) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) await releaseMount(join(folder, entry.name));
+  for (const name of readdirSync(folder)) {
+    const inner = lstatSync(join(folder, name));
+    // A mount that could not be taken away is somebody's own folder: nothing in it may be removed.
+    if (inner.dev !== stat.dev) throw new CofferdamError("ENVIRONMENT_UNFIT", `something is still mounted on ${join(folder, name)}`);
+    rmSync(join(folder, name), { recursive: true, force: true });
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** A folder that somebody else can write, anywhere above, is a name that somebody else can change. */
+function refuseOthers(base: string): void {
+  const own = process.geteuid?.() ?? 0;
+  for (let at = base; ; at = dirname(at)) {
+    const stat = lstatSync(at);
+    const sticky = (stat.mode & 0o1000) !== 0;
+    if (!stat.isDirectory() || (stat.uid !== 0 && stat.uid !== own) || ((stat.mode & 0o022) !== 0 && !(sticky && at !== base)))
+      throw new CofferdamError("ENVIRONMENT_UNFIT", `${at} is no place for jobs: others can change it`, { hint: "choose a folder that only root can write" });
+    if (dirname(at) === at) return;
+  }
+}
