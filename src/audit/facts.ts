@@ -70,7 +70,7 @@ export function factsOf(event: EventBody): EventFacts {
     mode: textOf(details["mode"]),
     policy: textOf(details["policy"]),
     basis: textOf(details["basis"]) ?? textOf(details["code"]),
-    findings: objectsIn(details["findings"] ?? details["vulnerabilities"]).flatMap((one) => findingOf(one) ?? []),
+    findings: objectsIn(details["findings"] ?? details["vulnerabilities"]).flatMap((one) => findingOf(one, event) ?? []),
     refused: objectsIn(details["refused"]).map((one) => ({ kind: textOf(one["kind"]) ?? "", what: textOf(one["what"]) ?? "" })),
     sources: objectsIn(details["sources"]).map((one) => ({
       name: textOf(one["name"]) ?? "",
@@ -105,13 +105,14 @@ function whatOf(event: EventBody, kind: EventKind, details: JsonObject): string 
   }
 }
 
-function findingOf(one: JsonObject): FoundFact | undefined {
+function findingOf(one: JsonObject, event: EventBody): FoundFact | undefined {
   const id = textOf(one["id"]);
   if (id === undefined) return undefined;
   const exception = objectOf(one["exception"]);
   return {
     id,
-    subject: textOf(one["subject"]) ?? "",
+    // A look-up of one package names it once, as what the event is about.
+    subject: textOf(one["subject"]) ?? (event.resourceType === "package" ? event.resourceId : undefined) ?? "",
     severity: textOf(one["severity"]),
     verdict: textOf(one["verdict"]),
     exception: exception === undefined ? undefined : { reason: textOf(exception["reason"]), until: textOf(exception["until"]) },

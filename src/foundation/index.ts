@@ -9,6 +9,7 @@ export { homeFolder } from "./home.ts";
 export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
 export { packageFolder } from "./package-folder.ts";
+export { productVersion } from "./product-version.ts";
 export { replaceFile } from "./replace-file.ts";
 export { describeProblem, type InputProblem, parseInput, problemsOf } from "./schema.ts";
 export { stateDirectory } from "./state-directory.ts";

@@ -13,6 +13,7 @@ import { compliance, complianceText } from "./compliance.ts";
 import { csv } from "./csv.ts";
 import { json } from "./json.ts";
 import { ndjson } from "./ndjson.ts";
+import { ocsf } from "./ocsf.ts";
 
 /** What a format is given. */
 export interface ExportSource {
@@ -43,12 +44,13 @@ export interface Exporter {
   write(source: ExportSource): AsyncGenerator<string>;
 }
 
-export const EXPORT_FORMATS = ["json", "ndjson", "csv", "bundle", "compliance", "compliance-text"] as const;
+export const EXPORT_FORMATS = ["json", "ndjson", "csv", "ocsf", "bundle", "compliance", "compliance-text"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = {
   json,
   ndjson,
   csv,
+  ocsf,
   bundle,
   compliance,
   "compliance-text": complianceText,
