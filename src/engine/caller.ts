@@ -97,7 +97,10 @@ export class Caller {
   }
 
   async #exchange({ what, method, path, query = {}, json, tar, options = {}, timeoutMs }: Call): Promise<Exchange> {
-    const version = await this.#version(options.signal);
+    const version = await this.#version(options.signal).catch((error: unknown) => {
+      if (tar !== undefined && !(tar instanceof Uint8Array)) tar.destroy();
+      throw error;
+    });
     const pairs = Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [value].flat().map((one) => [key, String(one)])));
     const search = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
     const type = json !== undefined ? "application/json" : tar !== undefined ? "application/x-tar" : undefined;

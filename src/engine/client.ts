@@ -79,7 +79,9 @@ export class EngineClient implements ContainerEngine {
   }
 
   async ping(options: CallOptions = {}): Promise<EnginePing> {
-    const { seconds: _, ...pong } = await this.#ping(options);
+    const full = await this.#ping(options);
+    this.#negotiated = Promise.resolve(full);
+    const { seconds: _, ...pong } = full;
     return pong;
   }
 

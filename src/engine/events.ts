@@ -31,17 +31,19 @@ export async function* followEvents(source: EventSource, options: EventOptions =
   const filters = filtersOf(options.filters);
   const seen = new Seen();
   let since = options.since;
+  let lost = false;
   let down: { readonly from: number; waitMs: number } | undefined;
   while (!isOver(signal)) {
     try {
       if (down !== undefined) {
-        const kept = yield* catchUp(source, seen, filters, signal);
-        if (!kept) yield { kind: "gap", why: "the engine was away and does not remember what came last" };
-        since = kept ? seen.resumeAt : undefined;
+        lost = !(yield* catchUp(source, seen, filters, signal));
+        since = lost ? undefined : seen.resumeAt;
       }
       // Its stream opens a moment before it listens: the second before it is asked for as well.
       since ??= (await source.now({ signal })) * SECOND;
       for await (const news of connection(source, seen, since, filters, options)) {
+        if (lost) yield { kind: "gap", why: "the engine was away and does not remember what came last" };
+        lost = false;
         down = undefined;
         yield news;
       }

@@ -85,11 +85,14 @@ export class Transport {
       const deadline = new Deadline(what, [exchange.signal, this.#closed.signal], timeoutMs, (error) => {
         opened?.destroy(error);
         request?.destroy(error);
+        if (streamed) body.destroy();
         reject(error);
       });
       if (deadline.reason !== undefined) return;
       const fail = (error: unknown): void => {
         deadline.release();
+        opened?.destroy();
+        request?.destroy();
         if (streamed) body.destroy();
         reject(deadline.reason ?? unreachable(what, this.where, error));
       };
