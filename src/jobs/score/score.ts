@@ -144,7 +144,7 @@ function tally({ id, kind, weight }: Control, units: readonly ScoreUnit[]): Tall
     applicable++;
     if (state === "proven") proven++;
     else {
-      const reason = why ?? (state === "not-applicable" ? "said not to apply, without a proof" : state);
+      const reason = state === "not-applicable" ? "said not to apply, without a proof" : why === undefined || why === "" ? state : why;
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     }
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../foundation/index.ts";
@@ -79,6 +80,12 @@ describe("the response table", () => {
     const told = column === "anomaly" ? { severity: "critical" as const, anomaly: true } : { severity: column, anomaly: false };
     expect(planResponse(level, told)).toEqual(actions);
     expect(planResponse(level, told, "observe")).toEqual(actions.filter((action) => action === "record" || action === "alert"));
+  });
+
+  test("docs/score.md has the same table", () => {
+    const page = readFileSync(new URL("../../../docs/score.md", import.meta.url), "utf8");
+    const columns = [...SEVERITIES, "anomaly"] as const;
+    for (const level of LEVELS) expect(page).toContain(`\n| ${level} | ${columns.map((column) => RESPONSES[level][column].join(", ")).join(" | ")} |\n`);
   });
 
   test("has every cell, in the order of the actions, and a stricter level or a higher severity does not do less", () => {
