@@ -64,8 +64,13 @@ static void refuse_errno(struct delivery *self) {
     report(self, REFUSED, strerrorname_np(errno));
 }
 
-static bool is_after(const struct timespec *one, const struct timespec *other) {
-    return one->tv_sec > other->tv_sec || (one->tv_sec == other->tv_sec && one->tv_nsec > other->tv_nsec);
+static bool is_since(const struct timespec *one, const struct timespec *other) {
+    return one->tv_sec > other->tv_sec || (one->tv_sec == other->tv_sec && one->tv_nsec >= other->tv_nsec);
+}
+
+static bool is_same(const struct stat *one, const struct stat *other) {
+    return (one->st_mode & (S_IFMT | 0777)) == (other->st_mode & (S_IFMT | 0777)) && one->st_size == other->st_size &&
+           one->st_mtim.tv_sec == other->st_mtim.tv_sec && one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
 }
 
 static bool is_special(const struct stat *stat) {
@@ -99,7 +104,7 @@ static bool is_dots(const char *name) {
 static bool changed_meanwhile(const struct delivery *self, int folder, const char *name, int depth) {
     struct stat stat;
     if (depth > MAX_DEPTH || fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) != 0) return true;
-    if (is_special(&stat) || is_after(&stat.st_ctim, &self->since)) return true;
+    if (is_special(&stat) || is_since(&stat.st_ctim, &self->since)) return true;
     if (!S_ISDIR(stat.st_mode)) return false;
     DIR *entries = list(folder, name);
     bool changed = entries == NULL;
@@ -176,8 +181,7 @@ static void deliver_file(struct delivery *self, int from, int to, const char *na
     struct stat stat;
     if (source < 0 || fstat(source, &stat) != 0) die("SYSTEM open %.200s: %s", self->path, strerror(errno));
     mode_t mode = stat.st_mode & 0777;
-    bool same = before != NULL && S_ISREG(before->st_mode) && before->st_size == stat.st_size && (before->st_mode & 0777) == mode &&
-                before->st_mtim.tv_sec == stat.st_mtim.tv_sec && before->st_mtim.tv_nsec == stat.st_mtim.tv_nsec;
+    bool same = before != NULL && is_same(before, &stat);
     if (!S_ISREG(stat.st_mode)) report(self, REFUSED, "not a file");
     else if ((stat.st_mode & 06000) != 0) report(self, REFUSED, "a set-user-id or set-group-id bit");
     else if (!same) {
@@ -243,12 +247,12 @@ static void deliver_entry(struct delivery *self, int from, int to, const char *n
     else if (is_special(&stat)) report(self, REFUSED, "not a file, folder or link");
     else if (exists && is_special(&there)) report(self, REFUSED, "a socket, FIFO or device of yours is there");
     else if (!exists && strcasecmp(name, ".git") == 0) report(self, REFUSED, "a planted git folder");
-    else if (exists && !both_folders && is_after(&there.st_ctim, &self->since)) {
+    else if (exists && !both_folders && is_since(&there.st_ctim, &self->since)) {
         /* The copy is older: only what the job wrote as well is worth a word. */
-        if (is_after(&stat.st_mtim, &self->since)) report(self, REFUSED, "it was changed outside meanwhile");
+        if (is_since(&stat.st_mtim, &self->since)) report(self, REFUSED, "it was changed outside meanwhile");
     } else if (S_ISDIR(stat.st_mode)) deliver_folder(self, from, to, name, &stat, before, depth);
     else if (git_runs(self->path)) {
-        if (!exists || !S_ISREG(stat.st_mode) || is_after(&stat.st_ctim, &self->since)) report(self, REFUSED, "git would run it");
+        if (!exists || !is_same(&there, &stat)) report(self, REFUSED, "git would run it");
     } else if (S_ISREG(stat.st_mode)) deliver_file(self, from, to, name, before);
     else deliver_link(self, from, to, name, before);
 }
@@ -317,8 +321,8 @@ static void measure(struct delivery *self, int folder, int depth) {
     closedir(entries);
 }
 
-void deliver_tree(int from, int to, const struct bounds *bounds, uint64_t since_ms) {
-    struct delivery self = {.bounds = bounds, .since = {.tv_sec = (time_t)(since_ms / 1000), .tv_nsec = (long)(since_ms % 1000) * 1000000}};
+void deliver_tree(int from, int to, const struct bounds *bounds, const struct timespec *since) {
+    struct delivery self = {.bounds = bounds, .since = *since};
     if (setgroups(0, NULL) != 0) die("SYSTEM groups: %s", strerror(errno));
     measure(&self, from, 0);
     self.bytes = self.entries = 0;

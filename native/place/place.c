@@ -10,8 +10,8 @@
  *       afterwards: what the job made belongs to the folder's owner, without set-id bits
  *   cofferdam-place copy ROOT PATH TARGET UID GID BYTES ENTRIES
  *       copies PATH into the empty folder TARGET, for UID:GID, within bounds
- *   cofferdam-place deliver FROM ROOT PATH DEVICE INODE BYTES ENTRIES SINCE
- *       takes over what was changed in the copy FROM into PATH, with the rights of its owner; SINCE: when the copy was made, ms
+ *   cofferdam-place deliver FROM ROOT PATH DEVICE INODE BYTES ENTRIES SECONDS NANOSECONDS
+ *       takes over what was changed in the copy FROM into PATH, with the rights of its owner; the time is the copy's
  *   cofferdam-place release TARGET
  *       unmounts; nothing mounted there is fine
  *
@@ -75,10 +75,22 @@ static void look(int fd, struct stat *stat) {
     if (fstat(fd, stat) != 0) die("SYSTEM stat: %s", strerror(errno));
 }
 
-static void say_what(int fd) {
+/* By the clock that file times come from, which stands still between ticks: what is changed from now on is not older than it. */
+static struct timespec next_tick(void) {
+    struct timespec first, now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &first);
+    do {
+        usleep(500);
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    } while (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec);
+    return now;
+}
+
+static void say_what(int fd, const struct timespec *since) {
     struct stat stat;
     look(fd, &stat);
-    printf("{\"device\":%llu,\"inode\":%llu,\"uid\":%u,\"gid\":%u}\n", (unsigned long long)stat.st_dev, (unsigned long long)stat.st_ino, stat.st_uid, stat.st_gid);
+    printf("{\"device\":%llu,\"inode\":%llu,\"uid\":%u,\"gid\":%u,\"seconds\":%lld,\"nanoseconds\":%ld}\n", (unsigned long long)stat.st_dev,
+           (unsigned long long)stat.st_ino, stat.st_uid, stat.st_gid, (long long)since->tv_sec, since->tv_nsec);
     if (fflush(stdout) != 0) die("SYSTEM output: %s", strerror(errno));
 }
 
@@ -105,7 +117,7 @@ static void bind_folder(int argc, char **argv) {
         die("SYSTEM mount_setattr: %s", strerror(errno));
     }
     if (syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) die("SYSTEM move_mount: %s", strerror(errno));
-    say_what(source);
+    say_what(source, &(struct timespec){0});
 }
 
 /* ROOT PATH DEVICE INODE */
@@ -125,7 +137,8 @@ static void settle_folder(char **argv) {
 static void deliver_folder(char **argv) {
     struct stat stat;
     int from = open_target(argv[2]), to = open_same(argv + 3, &stat);
-    deliver_tree(from, to, &(struct bounds){.uid = stat.st_uid, .gid = stat.st_gid, .bytes = number(argv[7]), .entries = number(argv[8])}, number(argv[9]));
+    deliver_tree(from, to, &(struct bounds){.uid = stat.st_uid, .gid = stat.st_gid, .bytes = number(argv[7]), .entries = number(argv[8])},
+                 &(struct timespec){.tv_sec = (time_t)number(argv[9]), .tv_nsec = (long)number(argv[10])});
 }
 
 static void copy_folder(char **argv) {
@@ -133,8 +146,9 @@ static void copy_folder(char **argv) {
     int target = open_target(argv[4]);
     int tree = fcntl(source, F_DUPFD_CLOEXEC, 0);
     if (tree < 0) die("SYSTEM dup: %s", strerror(errno));
+    struct timespec since = next_tick();
     copy_tree(tree, target, &(struct bounds){.uid = (uid_t)number(argv[5]), .gid = (gid_t)number(argv[6]), .bytes = number(argv[7]), .entries = number(argv[8])});
-    say_what(source);
+    say_what(source, &since);
 }
 
 static void release(const char *target) {
@@ -147,7 +161,7 @@ int main(int argc, char **argv) {
     if ((argc == 7 || argc == 8) && strcmp(argv[1], "bind") == 0) bind_folder(argc, argv);
     else if (argc == 7 && strcmp(argv[1], "settle") == 0) settle_folder(argv);
     else if (argc == 9 && strcmp(argv[1], "copy") == 0) copy_folder(argv);
-    else if (argc == 10 && strcmp(argv[1], "deliver") == 0) deliver_folder(argv);
+    else if (argc == 11 && strcmp(argv[1], "deliver") == 0) deliver_folder(argv);
     else if (argc == 3 && strcmp(argv[1], "release") == 0) release(argv[2]);
     else die("SYSTEM started by hand; it is part of cofferdam");
     return 0;

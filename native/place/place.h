@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* place.c: the first word says what kind of failure it is. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
@@ -28,7 +29,7 @@ int id_map(const struct stat *folder, uid_t uid, gid_t gid);
 /* settle.c. Closes `folder`. */
 void settle_tree(int folder, const struct stat *owner, uint64_t entries);
 
-/* deliver.c. Into the folder of bounds->uid, with its rights; `since_ms` is when the copy was made. Closes both. */
-void deliver_tree(int from, int to, const struct bounds *bounds, uint64_t since_ms);
+/* deliver.c. Into the folder of bounds->uid, with its rights; `since` is when the copy was begun. Closes both. */
+void deliver_tree(int from, int to, const struct bounds *bounds, const struct timespec *since);
 
 #endif

@@ -7,7 +7,14 @@ import { locateNative } from "./native.ts";
 const TIMEOUT = 600_000;
 /** Of `deliver`, which lists at most 3,000 paths. */
 const MAX_OUTPUT = 16 * 2 ** 20;
-const openedSchema: z.ZodType<Opened> = z.strictObject({ device: z.number(), inode: z.number(), uid: z.number(), gid: z.number() });
+const openedSchema: z.ZodType<Opened> = z.strictObject({
+  device: z.number(),
+  inode: z.number(),
+  uid: z.number(),
+  gid: z.number(),
+  seconds: z.number(),
+  nanoseconds: z.number(),
+});
 const settledSchema: z.ZodType<Settled> = z.strictObject({ owned: z.number(), setIdBits: z.number() });
 const deliveredSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("written"), path: z.string() }),
@@ -22,6 +29,9 @@ export interface Opened {
   readonly inode: number;
   readonly uid: number;
   readonly gid: number;
+  /** When its copy was begun, by the clock of file times. */
+  readonly seconds: number;
+  readonly nanoseconds: number;
 }
 
 export interface Settled {
@@ -63,6 +73,14 @@ export interface Bounds {
   readonly entries: number;
 }
 
+export interface Delivery {
+  /** The copy. */
+  readonly from: string;
+  readonly place: Place;
+  readonly opened: Opened;
+  readonly bounds: Bounds;
+}
+
 /** Mounts the folder on `target`; inside, its owner is `who`. Throws FAILED_PRECONDITION for a folder of root. */
 export async function bindFolder({ root, path }: Place, target: string, who: Who, readOnly: boolean, signal: AbortSignal): Promise<Opened> {
   return one(openedSchema, await run(["bind", root, path, target, String(who.uid), String(who.gid), ...(readOnly ? ["ro"] : [])], signal));
@@ -79,18 +97,9 @@ export async function copyFolder({ root, path }: Place, target: string, who: Who
 }
 
 /** Takes over what changed in the copy `from` since `since` (ms), with the rights of the folder's owner. */
-export async function deliverFolder(
-  from: string,
-  { root, path }: Place,
-  opened: Opened,
-  bounds: Bounds,
-  since: number,
-  signal: AbortSignal,
-): Promise<Delivered> {
-  const lines = await run(
-    ["deliver", from, root, path, String(opened.device), String(opened.inode), String(bounds.bytes), String(bounds.entries), String(Math.floor(since))],
-    signal,
-  );
+export async function deliverFolder({ from, place: { root, path }, opened, bounds }: Delivery, signal: AbortSignal): Promise<Delivered> {
+  const numbers = [opened.device, opened.inode, bounds.bytes, bounds.entries, opened.seconds, opened.nanoseconds];
+  const lines = await run(["deliver", from, root, path, ...numbers.map(String)], signal);
   const written: string[] = [];
   const removed: string[] = [];
   const refused: { path: string; why: string }[] = [];

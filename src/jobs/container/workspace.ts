@@ -46,13 +46,11 @@ export class Workspace {
   readonly opened: Opened;
   readonly #request: WorkspaceRequest;
   readonly #before: PlantedFiles;
-  readonly #since: number;
 
   private constructor(request: WorkspaceRequest, source: string, opened: Opened) {
     this.#request = request;
     this.mount = { source, target: request.target, readOnly: request.readOnly };
     this.opened = opened;
-    this.#since = Date.now();
     this.#before = PlantedFiles.in(source);
   }
 
@@ -77,6 +75,6 @@ export class Workspace {
     if (readOnly) return nothing;
     const planted = PlantedFiles.in(this.mount.source).changedSince(this.#before);
     if (mode === "bind") return { ...nothing, planted, settled: await settleFolder(place, this.opened, bounds.entries, signal) };
-    return { ...nothing, planted, ...(await deliverFolder(this.mount.source, place, this.opened, bounds, this.#since, signal)) };
+    return { ...nothing, planted, ...(await deliverFolder({ from: this.mount.source, place, opened: this.opened, bounds }, signal)) };
   }
 }
