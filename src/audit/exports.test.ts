@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type AuditEventInput, AuditLogger, type ExportFormat } from "./index.ts";
+import { type AuditEventInput, AuditLogger, type AuditQuery, type ExportFormat } from "./index.ts";
 
 const HOSTILE = [
   "a\nb",
@@ -160,6 +160,13 @@ describe("from a log on the disk", () => {
     await expect(audit.export({}, "json", { signal: AbortSignal.abort(new Error("never")) })).rejects.toThrow("never");
   });
 
+  test("a limit is a limit, from either end", async () => {
+    const size = (await audit.head())?.seq ?? 0;
+    const seqs = async (query: AuditQuery): Promise<number[]> => JSON.parse(await audit.export(query, "json")).map(({ seq }: { seq: number }) => seq);
+    expect(await seqs({ limit: 3 })).toEqual([1, 2, 3]);
+    expect(await seqs({ limit: 2, newestFirst: true })).toEqual([size, size - 1]);
+  });
+
   test("a query that finds nothing gives way to other work, and can be ended", async () => {
     let turns = 0;
     let looking = true;
@@ -177,7 +184,7 @@ describe("from a log on the disk", () => {
     await expect(ended).rejects.toThrow("enough");
   });
 
-  test.for<ExportFormat>(["json", "ndjson", "csv", "compliance"])(
+  test.for<ExportFormat>(["json", "ndjson", "csv", "ocsf", "compliance"])(
     "%s of 100,000 events needs no more memory than a few",
     { timeout: 180_000 },
     async (format) => {

@@ -62,6 +62,8 @@ describe("the table", () => {
     expect(decided("PackageInstall", "allowed")).toEqual(["6002/1 severity 1 status 1 action 1"]);
     expect(decided("PackageUpdate", "denied")).toEqual(["6002/8 severity 3 status 2 action 2"]);
     expect(decided("PackageUninstall", "stopped", "observe")).toEqual(["6002/2 severity 3 status 2 action 3"]);
+    const [observed] = mapped({ action: "PackageInstall", result: "failure", details: { decision: "denied", mode: "observe", policy: "sha256:x" } });
+    expect(observed).toMatchObject({ policy: { uid: "sha256:x", is_applied: false } });
     expect(decided("PackageInstall", "failed")).toEqual(["6002/1 severity 3 status 2 action 0"]);
   });
 
@@ -86,6 +88,13 @@ describe("the table", () => {
     });
     expect(events[2]).toMatchObject({ vulnerabilities: [{ advisory: { uid: "GHSA-x" } }], comment: "accepted until 2027-01-31" });
     expect(Object(events[3]?.["vulnerabilities"])[0]).toEqual({ advisory: { uid: "MAL-1" }, severity: "unknown" });
+  });
+
+  test("what is no name and version is no affected package", () => {
+    for (const subject of ["@scope", "@", "a@", "a", ""]) {
+      const [, finding] = mapped({ action: "VulnerabilityScan", details: { findings: [{ id: "GHSA-x", subject }] } });
+      expect(Object(finding?.["vulnerabilities"])[0]).toEqual({ advisory: { uid: "GHSA-x" } });
+    }
   });
 
   test("one package looked up by name: the finding is about it", () => {

@@ -102,6 +102,14 @@ describe("export", () => {
     expect(stdout).toContain("judged in observe mode");
   });
 
+  test("lines for other programs", async () => {
+    for (const format of ["ndjson", "ocsf"]) {
+      const { stdout } = await cli("export", "--format", format, "--action", "PackageInstall");
+      const lines = stdout.trimEnd().split("\n");
+      expect([lines.length, new Set(lines.map((line) => typeof JSON.parse(line)))]).toEqual([15, new Set(["object"])]);
+    }
+  });
+
   test("options that belong to reports are not taken by others", async () => {
     expect((await cli("export", "--standard", "soc2")).stderr).toContain("--format compliance");
     expect((await cli("export", "--format", "compliance", "--standard", "soc3")).stderr).toContain("soc2, iso27001, pcidss, hipaa, gdpr");
