@@ -4,4 +4,23 @@ export type { JobConfig, JobSpec } from "./job-spec.ts";
 export type { JobState, StoredJob } from "./job-store.ts";
 export { type JobSecurityContext, newJobId, type OrchestratorOptions, SecurityOrchestrator } from "./orchestrator.ts";
 export type { OrchestratorEvents } from "./orchestrator-events.ts";
-export type { JobReport } from "./report/schema.ts";
+export { sizeText, sizeWord } from "./report/amounts.ts";
+export { buildReport, NOT_COVERED } from "./report/report.ts";
+export {
+  CHECK_NAMES,
+  type Check,
+  type CheckName,
+  type JobFacts,
+  type JobReport,
+  jobReportSchema,
+  parseReport,
+  REPORT_SCHEMA,
+  type ResourceAmounts,
+  type Verdict,
+} from "./report/schema.ts";
+export { CATALOGUE, type Control, type UnitKind } from "./score/catalogue.ts";
+export { installUnits } from "./score/install-evidence.ts";
+export { isPinned, jobUnit, type TrailState } from "./score/job-evidence.ts";
+export { computeScore, type Score, type ScoreInput, type ScoreLine, type ScoreUnit } from "./score/score.ts";
+export { ACTIONS, type Action, type ActionOutcome, planResponse, RESPONSES, respond, type ThreatActions } from "./threats/response.ts";
+export { newThreat, resolved, SEVERITIES, type Severity, type Threat, type ThreatInput, threatSchema } from "./threats/threat.ts";
