@@ -1,4 +1,5 @@
 /** The engine client: where the engine is, which version is spoken, and the calls in their groups. */
+import { CofferdamError } from "../foundation/index.ts";
 import { diskUsageSchema, infoSchema, versionSchema } from "./answer-schemas.ts";
 import type { DiskUsage, EngineInfo, EngineVersion } from "./answers.ts";
 import { negotiate } from "./api-version.ts";
@@ -135,13 +136,23 @@ export class EngineClient implements ContainerEngine {
     const answer = await this.#transport.send({ what, method: "GET", path: "/_ping", signal, timeoutMs });
     const { headers } = answer.response;
     const text = await collect(answer, what, this.where, MAX_PING_BYTES);
-    if (answer.status !== 200) throw refusedByEngine(what, answer.status, text.toString("utf8"), []);
+    if (answer.status !== 200) throw noPong(what, this.where, answer.status, text.toString("utf8"));
     const theirs = one(headers["api-version"]);
     const apiVersion = negotiate(theirs, this.where);
     const date = Date.parse(one(headers["date"]) ?? "");
     const seconds = BigInt(Math.floor((Number.isNaN(date) ? Date.now() : date) / 1000));
     return { engine: one(headers["libpod-api-version"]) === undefined ? "docker" : "podman", apiVersion, engineApiVersion: theirs ?? apiVersion, seconds };
   }
+}
+
+/** Nothing of a ping is the caller's: whatever refuses it is no engine, or does not let us in. */
+function noPong(what: string, where: string, status: number, text: string): CofferdamError {
+  const refusal = refusedByEngine(what, status, text, []);
+  if (refusal.code === "PERMISSION_DENIED" || refusal.code === "UPSTREAM_UNAVAILABLE") return refusal;
+  const hint = /HTTP request to an HTTPS server/i.test(text)
+    ? "it speaks TLS: https://host:port, or ca, cert and key"
+    : "is this the address of a container engine?";
+  return new CofferdamError("UPSTREAM_UNAVAILABLE", `cannot ${what}: what answers at ${where} says HTTP ${status}`, { hint, details: refusal.details });
 }
 
 function one(header: string | string[] | undefined): string | undefined {

@@ -13,8 +13,9 @@ import { cgroupName, hierarchiesToMount, makeCgroup, removeCgroup, sweepCgroups 
 
 const [folder = ""] = process.argv.slice(2);
 const socket = join(folder, "docker.sock");
-/** The namespace of the test, which we have left: what it mounted is taken away there. */
+/** The namespaces of the test, which we have left: what it mounted is taken away there, and a port is opened there. */
 const outside = openSync(`/proc/${process.ppid}/ns/mnt`, "r");
+const outsideNet = openSync(`/proc/${process.ppid}/ns/net`, "r");
 const cgroup = cgroupName(process.pid);
 let daemon: ChildProcess | undefined;
 
@@ -72,19 +73,42 @@ function start(): void {
     // Not every machine has iptables, and the namespace leads nowhere.
     ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"],
   ].flat();
+  const secure = join(folder, "tls");
+  const tls = existsSync(secure)
+    ? ["--host", "fd://", "--tlsverify", "--tlscacert", join(secure, "ca.pem"), "--tlscert", join(secure, "server.pem"), "--tlskey", join(secure, "server.key")]
+    : [];
   if (!existsSync(join(folder, "daemon.json"))) writeFileSync(join(folder, "daemon.json"), "{}");
   const script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 9; shift; done; shift; exec "$@"';
-  const child = spawn("sh", ["-c", script, "sh", ...joined, "--", "dockerd", ...options], {
-    stdio: ["ignore", "ignore", "pipe"],
+  const command = [...(tls.length === 0 ? [] : listening()), "dockerd", ...options, ...tls];
+  const child = spawn("sh", ["-c", script, "sh", ...joined, "--", ...command], {
+    stdio: ["ignore", "ignore", "pipe", ...(tls.length === 0 ? [] : [outsideNet])],
     env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/bin:/sbin:/bin` },
   });
   daemon = child;
+  let port = 0;
+  let said = false;
+  if (child.stderr === null) throw new Error("no log of dockerd");
   createInterface({ input: child.stderr }).on("line", (line) => {
     say({ event: "log", line: line.slice(0, 2000) });
-    if (line.includes("API listen on")) say({ event: "listening", pid: child.pid });
+    if (line.startsWith("port ")) port = Number(line.slice("port ".length));
+    // One line for each of its sockets; the first says that all of them are open.
+    if (line.includes("API listen on") && !said) say({ event: "listening", pid: child.pid, port });
+    said ||= line.includes("API listen on");
   });
   child.on("error", (error) => say({ event: "ended", why: error.message }));
   child.on("exit", (code, signal) => say({ event: "ended", why: `exit ${code ?? signal}` }));
+}
+
+/** dockerd is handed a socket that listens where the test is: a socket stays in the namespace that it was made in. */
+function listening(): string[] {
+  const program = [
+    "use Socket; $^F = 255; my $inside = shift;",
+    "socket(my $s, PF_INET, SOCK_STREAM, 0) or die; bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or die; listen($s, 64) or die;",
+    "my ($port) = unpack_sockaddr_in(getsockname($s)); print STDERR qq(port $port\n);",
+    "require POSIX; POSIX::dup2(fileno($s), 3) or die;",
+    "$ENV{LISTEN_FDS} = 1; $ENV{LISTEN_PID} = $$; exec('nsenter', qq(--net=$inside), @ARGV) or die;",
+  ].join(" ");
+  return ["nsenter", "--net=/proc/self/fd/3", "perl", "-e", program, `/proc/${process.pid}/ns/net`];
 }
 
 /** A containerd dies with its dockerd, but one that nobody reaped still looks alive by its pid, and the next dockerd waits for it. */

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { BoundedText } from "../../src/foundation/index.ts";
+import { type Certificates, makeCertificates } from "./docker-tls.ts";
 
 const START_MS = 30_000;
 
@@ -26,11 +27,14 @@ export class TestDocker extends EventEmitter<KeeperEvents> implements AsyncDispo
   readonly mounts: string;
   readonly #keeper: ChildProcess;
   readonly #log = new BoundedText(64 * 1024);
+  readonly #certificates: Certificates | undefined;
   #pid: number | undefined;
+  #port = 0;
   #leftOver: string | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, certificates: Certificates | undefined) {
     super();
+    this.#certificates = certificates;
     this.folder = folder;
     this.socketPath = join(folder, "docker.sock");
     this.mounts = join(folder, "mounts");
@@ -46,8 +50,11 @@ export class TestDocker extends EventEmitter<KeeperEvents> implements AsyncDispo
     createInterface({ input: this.#keeper.stdout }).on("line", (line) => this.#hear(line));
   }
 
-  static async start(): Promise<TestDocker> {
-    const docker = new TestDocker(mkdtempSync(join(tmpdir(), "cofferdam-docker-")));
+  /** @param options.tls with a port on 127.0.0.1 as well, for whoever has a certificate; see {@link tls}. */
+  static async start(options: { readonly tls?: boolean } = {}): Promise<TestDocker> {
+    const folder = mkdtempSync(join(tmpdir(), "cofferdam-docker-"));
+    const certificates = options.tls === true ? makeCertificates(join(folder, "tls")) : undefined;
+    const docker = new TestDocker(folder, certificates);
     await docker.#listening();
     return docker;
   }
@@ -56,6 +63,12 @@ export class TestDocker extends EventEmitter<KeeperEvents> implements AsyncDispo
   get pid(): number {
     if (this.#pid === undefined) throw new Error("dockerd does not run");
     return this.#pid;
+  }
+
+  /** The port that speaks TLS, and who may use it. */
+  get tls(): Certificates & { readonly port: number } {
+    if (this.#certificates === undefined) throw new Error("not started with TLS");
+    return { ...this.#certificates, port: this.#port };
   }
 
   /** What dockerd wrote, its middle left out when long. */
@@ -108,6 +121,7 @@ export class TestDocker extends EventEmitter<KeeperEvents> implements AsyncDispo
     if (message.event === "left-over" && "why" in message) this.#leftOver = String(message.why);
     if (message.event === "listening" && "pid" in message) {
       this.#pid = Number(message.pid);
+      if ("port" in message) this.#port = Number(message.port);
       this.emit("listening");
     }
     if (message.event === "ended") {
@@ -119,6 +133,6 @@ export class TestDocker extends EventEmitter<KeeperEvents> implements AsyncDispo
 }
 
 /** See {@link TestDocker}. */
-export function startDocker(): Promise<TestDocker> {
-  return TestDocker.start();
+export function startDocker(options: { readonly tls?: boolean } = {}): Promise<TestDocker> {
+  return TestDocker.start(options);
 }

@@ -5,7 +5,7 @@ import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "container" | "docker" | "jail" | "qemu" | "root";
+type Need = "bwrap" | "container" | "docker" | "jail" | "openssl" | "qemu" | "root";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
@@ -18,6 +18,7 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
   container: () => (PROGRAMS.every((path) => existsSync(path)) ? undefined : "the container's native programs: ./dev setup builds them"),
   docker: () => (process.getuid?.() === 0 ? ENGINE.find((names) => !names.some((name) => existsSync(name)))?.[0] : "root"),
+  openssl: () => (existsSync("/usr/bin/openssl") ? undefined : "openssl"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
