@@ -48,6 +48,12 @@ export const iso27001: StandardTable = {
       notCovered: "configurations other than Cofferdam's own policy",
     },
     {
+      id: "A.8.10",
+      title: "Information that is no longer needed is deleted",
+      evidence: [...RETENTION, "audit/subject_erased"],
+      notCovered: "information outside of this trail",
+    },
+    {
       id: "A.8.15",
       title: "Activities are logged, and logs protected",
       evidence: ["*"],
@@ -70,12 +76,6 @@ export const iso27001: StandardTable = {
       title: "Changes follow a procedure",
       evidence: [...CHANGES, ...INSTALLS],
       notCovered: "the procedure itself; changes of your own code and infrastructure",
-    },
-    {
-      id: "A.8.10",
-      title: "Information that is no longer needed is deleted",
-      evidence: [...RETENTION, "audit/subject_erased"],
-      notCovered: "information outside of this trail",
     },
   ],
 };

@@ -39,7 +39,8 @@ export interface EvidenceReport {
 /**
  * @param directory a new folder. @param period `startDate` and `endDate` alone.
  * Throws FAILED_PRECONDITION (the folder exists, there is no checkpoint), INVALID_ARGUMENT, RESOURCE_EXHAUSTED (the disk is
- * full), INTEGRITY_FAILURE for events that cannot be read. Then there is no folder, and the log says that there was a try.
+ * full), INTEGRITY_FAILURE for events that cannot be read. Then there is no folder; from the moment that one was
+ * begun, the log says that there was a try. AUDIT_UNAVAILABLE when the folder is there and the log could not record it.
  */
 export async function writeEvidence(
   parts: ExportParts,
@@ -49,6 +50,10 @@ export async function writeEvidence(
 ): Promise<EvidenceReport> {
   const about = { format: "evidence", query: period, options };
   if (!Number.isInteger(perKind) || perKind < 1 || perKind > 1000) throw new CofferdamError("INVALID_ARGUMENT", "samples of a kind: 1 to 1000");
+  const { startDate: _from, endDate: _to, ...filters } = period;
+  // A folder of some events would look like one of all.
+  if (Object.values<unknown>(filters).some((value) => value !== undefined))
+    throw new CofferdamError("INVALID_ARGUMENT", "evidence has all events of a period: startDate and endDate alone, please");
   const folder = await NewFolder.create(directory);
   try {
     const written = await withSnapshot(parts, { query: period, options, checkpoint: "wanted" }, (source) => fill(folder, source, perKind));
