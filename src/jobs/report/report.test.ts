@@ -128,6 +128,9 @@ describe("the bound", () => {
       { numRuns: 300 },
     ));
 
+  test("half a character becomes the sign for one", () =>
+    expect(report({ image: { reference: "a\ud800b", scanned: "not-scanned" } }).image.reference).toBe("a\ufffdb"));
+
   test("exactly a hundred events are all kept, in order", () => {
     const events = Array.from({ length: 100 }, (_, i) => ({
       seq: i + 1,
