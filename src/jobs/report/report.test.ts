@@ -72,7 +72,7 @@ describe("the bound", () => {
     const many = <T>(one: T): T[] => Array.from({ length: 5000 }, () => one);
     const details = { text: "x".repeat(10_000) };
     const threats = Array.from({ length: 300 }, (_, i) =>
-      threat({ severity: SEVERITIES[i % 4], details: i % 2 === 0 ? details : {}, jobId: "\u0001".repeat(256) }),
+      threat({ severity: SEVERITIES[(i + 1) % 4], details: i % 2 === 0 ? details : {}, jobId: "\u0001".repeat(256) }),
     );
     const check = { state: "passed", why: hostile } as const;
     const checks = { authentication: check, authorization: check, scanning: check, resourceAllocation: check, networkIsolation: check };
