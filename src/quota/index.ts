@@ -14,6 +14,7 @@ export type { AppliedLimits, QuotaEvents, QuotaViolation, UsageAlert, ViolationK
 export { LIMIT_NAMES, type LimitName, type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
 export { type ReleasedResources, ResourceQuotaManager } from "./manager.ts";
 export type { NetworkRates, ShapedInterface, ShapeTarget } from "./network/shaper.ts";
+export { lifeOf, type Owner, ownIdentity } from "./owner.ts";
 export type { Capacity } from "./pool.ts";
 export type { AlertThresholds, LayerInput, ResourceQuotaOptions, ResourceRequest } from "./settings.ts";
 export type { QuotaStatus } from "./status.ts";

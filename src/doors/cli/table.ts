@@ -7,6 +7,11 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "scan", summary: "known vulnerabilities of a lockfile, a tree or a package", load: async () => (await import("./scan.ts")).scanCommand },
   { name: "db", summary: "advisories: update, import, export, status", load: async () => (await import("./db.ts")).dbCommands },
   { name: "where", summary: "which installs had a package, and what it did there", load: async () => (await import("./where.ts")).whereCommand },
+  {
+    name: "job",
+    summary: "run a command in a guarded container: job run --image IMG --repo O/R -- make test",
+    load: async () => (await import("./job.ts")).jobCommands,
+  },
   { name: "sandbox", summary: "run any command in the jail: sandbox run -- npm test", load: async () => (await import("./sandbox.ts")).sandboxCommands },
   { name: "scripts", summary: "install scripts: list, show, approve or deny", load: async () => (await import("./scripts.ts")).scriptsCommands },
   {

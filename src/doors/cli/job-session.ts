@@ -1,0 +1,59 @@
+/** What every job command opens: the engine, the policy, the book of jobs; and what it says of jobs that were left behind. */
+import { z } from "zod";
+import { EngineClient } from "../../engine/index.ts";
+import { CofferdamError, systemClock } from "../../foundation/index.ts";
+import { SecurityOrchestrator } from "../../jobs/index.ts";
+import type { EffectivePolicy } from "../../policy/index.ts";
+import { lifeOf, type Owner, ownIdentity } from "../../quota/index.ts";
+import type { CommandContext, OptionSpec } from "./command.ts";
+import { openPolicy, withState } from "./session.ts";
+
+export const ENGINE_OPTION: Readonly<Record<string, OptionSpec>> = {
+  engine: { type: "string", value: "ADDRESS", describe: "the container engine: a socket's path or a URL (default: $DOCKER_HOST, else /var/run/docker.sock)" },
+};
+
+const ownerSchema: z.ZodType<Owner> = z.strictObject({ host: z.string(), boot: z.string(), pidNamespace: z.string(), pid: z.int(), started: z.string() });
+
+export interface JobSession {
+  readonly orchestrator: SecurityOrchestrator;
+  readonly engine: EngineClient;
+  readonly policy: EffectivePolicy;
+}
+
+/** Opens everything for the length of `work`. Throws UPSTREAM_UNAVAILABLE without an engine. */
+export async function withJobs<T>(context: CommandContext, work: (session: JobSession) => Promise<T>): Promise<T> {
+  const { globals, env, out, values } = context;
+  if (process.getuid?.() !== 0)
+    throw new CofferdamError("ENVIRONMENT_UNFIT", "jobs are prepared and proven by root: mounts, cgroups and other users' processes", {
+      hint: "sudo cofferdam job ...",
+    });
+  const policy = await openPolicy(context);
+  for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
+  const self = ownIdentity();
+  return await withState(context, async ({ store, audit }) => {
+    await using engine = new EngineClient(addressOf(values["engine"], env));
+    await using orchestrator = new SecurityOrchestrator(engine, {
+      ...{ policy, stateDir: globals.state, store, audit, clock: systemClock, owner: JSON.stringify(self) },
+      isGone: (owner) => isGone(owner, self),
+    });
+    for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
+      out.fault(`cofferdam: job ${jobId} had been left behind by a process that is gone: ended (${reconciled?.found.join(", ") || "nothing was left of it"})`);
+      for (const { what, why } of leftBehind) out.fault(`         still there: ${what}: ${why}`);
+    }
+    return await work({ orchestrator, engine, policy });
+  });
+}
+
+function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
+  const named = typeof option === "string" ? option : env["DOCKER_HOST"];
+  return named === undefined || named === "" ? "/var/run/docker.sock" : named.replace(/^unix:\/\//, "");
+}
+
+/** What cannot be read is nobody's. */
+function isGone(owner: string, self: Owner): boolean {
+  try {
+    return lifeOf(ownerSchema.parse(JSON.parse(owner)), self) === "gone";
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,87 @@
+/** Whether a job may run: who asks, may they, is its image acceptable, is there room. The first refusal ends it. */
+import { statSync } from "node:fs";
+import type { ContainerEngine } from "../engine/index.ts";
+import { CofferdamError } from "../foundation/index.ts";
+import type { EffectivePolicy } from "../policy/index.ts";
+import type { ResourceQuotaManager } from "../quota/index.ts";
+import type { JobConfig } from "./job-spec.ts";
+import type { LiveJob } from "./live-job.ts";
+import { isPinned } from "./score/job-evidence.ts";
+
+export interface JobGateParts {
+  readonly engine: ContainerEngine;
+  readonly quota: ResourceQuotaManager;
+  readonly policy: EffectivePolicy;
+  readonly stateDir: string;
+}
+
+export class JobGate {
+  readonly #parts: JobGateParts;
+
+  constructor(parts: JobGateParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws what refused it; the job's checks say how far it came. */
+  async check(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {
+    this.#owner(job);
+    await this.#image(job, config, signal);
+    await this.#resources(job, config, signal);
+    job.pass("networkIsolation", "the job has no network at all");
+  }
+
+  /** Until there are roles: whoever owns the state directory, by the uid that the kernel gives this process. */
+  #owner(job: LiveJob): void {
+    const { stateDir } = this.#parts;
+    const { uid } = statSync(stateDir);
+    if (process.getuid?.() !== uid)
+      throw job.refuse(
+        "authentication",
+        new CofferdamError("UNAUTHENTICATED", `the state directory belongs to uid ${uid}`, { hint: "use your own (--state)" }),
+      );
+    job.pass("authentication", `uid ${uid} owns the state directory`);
+    job.pass("authorization", "rule local-owner: whoever owns the state directory may run jobs of every repository");
+  }
+
+  async #image(job: LiveJob, { image }: JobConfig, signal: AbortSignal): Promise<void> {
+    const { engine, policy } = this.#parts;
+    const { values } = policy;
+    if (image === undefined) throw job.refuse("scanning", new CofferdamError("INVALID_ARGUMENT", "a job needs an image", { hint: "--image NAME" }));
+    if (values.level === "paranoid" && !isPinned(image))
+      throw job.refuse(
+        "scanning",
+        new CofferdamError("SECURITY_VIOLATION", `level paranoid takes images by digest only: ${image}`, { hint: "--image NAME@sha256:..." }),
+      );
+    try {
+      const found = await engine.images.inspect(image, { signal });
+      job.imageId = found.Id;
+      job.digest = found.RepoDigests?.map((name) => name.slice(name.indexOf("@") + 1))[0];
+    } catch (error) {
+      if (error instanceof CofferdamError && error.code === "NOT_FOUND")
+        throw job.refuse(
+          "scanning",
+          new CofferdamError("NOT_FOUND", `the engine has no image ${image}`, {
+            hint: "docker load -i FILE, or docker pull it yourself: nothing is pulled by a job",
+          }),
+        );
+      throw job.refuse("scanning", error);
+    }
+    if (values["jobs.unscanned"] === "deny" && values.mode === "enforce")
+      throw job.refuse(
+        "scanning",
+        new CofferdamError("SECURITY_VIOLATION", `${image} was not scanned: this version scans no images, and level ${values.level} asks for it`, {
+          hint: "accept that, in a policy of yours: jobs: {unscanned: accept}",
+        }),
+      );
+    job.notChecked("scanning", "this version scans no images; the policy accepts that");
+  }
+
+  async #resources(job: LiveJob, { priority, resources, repository, wait }: JobConfig, signal: AbortSignal): Promise<void> {
+    try {
+      job.allocation = await this.#parts.quota.allocateResources(job.identity.jobId, { priority, repository, requestedResources: resources, wait, signal });
+      job.pass("resourceAllocation", "set aside");
+    } catch (error) {
+      throw job.refuse("resourceAllocation", error);
+    }
+  }
+}

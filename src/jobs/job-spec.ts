@@ -1,0 +1,79 @@
+/** What callers ask for: a job's identity and needs (the seed's jobConfig), and what is run in it. One strict schema each. */
+import { z } from "zod";
+import { parseInput } from "../foundation/index.ts";
+import { type LimitsInput, limitsSchema, PRIORITIES, type Priority } from "../quota/index.ts";
+
+export interface JobConfig {
+  /** `owner/name`. */
+  readonly repository: string;
+  /** Of the seed; nobody is believed because of it. Until there are roles, the identity is the uid that owns the state directory. */
+  readonly userId?: string | undefined;
+  /** Place in the queue, and the tier. Default normal. */
+  readonly priority?: Priority | undefined;
+  /** Tag, digest or id. */
+  readonly image?: string | undefined;
+  readonly resources?: LimitsInput | undefined;
+  /** Longest wait for resources, ms. Absent: what is not free now is refused. */
+  readonly wait?: number | undefined;
+}
+
+export interface JobSpec {
+  /** Absent: the image's own. */
+  readonly command?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly workingDir?: string | undefined;
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  readonly tty?: boolean | undefined;
+  /** Standard input is given to the job. */
+  readonly stdin?: boolean | undefined;
+  readonly workspace?:
+    | { readonly path: string; readonly target?: string | undefined; readonly mode?: "bind" | "copy" | undefined; readonly readOnly?: boolean | undefined }
+    | undefined;
+  /** Longest time of the workload, ms. Default the policy's jobs.timeout; never more than that. */
+  readonly timeout?: number | undefined;
+}
+
+const repository = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\/[A-Za-z0-9_.-]{1,100}$/, "not a repository; write it like acme/web");
+/** As Docker's reference grammar has them, with room; what it means is the engine's to say. */
+export const imageReference: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/, "not a name of an image");
+export const jobIdSchema: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "letters, digits, _ . -, at most 64");
+
+const configSchema: z.ZodType<JobConfig> = z.strictObject({
+  repository,
+  userId: z.string().max(256).optional(),
+  priority: z.enum(PRIORITIES).optional(),
+  image: imageReference.optional(),
+  resources: limitsSchema.optional(),
+  wait: z.int().min(0).max(86_400_000).optional(),
+});
+
+const specSchema: z.ZodType<JobSpec> = z.strictObject({
+  command: z.array(z.string()).min(1).max(10_000).optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  workingDir: z.string().max(4096).optional(),
+  user: z.strictObject({ uid: z.int().min(0).max(0xfffffffe), gid: z.int().min(0).max(0xfffffffe) }).optional(),
+  tty: z.boolean().optional(),
+  stdin: z.boolean().optional(),
+  workspace: z
+    .strictObject({
+      path: z.string().min(1).max(4096),
+      target: z.string().max(4096).optional(),
+      mode: z.enum(["bind", "copy"]).optional(),
+      readOnly: z.boolean().optional(),
+    })
+    .optional(),
+  timeout: z
+    .int()
+    .min(1)
+    .max(30 * 86_400_000)
+    .optional(),
+});
+
+/** Throws INVALID_ARGUMENT with what is wrong, and a suggestion for a key that is near one. */
+export function parseJobConfig(input: unknown): JobConfig {
+  return parseInput(configSchema, input, "jobConfig");
+}
+
+export function parseJobSpec(input: unknown): JobSpec {
+  return parseInput(specSchema, input, "what a job runs");
+}
