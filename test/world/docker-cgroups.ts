@@ -2,11 +2,12 @@
  * The cgroups of one test engine: a folder of its own in every hierarchy. The daemon stands in `daemon/`, its containers beside
  * it, so that everything which came of it can be found, ended and removed, whoever was killed in between.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-const PREFIX = "cofferdam-docker-";
+/** Pids mean something in their own namespace only: another's folders are left alone. */
+const PREFIX = `cofferdam-docker-${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? ""}-`;
 const ROOT = "/sys/fs/cgroup";
 
 /** Names the folder after its keeper, so that one whose keeper is gone is known to be left over. */
