@@ -35,8 +35,6 @@ export interface LimitsTarget {
   readonly storageOpt?: boolean | undefined;
 }
 
-/** Open files of one process; builds with many workers need more than the usual 1,024. */
-const OPEN_FILES = 65_536;
 /** cgroup v1's default for one cpu; what an engine makes of it on v2 keeps the proportion. */
 const SHARES_PER_CPU = 1024;
 
@@ -57,11 +55,9 @@ export function createLimits({ limits, reserved, enforcement }: Allocation, { de
     ...(writeRates && { BlkioDeviceWriteBps: writeRates }),
     ...(readCounts && { BlkioDeviceReadIOps: readCounts }),
     ...(writeCounts && { BlkioDeviceWriteIOps: writeCounts }),
-    Ulimits: [
-      { Name: "nofile", Soft: OPEN_FILES, Hard: OPEN_FILES },
-      // Core dumps would land in the workspace, or at the host's core_pattern.
-      { Name: "core", Soft: 0, Hard: 0 },
-    ],
+    // Core dumps would fill the workspace, or go where the host's core_pattern says. Open files are left alone: an engine
+    // that may not raise its own limit (no CAP_SYS_RESOURCE) could not start the container.
+    Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
     ...(hard && storageOpt && disk !== undefined && { StorageOpt: { size: String(disk) } }),
   };
 }

@@ -134,8 +134,10 @@ export interface WorkspaceUsage {
 /** Of an enforced one, from its file system: nothing is walked. Undefined when nothing is mounted. */
 export function enforcedUsage({ root }: WorkspacePlaces): WorkspaceUsage | undefined {
   if (mountsAt(root).length === 0) return undefined;
-  const { blocks, bfree, bsize } = statfsSync(root);
-  return { used: (blocks - bfree) * bsize, size: blocks * bsize };
+  const { blocks, bfree, bavail, bsize } = statfsSync(root);
+  const used = (blocks - bfree) * bsize;
+  // ext4 keeps some free blocks to itself: nobody can write them, so they are not part of the size.
+  return { used, size: used + bavail * bsize };
 }
 
 /** Bytes that an image takes of the host's disk now. */
