@@ -28,6 +28,8 @@ export class LiveJob {
   readonly #asked: number;
   readonly #askedAt: string;
   readonly #events: TrailEvent[] = [];
+  #first: number | undefined;
+  #last: number | undefined;
   #startedAt: { readonly at: string; readonly monotonic: number } | undefined;
   #runMs: number | undefined;
   checks: Record<CheckName, Check> = {
@@ -48,6 +50,8 @@ export class LiveJob {
   disk: JobResources["limits"][number] = { resource: "disk", by: "none" };
   log = { bytes: 0, kept: 0, truncated: false };
   reconciled: JobFacts["reconciled"];
+  /** Whether its records were verified, and a checkpoint kept elsewhere covers them. */
+  trail = { verified: false, anchored: false };
   readonly threats: Threat[] = [];
   readonly violations: Violation[] = [];
   readonly applied: string[] = [];
@@ -61,6 +65,11 @@ export class LiveJob {
     this.#clock = clock;
     this.#asked = clock.monotonic();
     this.#askedAt = isoTime(clock);
+  }
+
+  /** When it was asked for. */
+  get askedAt(): string {
+    return this.#askedAt;
   }
 
   get started(): boolean {
@@ -112,13 +121,14 @@ export class LiveJob {
       ...{ category: "jobs", action, result, resourceType: "job", resourceId: jobId, sessionId: jobId, userId: `uid:${this.identity.uid}` },
       details: { repository, ...details },
     });
+    this.#first ??= event.seq;
+    this.#last = event.seq;
     if (this.#events.length < MAX_EVENTS) this.#events.push({ seq: event.seq, at: event.timestamp, category: "jobs", action, result });
   }
 
   /** @param aborted our own process died, and this is what was found of the job. */
   facts(aborted = false): JobFacts {
     const { jobId, repository, image, command, level, uid } = this.identity;
-    const seqs = this.#events.map(({ seq }) => seq);
     return {
       ...{ jobId, repository, level, command, exit: this.exit, stoppedBy: this.stoppedBy, reconciled: this.reconciled },
       verdict: aborted ? "aborted" : this.#verdict(),
@@ -138,7 +148,7 @@ export class LiveJob {
       workspace: this.workspace,
       log: this.log,
       secretsUsed: [],
-      auditTrail: { first: seqs[0], last: seqs.at(-1), verified: false, anchored: false, events: this.#events },
+      auditTrail: { first: this.#first, last: this.#last, ...this.trail, events: this.#events },
     };
   }
 

@@ -33,6 +33,8 @@ export interface OrchestratorOptions {
   readonly clock: Clock;
   /** Name of the process that runs jobs, for whoever looks for its remains. */
   readonly owner: string;
+  /** Verifies the trail from a time on; without it a report says that nobody looked. */
+  readonly verifyTrail?: (since: string) => Promise<{ readonly verified: boolean; readonly anchored: boolean }>;
   /** True when the process of a stored owner is gone. */
   readonly isGone: (owner: string) => boolean;
 }
@@ -180,6 +182,7 @@ export class SecurityOrchestrator {
       violations: job.violations.map(({ rule, times }) => ({ rule, times })).slice(0, 50),
       leftBehind: job.leftBehind.map(({ what }) => what).slice(0, 20),
     });
+    job.trail = (await this.#options.verifyTrail?.(job.askedAt)) ?? job.trail;
     const report = buildReport(job.facts());
     await this.#jobs.end(id, open.state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)));
     this.#open.delete(id);

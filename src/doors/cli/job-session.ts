@@ -35,6 +35,10 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
     await using orchestrator = new SecurityOrchestrator(engine, {
       ...{ policy, stateDir: globals.state, store, audit, clock: systemClock, owner: JSON.stringify(self) },
       isGone: (owner) => isGone(owner, self),
+      verifyTrail: async (since) => {
+        const { failed, anchored } = await audit.verifyIntegrity(since);
+        return { verified: failed === 0, anchored };
+      },
     });
     for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
       out.fault(`cofferdam: job ${jobId} had been left behind by a process that is gone: ended (${reconciled?.found.join(", ") || "nothing was left of it"})`);
