@@ -67,6 +67,8 @@ const QUIET = 60_000;
 /** A walk takes at most a twentieth of the time, and comes at most every 2 s. */
 const DISK_EVERY = 2000;
 const DISK_SHARE = 20;
+/** Less than this is left: as good as full. */
+const FULL_BYTES: number = 2 ** 20;
 
 export class JobWatch {
   readonly #options: WatchOptions;
@@ -168,8 +170,8 @@ export class JobWatch {
   #noteDisk(): void {
     const disk = this.#disk;
     if (disk === undefined) return;
-    // A full file system has no byte left; nobody counts the writes that it refuses.
-    const full = disk.enforcement === "enforced" ? disk.used >= disk.limit * 0.999 : disk.used > disk.limit;
+    // Nobody counts the writes that a full file system refuses, and the last one may have been larger than what is left.
+    const full = disk.enforcement === "enforced" ? disk.limit - disk.used < Math.max(FULL_BYTES, disk.limit / 1000) : disk.used > disk.limit;
     if (full && !this.#diskFull) this.#tell("disk", "exceeded", 1, 1, disk.enforcement);
     this.#diskFull = full;
   }
