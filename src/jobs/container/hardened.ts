@@ -2,10 +2,10 @@
  * A job's container, in the order that matters: created with what its level asks, started with the shim as its only program,
  * proven from the kernel, and only then let go. Whatever fails on the way, the container and everything it was given is gone.
  */
-import type { ContainerEngine } from "../../engine/index.ts";
+import type { ContainerEngine, ContainerExit } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type CreatePlan, planContainer } from "./create-body.ts";
-import { type Ended, Gate, type Started } from "./gate.ts";
+import { type Ended, Gate, type Probes, type Started } from "./gate.ts";
 import { releaseJobFolder } from "./job-folder.ts";
 import type { ContainerProfile } from "./profile.ts";
 import { type Proof, prove, requireProof } from "./prove.ts";
@@ -34,6 +34,7 @@ export class HardenedContainer {
   readonly #folder: string;
   readonly #imageId: string;
   #proof: Proof | undefined;
+  #exit: Promise<ContainerExit> | undefined;
 
   private constructor(engine: ContainerEngine, id: string, plan: CreatePlan, gate: Gate, request: HardenedRequest) {
     this.#engine = engine;
@@ -77,8 +78,7 @@ export class HardenedContainer {
    */
   async start(signal: AbortSignal): Promise<Proof> {
     try {
-      await this.#run(signal);
-      const probes = await this.#gate.arrival(ARRIVAL_MS, signal);
+      const probes = await this.#arrive(signal);
       const container = await this.#engine.containers.inspect(this.id, { signal });
       this.#proof = prove({ container, imageId: this.#imageId, expected: this.plan.expected, shim: this.#gate.shim, probes });
       requireProof(this.#proof);
@@ -96,6 +96,12 @@ export class HardenedContainer {
     return this.#gate.go(variables, signal);
   }
 
+  /** The container's end as the engine tells it, with all of its output written. Throws FAILED_PRECONDITION before {@link start}. */
+  exit(): Promise<ContainerExit> {
+    if (this.#exit === undefined) throw new CofferdamError("FAILED_PRECONDITION", "the container was not started");
+    return this.#exit;
+  }
+
   /** The workload's own end; undefined when its process 1 was killed (out of memory, by us) and could not tell. */
   ended(signal: AbortSignal): Promise<Ended | undefined> {
     return this.#gate.ended(signal);
@@ -110,6 +116,26 @@ export class HardenedContainer {
       if (!(error instanceof CofferdamError && error.code === "NOT_FOUND")) throw error;
     } finally {
       await releaseJobFolder(this.#folder);
+    }
+  }
+
+  /** Process 1 at the gate, or the container's end before that: then it was not the shim, or not process 1. */
+  async #arrive(signal: AbortSignal): Promise<Probes> {
+    this.#exit = (await this.#engine.containers.startWait(this.id, { condition: "next-exit" })).exit;
+    const over = new AbortController();
+    this.#exit.then(
+      ({ exitCode }) => over.abort(exitCode),
+      () => over.abort("unknown"),
+    );
+    await this.#run(signal);
+    try {
+      return await this.#gate.arrival(ARRIVAL_MS, AbortSignal.any([signal, over.signal]));
+    } catch (error) {
+      if (!over.signal.aborted || signal.aborted) throw error;
+      throw new CofferdamError("SECURITY_VIOLATION", `the container ended before it was proven (exit ${String(over.signal.reason)})`, {
+        details: { control: "proven-before-start" },
+        cause: error,
+      });
     }
   }
 
