@@ -38,12 +38,17 @@ const repository = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\/[A-Za-z0-
 export const imageReference: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/, "not a name of an image");
 export const jobIdSchema: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "letters, digits, _ . -, at most 64");
 
+/** Looked through here, and handed on as written: quota reads it once more, and a number without a unit is no size. */
+const limits: z.ZodType<LimitsInput> = z.custom<LimitsInput>().superRefine((value, context) => {
+  for (const { message, path } of limitsSchema.safeParse(value).error?.issues ?? []) context.addIssue({ code: "custom", message, path });
+});
+
 const configSchema: z.ZodType<JobConfig> = z.strictObject({
   repository,
   userId: z.string().max(256).optional(),
   priority: z.enum(PRIORITIES).optional(),
   image: imageReference.optional(),
-  resources: limitsSchema.optional(),
+  resources: limits.optional(),
   wait: z.int().min(0).max(86_400_000).optional(),
 });
 
