@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { CofferdamError } from "../foundation/index.ts";
 import { parseCores, parseCount, parseRate, parseSize } from "./amounts.ts";
+import { CofferdamError } from "./index.ts";
 
 test.each([
   [parseCores, "2.0", 2],

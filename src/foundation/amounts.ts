@@ -2,7 +2,8 @@
  * Amounts as people write them, read strictly: cores, bytes, bytes a second, whole numbers. A text that is not wholly an
  * amount with a known unit is INVALID_ARGUMENT with what was probably meant; nothing is guessed.
  */
-import { CofferdamError, parseBytes } from "../foundation/index.ts";
+import { CofferdamError } from "./errors.ts";
+import { parseBytes } from "./units.ts";
 
 const CORES = /^\d{1,4}(?:\.\d{1,3})?$/;
 const MILLICORES = /^(\d{1,7})m$/;

@@ -1,4 +1,5 @@
 /** Foundation: what every room stands on. Imports nothing of ours. */
+export { parseCores, parseCount, parseRate, parseSize } from "./amounts.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { BoundedText } from "./bounded-text.ts";
 export { canonicalBytes, canonicalText, type JsonObject, type JsonValue } from "./canonical.ts";

@@ -56,6 +56,16 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "jobs.unscanned",
   "jobs.timeout",
   "jobs.log",
+  "quota.enforcement",
+  "quota.host-share",
+  "quota.slots",
+  "quota.overcommit",
+  "quota.overcommit-ratio",
+  "quota.defaults",
+  "quota.ceiling",
+  "quota.tiers",
+  "quota.organisations",
+  "quota.repositories",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -188,6 +198,10 @@ const grant = fc.record(
   { requiredKeys: [] },
 );
 const durations = fc.constantFrom("1ms", "10ms", "50ms", "100ms", "1s", "30m");
+const limits = fc.record(
+  { cpu: fc.constantFrom(0.5, 1, "2.0"), memory: fc.constantFrom("512MB", "512MiB", "1GB", "4GiB"), pids: fc.constantFrom(100, 1000) },
+  { requiredKeys: [] },
+);
 const policies: fc.Arbitrary<PolicyFile> = fc.record(
   {
     version: fc.constant(1 as const),
@@ -249,6 +263,21 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       },
       { requiredKeys: [] },
     ),
+    quota: fc.record(
+      {
+        enforcement: fc.constantFrom("hard", "soft"),
+        "host-share": fc.integer({ min: 1, max: 100 }),
+        slots: fc.constantFrom<"auto" | number>("auto", 2, 50),
+        overcommit: fc.constantFrom("none", "cpu", "all"),
+        "overcommit-ratio": fc.integer({ min: 100, max: 1000 }),
+        defaults: limits,
+        ceiling: limits,
+        tiers: fc.dictionary(fc.constantFrom("high", "mine"), limits, { maxKeys: 2 }),
+        organisations: fc.dictionary(fc.constantFrom("acme", "evil"), fc.record({ limits, ceiling: limits }), { maxKeys: 2 }),
+        repositories: fc.dictionary(fc.constantFrom("acme/web", "evil/web"), fc.record({ limits }), { maxKeys: 2 }),
+      },
+      { requiredKeys: [] },
+    ),
     jobs: fc.record({ profile: fc.constantFrom("none", "build"), unscanned: fc.constantFrom("accept", "deny"), timeout: durations }, { requiredKeys: [] }),
     thresholds: fc.record({ integrity: durations, audit: durations, protection: durations }, { requiredKeys: [] }),
   },
@@ -266,6 +295,12 @@ test("property: an untrusted repository never loosens anything", async () => {
   const notShorter = (after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): void => {
     expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort());
     for (const [name, time] of Object.entries(after)) expect(time).toBeGreaterThanOrEqual(before[name] ?? Number.POSITIVE_INFINITY);
+  };
+  // From the least to the most, as people write them.
+  const sizes = [0.5, 1, "2.0", 100, 1000, "512MB", "512MiB", "1GB", "4GiB"].map(String);
+  const noLimitRaised = (after: Readonly<Record<string, string | number>>, before: Readonly<Record<string, string | number>>): void => {
+    expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort());
+    for (const [limit, value] of Object.entries(after)) expect(sizes.indexOf(String(value))).toBeLessThanOrEqual(sizes.indexOf(String(before[limit])));
   };
   const oracle: { readonly [K in keyof PolicyValues]: (after: PolicyValues[K], before: PolicyValues[K]) => void } = {
     level: (after, before) => expect(order.indexOf(after)).toBeGreaterThanOrEqual(order.indexOf(before)),
@@ -308,6 +343,21 @@ test("property: an untrusted repository never loosens anything", async () => {
     "jobs.unscanned": (after, before) => expect([before, after]).not.toEqual(["deny", "accept"]),
     "jobs.timeout": notMore,
     "jobs.log": () => undefined,
+    "quota.enforcement": (after, before) => expect([before, after]).not.toEqual(["hard", "soft"]),
+    "quota.host-share": notMore,
+    "quota.slots": (after, before) => expect(after).toBe(before),
+    "quota.overcommit": (after, before) =>
+      expect([
+        ["none", "cpu"],
+        ["none", "all"],
+        ["cpu", "all"],
+      ]).not.toContainEqual([before, after]),
+    "quota.overcommit-ratio": notMore,
+    "quota.defaults": noLimitRaised,
+    "quota.ceiling": noLimitRaised,
+    "quota.tiers": (after, before) => expect(after).toEqual(before),
+    "quota.organisations": (after, before) => expect(after).toEqual(before),
+    "quota.repositories": (after, before) => expect(after).toEqual(before),
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,

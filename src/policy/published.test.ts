@@ -32,7 +32,13 @@ test("docs/policy.md tells the defaults that are", () => {
 
 function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
-  if (text === "none") return key === "scripts.grants" || /^audit\.retention\.(?:categories|standards)$/.test(key) ? {} : [];
+  if (key === "quota.overcommit") return text;
+  if (text === "none")
+    return key === "scripts.grants" ||
+      /^quota\.(?:defaults|ceiling|tiers|organisations|repositories)$/.test(key) ||
+      /^audit\.retention\.(?:categories|standards)$/.test(key)
+      ? {}
+      : [];
   if (key === "audit.checkpoint.interval" || key === "audit.retention.default") return parseDuration(text);
   if (key === "advisories.ratchet" || key === "jobs.timeout" || key.endsWith("-age")) return parseDuration(text);
   if (text === "true" || text === "false") return text === "true";

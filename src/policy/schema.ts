@@ -7,6 +7,7 @@ import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
 import { type JobsFile, jobsSchema } from "./jobs.ts";
+import { differs, overcommitsMore, type QuotaFile, quotaSchema, raisesLimit } from "./quota.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
@@ -42,6 +43,7 @@ export interface PolicyFile {
   readonly advisories?: AdvisoriesFile | undefined;
   readonly audit?: AuditFile | undefined;
   readonly jobs?: JobsFile | undefined;
+  readonly quota?: QuotaFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -110,6 +112,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
     advisories: advisoriesSchema.optional(),
     audit: auditSchema.optional(),
     jobs: jobsSchema.optional(),
+    quota: quotaSchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -182,6 +185,16 @@ export const KEYS: readonly KeyRule[] = [
   { key: "jobs.unscanned", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
   { key: "jobs.timeout", merge: "replace", loosens: growing },
   { key: "jobs.log", merge: "replace", loosens: harmless },
+  { key: "quota.enforcement", merge: "replace", loosens: (before, after) => before === "hard" && after === "soft" },
+  { key: "quota.host-share", merge: "replace", loosens: growing },
+  { key: "quota.slots", merge: "replace", loosens: changes },
+  { key: "quota.overcommit", merge: "replace", loosens: overcommitsMore },
+  { key: "quota.overcommit-ratio", merge: "replace", loosens: growing },
+  { key: "quota.defaults", merge: "entries", loosens: raisesLimit },
+  { key: "quota.ceiling", merge: "entries", loosens: raisesLimit },
+  { key: "quota.tiers", merge: "entries", loosens: differs },
+  { key: "quota.organisations", merge: "entries", loosens: differs },
+  { key: "quota.repositories", merge: "entries", loosens: differs },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },

@@ -3,11 +3,12 @@ import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoryValues, advisoryPreset, advisoryValues } from "./advisories.ts";
 import { type AuditValues, auditPreset, auditValues } from "./audit.ts";
 import { type JobValues, jobPreset, jobValues } from "./jobs.ts";
+import { type QuotaValues, quotaPreset, quotaValues } from "./quota.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
 import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues {
+export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues, QuotaValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -50,6 +51,7 @@ export function presetOf(level: Level): PolicyValues {
     "scripts.disk": 2 * 2 ** 30,
     ...advisoryPreset(level),
     ...jobPreset(level),
+    ...quotaPreset(level),
     ...auditPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
@@ -82,6 +84,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     "scripts.disk": size(scripts?.disk),
     ...advisoryValues(file.advisories),
     ...jobValues(file.jobs),
+    ...quotaValues(file.quota),
     ...auditValues(file.audit),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),

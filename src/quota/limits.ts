@@ -1,7 +1,6 @@
 /** What a job can be limited in: one schema, from the units that people write to numbers. */
 import { z } from "zod";
-import { messageOf } from "../foundation/index.ts";
-import { parseCores, parseCount, parseRate, parseSize } from "./amounts.ts";
+import { messageOf, parseCores, parseCount, parseRate, parseSize } from "../foundation/index.ts";
 
 /** Everything is optional: what is absent is not limited (or, when settled, has the default of its layer). */
 export interface ResourceLimits {
