@@ -136,6 +136,8 @@ export interface ExecCreate {
 }
 
 export interface NetworkCreate {
+  /** Always sent as true. */
+  readonly CheckDuplicate?: true | undefined;
   readonly Name: string;
   readonly Driver?: string | undefined;
   readonly Internal?: boolean | undefined;

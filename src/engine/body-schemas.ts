@@ -181,6 +181,7 @@ export const execCreateSchema: z.ZodType<ExecCreate> = z.strictObject({
 
 export const networkCreateSchema: z.ZodType<NetworkCreate> = z.strictObject({
   Name: name,
+  CheckDuplicate: z.literal(true).optional(),
   Driver: name.optional(),
   Internal: flag.optional(),
   EnableIPv6: flag.optional(),

@@ -6,7 +6,7 @@ import { CofferdamError } from "../foundation/index.ts";
 import { parseAnswer } from "./answer-schemas.ts";
 import { refusedByEngine, tidy, unreachable } from "./failure.ts";
 import { type Answer, collect, type Exchange, type Transport } from "./transport.ts";
-import type { CallOptions, Filters } from "./types.ts";
+import type { CallOptions, EnginePing, Filters } from "./types.ts";
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
@@ -28,9 +28,11 @@ export interface Call {
   readonly fine?: readonly number[];
 }
 
+export type Spoken = Pick<EnginePing, "engine" | "apiVersion">;
+
 export interface Body {
   readonly headers: IncomingHttpHeaders;
-  /** Throws what the call would: CANCELLED, UPSTREAM_UNAVAILABLE. */
+  /** Throws what the call would: CANCELLED, UPSTREAM_UNAVAILABLE. After a close it ends. */
   readonly chunks: AsyncIterable<Buffer>;
   close(): void;
 }
@@ -44,13 +46,13 @@ const filtersSchema = z.array(z.tuple([z.string().max(100), z.array(z.string().m
 
 export class Caller {
   readonly #transport: Transport;
-  readonly #version: (signal: AbortSignal | undefined) => Promise<string>;
+  readonly #spoken: (signal: AbortSignal | undefined) => Promise<Spoken>;
   readonly #outdated: () => void;
 
-  /** @param version the negotiated one. @param outdated called when the engine no longer speaks it. */
-  constructor(transport: Transport, version: (signal: AbortSignal | undefined) => Promise<string>, outdated: () => void) {
+  /** @param spoken what was negotiated. @param outdated called when the engine no longer speaks it. */
+  constructor(transport: Transport, spoken: (signal: AbortSignal | undefined) => Promise<Spoken>, outdated: () => void) {
     this.#transport = transport;
-    this.#version = version;
+    this.#spoken = spoken;
     this.#outdated = outdated;
   }
 
@@ -83,8 +85,41 @@ export class Caller {
     const { response, deadline } = await this.open(call);
     deadline.disarm();
     response.once("close", () => deadline.release());
-    const fail = (error: unknown): CofferdamError => deadline.reason ?? unreachable(call.what, this.where, error);
-    return { headers: response.headers, chunks: chunksOf(response, fail), close: () => void response.destroy() };
+    let closed = false;
+    const fail = (error: unknown): CofferdamError | undefined => deadline.reason ?? (closed ? undefined : unreachable(call.what, this.where, error));
+    const close = (): void => {
+      closed = true;
+      response.destroy();
+    };
+    return { headers: response.headers, chunks: chunksOf(response, fail), close };
+  }
+
+  /**
+   * As {@link stream}, for one that may stay silent. Podman sends the head of its answer with the first thing that it has to
+   * say: there the body is handed out at once, and a refusal comes with its first chunk.
+   */
+  async quietStream(call: Call): Promise<Body> {
+    const { engine } = await this.#spoken(call.options?.signal);
+    if (engine === "docker") return await this.stream(call);
+    const stop = new AbortController();
+    const signals = call.options?.signal === undefined ? [stop.signal] : [stop.signal, call.options.signal];
+    const opening = this.stream({ ...call, options: { ...call.options, signal: AbortSignal.any(signals) }, timeoutMs: undefined });
+    opening.catch(() => undefined);
+    let closed = false;
+    const close = (): void => {
+      closed = true;
+      stop.abort();
+    };
+    const chunks = async function* (): AsyncGenerator<Buffer> {
+      try {
+        yield* (await opening).chunks;
+      } catch (error) {
+        if (!closed) throw error;
+      } finally {
+        close();
+      }
+    };
+    return { headers: {}, chunks: chunks(), close };
   }
 
   async upgrade(call: Call): Promise<Duplex> {
@@ -97,7 +132,7 @@ export class Caller {
   }
 
   async #exchange({ what, method, path, query = {}, json, tar, options = {}, timeoutMs }: Call): Promise<Exchange> {
-    const version = await this.#version(options.signal).catch((error: unknown) => {
+    const { apiVersion } = await this.#spoken(options.signal).catch((error: unknown) => {
       if (tar !== undefined && !(tar instanceof Uint8Array)) tar.destroy();
       throw error;
     });
@@ -107,7 +142,7 @@ export class Caller {
     return {
       what,
       method,
-      path: `/v${version}${path}${search}`,
+      path: `/v${apiVersion}${path}${search}`,
       headers: type === undefined ? {} : { "content-type": type },
       // A POST without a body has to say so.
       body: json ?? tar ?? (method === "POST" ? Buffer.alloc(0) : undefined),
@@ -133,11 +168,13 @@ export class Caller {
   }
 }
 
-async function* chunksOf(response: IncomingMessage, fail: (error: unknown) => CofferdamError): AsyncGenerator<Buffer> {
+/** @param fail undefined for an end that was wanted. */
+async function* chunksOf(response: IncomingMessage, fail: (error: unknown) => CofferdamError | undefined): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) yield chunk;
   } catch (error) {
-    throw fail(error);
+    const failure = fail(error);
+    if (failure !== undefined) throw failure;
   }
 }
 

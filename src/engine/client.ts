@@ -3,7 +3,7 @@ import { CofferdamError } from "../foundation/index.ts";
 import { diskUsageSchema, infoSchema, versionSchema } from "./answer-schemas.ts";
 import type { DiskUsage, EngineInfo, EngineVersion } from "./answers.ts";
 import { negotiate } from "./api-version.ts";
-import { Caller, DEFAULT_TIMEOUT_MS } from "./caller.ts";
+import { Caller, DEFAULT_TIMEOUT_MS, type Spoken } from "./caller.ts";
 import { Containers } from "./containers.ts";
 import { Deadline } from "./deadline.ts";
 import { followEvents } from "./events.ts";
@@ -62,7 +62,7 @@ export class EngineClient implements ContainerEngine {
     this.#transport = new Transport(connectionOf(target));
     this.#caller = new Caller(
       this.#transport,
-      (signal) => this.#version(signal),
+      (signal) => this.#spoken(signal),
       () => {
         this.#negotiated = undefined;
       },
@@ -118,17 +118,16 @@ export class EngineClient implements ContainerEngine {
   }
 
   /** Asked once, and again after it failed. One caller's signal ends that caller's wait, not the others'. */
-  async #version(signal: AbortSignal | undefined): Promise<string> {
+  async #spoken(signal: AbortSignal | undefined): Promise<Spoken> {
     this.#negotiated ??= this.#ping({}).catch((error: unknown) => {
       this.#negotiated = undefined;
       throw error;
     });
     const negotiated = this.#negotiated;
-    const { apiVersion } = await new Promise<Pong>((resolve, reject) => {
+    return await new Promise<Pong>((resolve, reject) => {
       const deadline = new Deadline("ask which API the engine speaks", [signal], undefined, reject);
       negotiated.then(resolve, reject).finally(() => deadline.release());
     });
-    return apiVersion;
   }
 
   async #ping({ signal, timeoutMs = PING_MS }: CallOptions): Promise<Pong> {

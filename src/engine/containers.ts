@@ -124,7 +124,7 @@ export class Containers implements ContainerCalls {
       tail: tail === undefined ? "all" : wholeNumber("tail", tail),
     };
     const call: Call = { ...this.#of(id, "read the log of", options), method: "GET", path: this.#path(id, "logs"), query };
-    const { chunks, close } = await this.#caller.stream(call);
+    const { chunks, close } = follow ? await this.#caller.quietStream(call) : await this.#caller.stream(call);
     return outputStream(chunks, close, { tty, timestamps, what: call.what });
   }
 

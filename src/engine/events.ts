@@ -79,7 +79,7 @@ async function* catchUp(source: EventSource, seen: Seen, filters: string | undef
 }
 
 async function* connection(source: EventSource, seen: Seen, since: bigint, filters: string | undefined, options: EventOptions): AsyncGenerator<EngineNews> {
-  const { chunks, close } = await source.caller.stream({ ...eventCall(filters, since), options: { signal: options.signal } });
+  const { chunks, close } = await source.caller.quietStream({ ...eventCall(filters, since), options: { signal: options.signal } });
   seen.opened = true;
   yield { kind: "open" };
   const alive = withHeartbeat(chunks, close, options.heartbeatMs ?? HEARTBEAT_MS, (ms) => source.now({ timeoutMs: ms }));

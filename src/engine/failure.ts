@@ -20,6 +20,16 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   501: "FAILED_PRECONDITION",
 };
 
+/** What an engine answers with a status that says something else: Podman says 500 to nearly everything, Docker 403 to what is taken. */
+const BY_TEXT: readonly (readonly [said: RegExp, code: ErrorCode])[] = [
+  [/no space left on device|disk quota exceeded/i, "RESOURCE_EXHAUSTED"],
+  [/container state improper|is already in use|has active endpoints|pool overlaps|already exists/i, "CONFLICT"],
+  [/invalid (environment variable|filter)|is an invalid filter|any of the supported image formats/i, "INVALID_ARGUMENT"],
+];
+const UNSURE = new Set([403, 500]);
+/** The whole answer to a path that the engine does not have; of an object that is absent more is said. */
+const NO_SUCH_CALL = /^(404 )?(page )?not found$/i;
+
 /** Why a command could not be executed: shells end with 127 and 126. */
 export type StartFailure = "command-not-found" | "command-not-executable";
 
@@ -36,8 +46,9 @@ export function refusedByEngine(what: string, status: number, text: string, secr
 
 function codeOf(status: number, said: string, reason: StartFailure | undefined): ErrorCode {
   if (reason !== undefined) return "INVALID_ARGUMENT";
-  if (/no space left on device|disk quota exceeded/i.test(said)) return "RESOURCE_EXHAUSTED";
-  return BY_STATUS[status] ?? "UPSTREAM_UNAVAILABLE";
+  if (status === 404 && NO_SUCH_CALL.test(said)) return "FAILED_PRECONDITION";
+  const told = UNSURE.has(status) && !/^authorization denied/i.test(said) ? BY_TEXT.find(([pattern]) => pattern.test(said))?.[1] : undefined;
+  return told ?? BY_STATUS[status] ?? "UPSTREAM_UNAVAILABLE";
 }
 
 /** As the docker CLI tells them apart: the engine has one status for all. */

@@ -51,7 +51,9 @@ export class Images implements ImageCalls {
   }
 
   async import(rootfs: Readable | Uint8Array, options: ImportOptions = {}): Promise<string> {
-    const named = options.reference === undefined ? {} : repositoryAndTag(options.reference);
+    // Podman only takes the tag as part of the repository, and Docker takes it there too.
+    const { repo, tag } = options.reference === undefined ? { repo: undefined, tag: "" } : repositoryAndTag(options.reference);
+    const named = { repo: repo === undefined ? undefined : `${repo}:${tag}` };
     const call: Call = {
       what: "import an image",
       method: "POST",

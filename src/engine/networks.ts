@@ -18,7 +18,8 @@ export class Networks implements NetworkCalls {
 
   async create(body: NetworkCreate, options?: CallOptions): Promise<string> {
     objectPath("network", body.Name);
-    const json = writeBody(networkCreateSchema, body, "network to create");
+    // Before API 1.44 an engine makes a second network of the same name unless it is told not to.
+    const json = writeBody(networkCreateSchema, { ...body, CheckDuplicate: true }, "network to create");
     return (await this.#caller.json(call("create a network", "POST", "/networks/create", options, { json }), identitySchema)).Id;
   }
 

@@ -43,6 +43,19 @@ describe("statuses become codes", () => {
     expect(await failureOf((socket) => socket.end(response(status, '{"message":"why"}')))).toMatchObject({ code, details: { status } });
   });
 
+  test.each([
+    [500, "the container name is already in use by x", "CONFLICT"],
+    [500, "x is not running: container state improper", "CONFLICT"],
+    [403, "network n has active endpoints", "CONFLICT"],
+    [403, "authorization denied by plugin: x is already in use, they say", "PERMISSION_DENIED"],
+    [500, 'invalid environment variable: "=x"', "INVALID_ARGUMENT"],
+    [404, "page not found", "FAILED_PRECONDITION"],
+    [404, "No such container: not found", "NOT_FOUND"],
+    [404, "no space left on device", "NOT_FOUND"],
+  ])("%i %j: %s", async (status, message, code) => {
+    expect(await failureOf((socket) => socket.end(response(status, JSON.stringify({ message }))))).toMatchObject({ code, details: { status } });
+  });
+
   test("a redirect is not followed", async () => {
     await against(
       (socket) => socket.end(response(307, "", { Location: "/v1.41/containers/json" })),

@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ContainerCreate, EngineClient } from "../../src/engine/index.ts";
 import { CofferdamError } from "../../src/foundation/index.ts";
-import { containerProfile, HardenedContainer, type JobContainer, makeJobFolder, releaseJobFolder, Workspace } from "../../src/jobs/container/index.ts";
+import {
+  containerProfile,
+  HardenedContainer,
+  type JobContainer,
+  makeJobFolder,
+  prepareSecureContainer,
+  releaseJobFolder,
+  Workspace,
+} from "../../src/jobs/container/index.ts";
 import type { Level } from "../../src/policy/index.ts";
 import { startDocker, type TestDocker } from "../world/docker.ts";
 import { busyboxImage } from "../world/images.ts";
@@ -393,5 +401,71 @@ describe("a workspace", () => {
     await engine.containers.wait(Id);
     expect(await logs(Id)).toContain("passwd");
     await engine.containers.remove(Id, { force: true });
+  });
+});
+
+describe("prepareSecureContainer", () => {
+  const secure = async (body: Partial<ContainerCreate>, level: Level, started = false) => {
+    const { Id } = await engine.containers.create(
+      { Image: image, Cmd: ["sh", "-c", 'echo "$A"; sleep 1000'], Env: ["A=theirs"], HostConfig: { NetworkMode: "none" }, ...body },
+      { name: "theirs" },
+    );
+    if (started) await engine.containers.start(Id);
+    const request = {
+      containerId: Id,
+      jobId: "job-1",
+      profile: containerProfile(level, "build", ARCHITECTURE),
+      limits: { Memory: 64 * 2 ** 20, MemorySwap: 64 * 2 ** 20 },
+      mounts: [],
+      folder: makeJobFolder(jobs, `j${count++}`),
+    };
+    return { original: Id, work: prepareSecureContainer(engine, request, NEVER) };
+  };
+  const ids = async (): Promise<string[]> => (await engine.containers.list({ all: true })).map(({ Id }) => Id);
+
+  test.each(LEVELS)("%s: one that never started is made anew with what it lacked, and the original is gone first", async (level) => {
+    const { original, work } = await secure({ HostConfig: { RestartPolicy: { Name: "no" } } }, level);
+    const { secured, containerId, applied, container } = await work;
+    expect(secured).toBe(true);
+    expect(await ids()).toEqual([containerId]);
+    expect(containerId).not.toBe(original);
+    expect((await engine.containers.inspect("theirs")).Id).toBe(containerId);
+    expect(applied).toEqual(expect.arrayContaining(["capabilities", "seccomp", "network-isolation", "proven-before-start"]));
+    await container?.start(NEVER);
+    await container?.go({}, NEVER);
+    for await (const { bytes } of await engine.containers.logs(containerId, { follow: true })) {
+      expect(bytes.toString()).toBe("theirs\n");
+      break;
+    }
+    await container?.remove();
+  });
+
+  test("one that asks for more than a job may have is refused and removed", async () => {
+    for (const [control, host] of [
+      ["pid namespace", { PidMode: "host" }],
+      ["mounts", { Binds: ["/etc:/host:ro"] }],
+      ["capabilities", { CapAdd: ["SYS_ADMIN"] }],
+      ["security-opt", { SecurityOpt: ["seccomp=unconfined"] }],
+    ] as const) {
+      const { work } = await secure({ HostConfig: { NetworkMode: "none", ...host } }, "medium");
+      const error = await refusal(work);
+      expect([error.code, error.details["control"]]).toEqual(["SECURITY_VIOLATION", control]);
+      expect(await ids()).toEqual([]);
+    }
+  });
+
+  test("one that runs was never proven: removed at medium; at low it stays when it asks for nothing, else it loses its networks", async () => {
+    expect((await refusal((await secure({}, "medium", true)).work)).details["control"]).toBe("proven-before-start");
+    expect(await ids()).toEqual([]);
+    const { original, work } = await secure({}, "low", true);
+    expect(await work).toMatchObject({ secured: true, containerId: original, container: undefined });
+    await engine.containers.remove(original, { force: true });
+    const network = await engine.networks.create({ Name: "theirs", Internal: true });
+    const other = await secure({ HostConfig: { NetworkMode: "theirs", CapAdd: ["NET_ADMIN"] } }, "low", true);
+    expect((await refusal(other.work)).message).toContain("refused and disconnected: capabilities");
+    expect((await engine.containers.inspect(other.original)).NetworkSettings.Networks).toEqual({});
+    await engine.containers.remove(other.original, { force: true });
+    await engine.networks.remove(network);
+    for (const left of readdirSync(jobs)) await releaseJobFolder(join(jobs, left));
   });
 });

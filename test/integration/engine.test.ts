@@ -280,6 +280,26 @@ describe("output", () => {
     await gone(id);
   });
 
+  test("a close from elsewhere ends the reading, quietly", async () => {
+    const id = await running(["sh", "-c", "echo x; sleep 1000"]);
+    const logs = await engine.containers.logs(id, { follow: true });
+    const attached = await engine.containers.attach(id, { tty: false });
+    const first = Promise.withResolvers<void>();
+    const reading = [logs, attached.output].map(async (output) => {
+      let all = "";
+      for await (const { bytes } of output) {
+        all += bytes.toString();
+        first.resolve();
+      }
+      return all;
+    });
+    await first.promise;
+    logs.close();
+    attached.close();
+    expect(await Promise.all(reading)).toEqual(["x\n", ""]);
+    await gone(id);
+  });
+
   test("leaving the loop closes the connection, the container goes on", async () => {
     const id = await running(["sh", "-c", "while :; do echo x; sleep 0.02; done"]);
     const logs = await engine.containers.logs(id, { follow: true });
@@ -497,7 +517,8 @@ describe("networks and volumes", () => {
     await engine.networks.connect(id, { Container: container, EndpointConfig: { IPAMConfig: { IPv4Address: "10.213.0.5" }, Aliases: ["web"] } });
     expect((await engine.containers.inspect(container)).NetworkSettings.Networks["job-net"]?.IPAddress).toBe("10.213.0.5");
     expect(Object.keys((await engine.networks.inspect(id)).Containers)).toEqual([container]);
-    await expect(engine.networks.remove(id)).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    await expect(engine.networks.remove(id)).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(engine.networks.create({ Name: "job-net" })).rejects.toMatchObject({ code: "CONFLICT" });
     await engine.networks.disconnect(id, container, { force: true });
     await gone(container);
     await engine.networks.remove(id);
@@ -511,7 +532,7 @@ describe("networks and volumes", () => {
       NetworkingConfig: { EndpointsConfig: { own: { IPAMConfig: { IPv4Address: "10.213.1.9" } } } },
     });
     expect(stdout).toContain("10.213.1.9/28");
-    await expect(engine.networks.create({ Name: "same", IPAM: { Config: [{ Subnet: "10.213.1.0/29" }] } })).rejects.toBeInstanceOf(Error);
+    await expect(engine.networks.create({ Name: "same", IPAM: { Config: [{ Subnet: "10.213.1.0/29" }] } })).rejects.toMatchObject({ code: "CONFLICT" });
     await engine.networks.remove("own");
   });
 

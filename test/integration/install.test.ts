@@ -196,6 +196,7 @@ describe("an honest project", () => {
     await using _r = registry;
     using _p = project;
     await project.lock();
+    project.takeCopies();
     const root = join(project.base, "root");
     mkdirSync(root);
     const inChroot = (level: string): ReturnType<TestProject["run"]> => {

@@ -170,7 +170,9 @@ describe("as an ordinary user", () => {
       expect(said.stderr).toMatch(/note {5}memory is watched/);
       const memory = await asUser(folder, ["--memory", "100MB"], `perl -e '$x .= "y" x 1e7 while 1'`);
       expect(memory.exit).toBe(5);
-      const high = await asUser(folder, ["--level", "high"], "true");
+      const strict = join(folder, "strict.yaml");
+      writeFileSync(strict, `version: 1\nlevel: high\naudit: {copy: ${join(folder, "copies")}}\n`);
+      const high = await asUser(folder, ["--config", strict], "true");
       expect(high.stderr).toMatch(/no cgroup can be made here, and level high needs the kernel to bound memory/);
       expect(high.exit).toBe(7);
     } finally {
@@ -401,7 +403,7 @@ async function jailed(project: TestProject, request: Partial<JailRequest>, tools
 function userFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "cofferdam-user-"));
   chmodSync(folder, 0o755);
-  for (const name of ["project", "project/out", "home", "state"]) {
+  for (const name of ["project", "project/out", "home", "state", "copies"]) {
     mkdirSync(join(folder, name), { mode: 0o700 });
     chownSync(join(folder, name), USER, USER);
   }

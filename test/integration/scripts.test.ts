@@ -271,6 +271,7 @@ describe("which run", () => {
   test("by level: npm's own file at medium, a hash at high, none at paranoid", async () => {
     await using world = await ScriptWorld.make(packages, { allowScripts: { "approved@1.0.0": true, denied: false } });
     const { project } = world;
+    const copies = project.takeCopies();
     const medium = await project.cli(["npm", "ci"]);
     expect(medium.stderr).toContain("skipped  scripts of denied@1.0.0: denied by denied in allowScripts of package.json");
     expect(medium.exit).toBe(0);
@@ -292,6 +293,7 @@ describe("which run", () => {
     expect(paranoid.stderr).toContain("skipped  scripts of approved@1.0.0, denied@1.0.0, unlisted@1.0.0: level paranoid runs no scripts");
     expect(paranoid.exit).toBe(0);
     expect(ran(world)).toEqual([]);
+    expect(readdirSync(copies)).toHaveLength(1);
   });
 
   test("none with --ignore-scripts; observing runs what would be skipped, in the jail all the same", async () => {
@@ -304,6 +306,7 @@ describe("which run", () => {
     world.userPolicy("version: 1\nmode: observe\n");
     const observed = await world.install("--level", "high", "--", "npm", "ci");
     expect(observed.exit).toBe(0);
+    expect(observed.document["findings"]).toMatchObject([{ code: "trail-unseen", decision: "warn", message: expect.stringContaining("(would be refused)") }]);
     expect(observed.scripts).toMatchObject(packages.map(() => ({ decision: "jailed", layers: { seccomp: true, net: true } })));
     expect(ran(world)).toHaveLength(3);
   });

@@ -45,6 +45,21 @@ export class TestProject implements Disposable {
     cpSync(inject("advisories"), join(this.state, "advisories"), { recursive: true });
   }
 
+  /** The user's own policy names a folder for copies of checkpoints, as level high asks for. @returns the folder. */
+  takeCopies(): string {
+    const folder = join(this.base, "copies");
+    mkdirSync(folder);
+    this.userPolicy(`version: 1\naudit: {copy: ${folder}}\n`);
+    return folder;
+  }
+
+  /** The user's own cofferdam.yaml, which may loosen. */
+  userPolicy(text: string): void {
+    const folder = join(this.home, ".config", "cofferdam");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "cofferdam.yaml"), text);
+  }
+
   write(path: string, text: string): void {
     mkdirSync(dirname(join(this.root, path)), { recursive: true });
     writeFileSync(join(this.root, path), text);

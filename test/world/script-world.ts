@@ -1,5 +1,5 @@
 /** A project whose dependencies have install scripts, with a lockfile made by hand: flat, each package at the top. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TestProject } from "./project.ts";
@@ -64,9 +64,7 @@ export class ScriptWorld implements AsyncDisposable {
 
   /** The user's own cofferdam.yaml, which may loosen. */
   userPolicy(text: string): void {
-    const folder = join(this.project.home, ".config", "cofferdam");
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "cofferdam.yaml"), text);
+    this.project.userPolicy(text);
   }
 
   async install(...args: string[]): Promise<{ exit: number; stderr: string; scripts: readonly ScriptDocument[]; document: Record<string, unknown> }> {
