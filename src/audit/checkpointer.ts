@@ -2,9 +2,10 @@
  * Makes checkpoints: signs the root of the tree every so many events and every so often, keeps each in the database and the
  * latest in `checkpoints/latest`, and hands it to witnesses and outside copies. What fails is kept to be told, never hidden.
  */
-import { type Clock, CofferdamError, isoTime, messageOf } from "../foundation/index.ts";
+import { type Clock, CofferdamError, isoTime, messageOf, wrapError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import { type Checkpoint, originOf } from "./checkpoint.ts";
+import type { Deliveries, Delivery } from "./deliveries.ts";
 import type { AuditEventInput } from "./event.ts";
 import { type LogIdentity, lastEvent } from "./log-table.ts";
 import { EMPTY_ROOT, verifyConsistency } from "./merkle.ts";
@@ -21,6 +22,8 @@ export interface SignedCheckpoint extends Checkpoint {
 
 /** Where a new checkpoint goes besides the database. */
 export interface CheckpointOutlet {
+  /** Name of the place when it is outside of this host: what came of it is kept. */
+  readonly place: string | undefined;
   /** @returns the note with what was added to it. Throws what is then kept in {@link Checkpointer.problems}. */
   take(checkpoint: SignedCheckpoint): Promise<string | undefined>;
 }
@@ -38,7 +41,9 @@ interface Parts {
   readonly signer: Signer;
   readonly clock: Clock;
   readonly schedule: CheckpointSchedule;
-  readonly outlets: readonly CheckpointOutlet[];
+  /** Asked when there is something to bring out: most processes never have. */
+  readonly outlets: () => Promise<readonly CheckpointOutlet[]>;
+  readonly deliveries: Deliveries;
   /** Records an event of the log about itself. */
   record(event: AuditEventInput): Promise<unknown>;
 }
@@ -49,6 +54,7 @@ const DELIVERED = "checkpoint_delivered";
 export class Checkpointer {
   readonly #parts: Parts;
   #running: Promise<void> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   #last: { readonly size: number; readonly at: number } | undefined;
   #problem: CofferdamError | undefined;
   /** Size of the log at this process's last commit; one that only reads makes no checkpoints. */
@@ -80,6 +86,21 @@ export class Checkpointer {
       });
   }
 
+  /** Brings out what there is now; an empty log gets an event for that. @returns what came of it, place by place. */
+  async bringOut(): Promise<readonly Delivery[]> {
+    const { record, deliveries } = this.#parts;
+    try {
+      await this.make();
+    } catch (error) {
+      // The place that failed says so in what is returned.
+      if (error instanceof CofferdamError && isEmptyLog(error)) {
+        await record({ category: "audit", action: "copy_wanted", result: "success" });
+        await (this.#running ?? this.make().catch(() => undefined));
+      }
+    }
+    return await deliveries.all();
+  }
+
   /** Waits for a checkpoint that is being made; makes one more if it is due. */
   async close(): Promise<void> {
     await this.#running;
@@ -89,8 +110,15 @@ export class Checkpointer {
   /**
    * Signs what the log holds now; without new events, the last checkpoint once more goes out. Throws FAILED_PRECONDITION
    * for an empty log or a lost key, INTEGRITY_FAILURE when the log is not what the last checkpoint said, and what an outlet throws.
+   * One after another: two deliveries to one place would get in each other's way.
    */
-  async make(): Promise<SignedCheckpoint> {
+  make(): Promise<SignedCheckpoint> {
+    const mine = this.#turn.then(() => this.#make());
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #make(): Promise<SignedCheckpoint> {
     try {
       const made = await this.#parts.store.write((tx) => this.#sign(tx));
       this.#last = { size: made.size, at: Date.parse(made.madeAt) };
@@ -150,15 +178,19 @@ export class Checkpointer {
   async #deliver(made: SignedCheckpoint): Promise<SignedCheckpoint> {
     let checkpoint = made;
     const failures: unknown[] = [];
-    for (const outlet of this.#parts.outlets) {
+    const { outlets, deliveries } = this.#parts;
+    for (const outlet of await outlets()) {
       try {
         const note = await outlet.take(checkpoint);
         if (note !== undefined && note !== checkpoint.note) {
           checkpoint = { ...checkpoint, note };
           await this.#parts.store.write((tx) => tx.run("UPDATE audit_checkpoints SET note = ? WHERE size = ?", [note, made.size]));
         }
+        if (outlet.place !== undefined) await deliveries.succeeded(outlet.place, made.size);
       } catch (error) {
         failures.push(error);
+        // A store that does not take this either takes no event: whoever logs is told.
+        if (outlet.place !== undefined) await deliveries.failed(outlet.place, wrapError(error, "INTERNAL", "checkpoint")).catch(() => undefined);
       }
     }
     if (failures.length > 0) throw failures[0];

@@ -1,5 +1,6 @@
 /** Small HTTP exchanges with witnesses and copies: bounded in time and size, no redirects. */
 import { CofferdamError, messageOf } from "../foundation/index.ts";
+import { withoutCredentials } from "./copies/place.ts";
 import { MAX_NOTE_BYTES } from "./note.ts";
 
 /** Longest time for one exchange, ms. */
@@ -29,11 +30,6 @@ export async function exchange(method: "GET" | "PUT" | "POST", address: string, 
   } catch (error) {
     throw error instanceof CofferdamError ? error : unreachable(url.href, reasonOf(error));
   }
-}
-
-/** An address without credentials, for messages. */
-export function withoutCredentials(address: string): string {
-  return address.replace(/^([a-z+]+:\/\/)[^/@]*@/, "$1");
 }
 
 export function unreachable(address: string, reason: string): CofferdamError {

@@ -1,10 +1,12 @@
 /** Audit: what happened, written down so that a change shows, and so that others can check it. */
+export type { AuditSink } from "./audit-sink.ts";
 export { boundedLines } from "./bounded-lines.ts";
 export { type BundleReport, type BundleTrust, verifyBundle } from "./bundle-check.ts";
 export { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from "./checkpoint.ts";
 export type { SignedCheckpoint } from "./checkpointer.ts";
 export { CONTROLS, type Control, STANDARDS, type Standard, type StandardTable } from "./compliance/controls.ts";
 export type { ComplianceReport, ControlEvidence } from "./compliance/report.ts";
+export type { Delivery } from "./deliveries.ts";
 export type { AuditEvent, AuditEventInput, SealedData } from "./event.ts";
 export { checkEvidence, type EvidenceCheck, type EvidenceFault } from "./evidence/check.ts";
 export type { EvidenceOptions, EvidenceReport } from "./evidence/write.ts";
@@ -12,9 +14,10 @@ export { EXPORT_FORMATS, type ExportFormat } from "./exporters/format.ts";
 export type { ExportOptions } from "./exports.ts";
 export type { AuditFault, AuditFaultKind } from "./faults.ts";
 export type { Hold, HoldScope } from "./holds.ts";
-export { AuditLogger, type AuditPage, type AuditSink } from "./logger.ts";
+export { AuditLogger, type AuditPage } from "./logger.ts";
 export { formatVerifierKey, parseVerifierKey, type VerifierKey } from "./note.ts";
 export type { AuditLoggerOptions } from "./options.ts";
+export { type GuardedTrail, type OutsideRule, outsideProblem, requireOutside } from "./outside.ts";
 export { type EventProof, formatProof, type VerifiedProof, verifyProof } from "./proof.ts";
 export type { AuditQuery } from "./query.ts";
 export { type PruneReport, type RetentionRules, STANDARD_DAYS } from "./retention.ts";

@@ -8,6 +8,7 @@ import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } 
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
+import type { Delivery } from "./deliveries.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { type EvidenceOptions, type EvidenceReport, writeEvidence } from "./evidence/write.ts";
 import type { ExportFormat } from "./exporters/format.ts";
@@ -18,6 +19,7 @@ import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
 import { formatVerifierKey } from "./note.ts";
 import { type AuditLoggerOptions, parseOptions } from "./options.ts";
+import type { GuardedTrail } from "./outside.ts";
 import { assemble, type LogParts, record } from "./parts.ts";
 import { type LogPaths, pathsOf } from "./paths.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
@@ -28,11 +30,6 @@ import { searchPage } from "./search.ts";
 import type { VerifyReport } from "./verify.ts";
 import { type AuditVerifyRequest, verifyIn } from "./verify-request.ts";
 import { available } from "./writer.ts";
-
-/** What other rooms need of the log. */
-export interface AuditSink {
-  log(event: AuditEventInput): Promise<AuditEvent>;
-}
 
 export interface AuditPage {
   /** At most `limit`. Fewer, even none, do not mean that there are no more: `next` does. */
@@ -56,7 +53,7 @@ const pruneSchema: z.ZodType<{ readonly rules?: RetentionRules | undefined; read
  * await audit.close();
  * ```
  */
-export class AuditLogger implements AuditSink {
+export class AuditLogger implements GuardedTrail {
   readonly #store: Store;
   readonly #ownsStore: boolean;
   readonly #clock: Clock;
@@ -217,6 +214,16 @@ export class AuditLogger implements AuditSink {
    */
   async checkpoint(): Promise<SignedCheckpoint> {
     return await this.#open().checkpointer.make();
+  }
+
+  /** Every configured copy and witness, with what came of bringing checkpoints there; also by other processes of this log. */
+  async deliveries(): Promise<readonly Delivery[]> {
+    return await this.#open().deliveries.all();
+  }
+
+  /** {@link checkpoint} for {@link requireOutside}: what fails is told by place, and an empty log gets its first event. */
+  async bringOut(): Promise<readonly Delivery[]> {
+    return await this.#open().checkpointer.bringOut();
   }
 
   /** Why the last checkpoint was not made, or did not reach all its places; undefined when all is well or none was due. */

@@ -1,18 +1,25 @@
 /** Where checkpoints go: the file beside the database, witnesses, and copies outside of this host. */
+import { tmpdir } from "node:os";
 import { CofferdamError } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import type { CheckpointOutlet, SignedCheckpoint } from "./checkpointer.ts";
-import type { CheckpointCopy } from "./copies/copy.ts";
+import { type CheckpointCopy, copyAt } from "./copies/copy.ts";
 import { writeDurably } from "./durable.ts";
 import type { LogIdentity } from "./log-table.ts";
 import { verifyConsistency } from "./merkle.ts";
+import { parseVerifierKey } from "./note.ts";
+import type { AuditLoggerOptions } from "./options.ts";
+import type { LogPaths } from "./paths.ts";
 import { ringOf } from "./signer.ts";
 import { StoredTree } from "./tree.ts";
-import type { Witness } from "./witness.ts";
+import { Witness } from "./witness.ts";
+
+type Places = Pick<NonNullable<AuditLoggerOptions["checkpoint"]>, "copies" | "witnesses">;
 
 /** `checkpoints/latest`: what an operator takes away by hand. Replaced as a whole. */
 export class LatestFile implements CheckpointOutlet {
+  readonly place: undefined;
   readonly #path: string;
 
   constructor(path: string) {
@@ -24,12 +31,23 @@ export class LatestFile implements CheckpointOutlet {
   }
 }
 
+/** Everywhere that the options name, in the order in which checkpoints go there. */
+export function outletsOf({ copies = [], witnesses = [] }: Places, paths: LogPaths | undefined, store: Store, log: LogIdentity): readonly CheckpointOutlet[] {
+  return [
+    ...(paths === undefined ? [] : [new LatestFile(paths.latest)]),
+    ...witnesses.map(({ url, key }) => new WitnessOutlet(new Witness(url, parseVerifierKey(key)), store)),
+    ...copies.map((address) => new CopyOutlet(copyAt(address, paths?.work ?? tmpdir()), store, log)),
+  ];
+}
+
 /** A witness's cosignature, added to the note. */
 export class WitnessOutlet implements CheckpointOutlet {
+  readonly place: string;
   readonly #witness: Witness;
   readonly #store: Store;
 
   constructor(witness: Witness, store: Store) {
+    this.place = witness.name;
     this.#witness = witness;
     this.#store = store;
   }
@@ -44,11 +62,13 @@ export class WitnessOutlet implements CheckpointOutlet {
  * evidence, and is left as it is.
  */
 export class CopyOutlet implements CheckpointOutlet {
+  readonly place: string;
   readonly #copy: CheckpointCopy;
   readonly #store: Store;
   readonly #log: LogIdentity;
 
   constructor(copy: CheckpointCopy, store: Store, log: LogIdentity) {
+    this.place = copy.name;
     this.#copy = copy;
     this.#store = store;
     this.#log = log;

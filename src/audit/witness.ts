@@ -1,10 +1,12 @@
 /** Asking a witness for its cosignature: `add-checkpoint` of c2sp.org/tlog-witness, cosignatures of type cosignature/v1. */
 import { CofferdamError } from "../foundation/index.ts";
+import { witnessName } from "./copies/place.ts";
 import { exchange, unreachable } from "./http.ts";
 import { MAX_PROOF } from "./merkle.ts";
-import { parseNote, parseSignatureLine, SIGNATURE_TYPES, type VerifierKey, verifySignature } from "./note.ts";
+import { parseNote, parseSignatureLine, type VerifierKey, verifySignature } from "./note.ts";
 
 export class Witness {
+  readonly name: string;
   readonly #address: string;
   readonly #key: VerifierKey;
   /** Size of the last checkpoint that it cosigned, as far as we know. */
@@ -12,7 +14,7 @@ export class Witness {
 
   /** @param address its submission prefix. @param key of type 0x04. Throws INVALID_ARGUMENT for another type. */
   constructor(address: string, key: VerifierKey) {
-    if (key.type !== SIGNATURE_TYPES.cosignature) throw new CofferdamError("INVALID_ARGUMENT", `the key of witness ${key.name} is not one for cosignatures`);
+    this.name = witnessName(key);
     this.#address = address.replace(/\/$/, "");
     this.#key = key;
   }

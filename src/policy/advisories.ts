@@ -35,7 +35,10 @@ export interface AdvisoryValues {
 }
 
 const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30d");
-const age = z.string().refine((text) => text === "never" || works(() => parseDuration(text)), "not a duration; write it like 24h, or never");
+/** A duration as it is written, or `never`. */
+export const ageText: z.ZodType<string> = z
+  .string()
+  .refine((text) => text === "never" || works(() => parseDuration(text)), "not a duration; write it like 24h, or never");
 const address = z.url({ protocol: /^https?$/ }).max(2048);
 
 export const advisoriesSchema: z.ZodType<AdvisoriesFile> = z.strictObject({
@@ -51,8 +54,8 @@ export const advisoriesSchema: z.ZodType<AdvisoriesFile> = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/, "not the name of a branch or commit")
     .optional()
     .describe("branch that findings are compared with; auto is the remote's default branch"),
-  "warn-age": age.optional().describe("age of the advisories from which on it is said"),
-  "deny-age": age.optional().describe("age from which on nothing is called scanned"),
+  "warn-age": ageText.optional().describe("age of the advisories from which on it is said"),
+  "deny-age": ageText.optional().describe("age from which on nothing is called scanned"),
 });
 
 /** Where the public databases publish; a mirror goes into the policy. */
@@ -103,7 +106,7 @@ export function advisoryValues(file: AdvisoriesFile | undefined): Optional<Advis
   };
 }
 
-function ageOf(text: string | undefined): Age | undefined {
+export function ageOf(text: string | undefined): Age | undefined {
   return text === undefined || text === "never" ? text : parseDuration(text);
 }
 

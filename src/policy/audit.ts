@@ -1,6 +1,7 @@
 /** The `audit` part of cofferdam.yaml: how often the trail is signed, where its checkpoints go, how long texts are kept. */
 import { z } from "zod";
 import { parseDuration } from "../foundation/index.ts";
+import { type Age, ageOf, ageText } from "./advisories.ts";
 
 /** Who cosigns checkpoints: submission prefix, and verifier key (`name+id+base64`). */
 export interface AuditWitness {
@@ -11,6 +12,7 @@ export interface AuditWitness {
 export interface AuditFile {
   readonly checkpoint?: { readonly events?: number | undefined; readonly interval?: string | undefined } | undefined;
   readonly copy?: string | readonly string[] | undefined;
+  readonly "copy-within"?: string | undefined;
   readonly witnesses?: readonly AuditWitness[] | undefined;
   readonly retention?:
     | {
@@ -26,6 +28,7 @@ export interface AuditValues {
   readonly "audit.checkpoint.events": number;
   readonly "audit.checkpoint.interval": number;
   readonly "audit.copy": readonly string[];
+  readonly "audit.copy-within": Age;
   readonly "audit.witnesses": readonly AuditWitness[];
   readonly "audit.retention.default": number;
   readonly "audit.retention.categories": Readonly<Record<string, number>>;
@@ -47,6 +50,7 @@ export const auditSchema: z.ZodType<AuditFile> = z.strictObject({
     .union([place, z.array(place).max(20)])
     .optional()
     .describe("where checkpoints are copied: absolute folders, https:// addresses that take PUT, git repositories"),
+  "copy-within": ageText.optional().describe("what is guarded is refused when no checkpoint left this host for longer"),
   witnesses: z
     .array(z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), key: z.string().min(1).max(1024) }))
     .max(20)
@@ -61,13 +65,23 @@ export const auditSchema: z.ZodType<AuditFile> = z.strictObject({
     .optional(),
 });
 
-const DAY = 86_400_000;
+const MINUTE = 60_000;
+const HOUR: number = 60 * MINUTE;
+const DAY: number = 24 * HOUR;
+
+type Schedule = Pick<AuditValues, "audit.checkpoint.events" | "audit.checkpoint.interval" | "audit.copy-within">;
+
+/** From level high on, somebody else has to have seen the trail. */
+const SCHEDULES: Readonly<Record<"low" | "medium" | "high" | "paranoid", Schedule>> = {
+  low: { "audit.checkpoint.events": 1000, "audit.checkpoint.interval": HOUR, "audit.copy-within": "never" },
+  medium: { "audit.checkpoint.events": 1000, "audit.checkpoint.interval": HOUR, "audit.copy-within": "never" },
+  high: { "audit.checkpoint.events": 500, "audit.checkpoint.interval": 10 * MINUTE, "audit.copy-within": DAY },
+  paranoid: { "audit.checkpoint.events": 100, "audit.checkpoint.interval": MINUTE, "audit.copy-within": HOUR },
+};
 
 export function auditPreset(level: "low" | "medium" | "high" | "paranoid"): AuditValues {
-  const [events, interval] = { low: [1000, 3_600_000], medium: [1000, 3_600_000], high: [500, 600_000], paranoid: [100, 60_000] }[level];
   return {
-    "audit.checkpoint.events": events ?? 1000,
-    "audit.checkpoint.interval": interval ?? 3_600_000,
+    ...SCHEDULES[level],
     "audit.copy": [],
     "audit.witnesses": [],
     "audit.retention.default": (level === "low" ? 90 : 365) * DAY,
@@ -85,6 +99,7 @@ export function auditValues(file: AuditFile | undefined): Optional<AuditValues> 
     "audit.checkpoint.events": checkpoint?.events,
     "audit.checkpoint.interval": checkpoint?.interval === undefined ? undefined : parseDuration(checkpoint.interval),
     "audit.copy": typeof copy === "string" ? [copy] : copy,
+    "audit.copy-within": ageOf(file?.["copy-within"]),
     "audit.witnesses": file?.witnesses,
     "audit.retention.default": retention?.default === undefined ? undefined : parseDuration(retention.default),
     "audit.retention.categories": durations(retention?.categories),

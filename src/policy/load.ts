@@ -240,6 +240,7 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "audit.checkpoint.events",
   "audit.checkpoint.interval",
   "audit.copy",
+  "audit.copy-within",
   "audit.witnesses",
   "audit.retention.default",
   "audit.retention.categories",

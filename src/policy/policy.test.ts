@@ -48,6 +48,7 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "audit.checkpoint.events",
   "audit.checkpoint.interval",
   "audit.copy",
+  "audit.copy-within",
   "audit.witnesses",
   "audit.retention.default",
   "audit.retention.categories",
@@ -251,6 +252,7 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       {
         checkpoint: fc.record({ events: fc.constantFrom(10, 1000, 5000), interval: durations }, { requiredKeys: [] }),
         copy: fc.oneof(fc.constantFrom("/mnt/a", "git@evil.example:x.git"), fc.constant(["/mnt/a"])),
+        "copy-within": fc.constantFrom("1m", "24h", "30d", "never"),
         witnesses: fc.constant([{ url: "https://witness.example/", key: "w+00000000+AAAA" }]),
         retention: fc.record(
           {
@@ -335,6 +337,7 @@ test("property: an untrusted repository never loosens anything", async () => {
     "audit.checkpoint.events": notMore,
     "audit.checkpoint.interval": notMore,
     "audit.copy": (after, before) => expect(after).toEqual(before),
+    "audit.copy-within": notOlder,
     "audit.witnesses": (after, before) => expect(after).toEqual(before),
     "audit.retention.default": (after, before) => expect(after).toBeGreaterThanOrEqual(before),
     "audit.retention.categories": notShorter,

@@ -177,6 +177,7 @@ export const KEYS: readonly KeyRule[] = [
   { key: "audit.checkpoint.events", merge: "replace", loosens: growing },
   { key: "audit.checkpoint.interval", merge: "replace", loosens: growing },
   { key: "audit.copy", merge: "add", loosens: adds },
+  { key: "audit.copy-within", merge: "replace", loosens: isOlder },
   { key: "audit.witnesses", merge: "add", loosens: adds },
   { key: "audit.retention.default", merge: "replace", loosens: keepsLess },
   { key: "audit.retention.categories", merge: "entries", loosens: keepsLess },

@@ -7,18 +7,15 @@ import { hash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CofferdamError, makeFolder, messageOf, newId } from "../../foundation/index.ts";
-import { unreachable, withoutCredentials } from "../http.ts";
+import { unreachable } from "../http.ts";
 import { MAX_NOTE_BYTES } from "../note.ts";
 import type { CheckpointCopy } from "./copy.ts";
+import { withoutCredentials } from "./place.ts";
 
 const BRANCH = "refs/heads/checkpoints";
 const THERE = "refs/copy/checkpoints";
 /** Longest time of one git command, ms. */
 const TIMEOUT = 30_000;
-
-export function isGitAddress(address: string): boolean {
-  return /^(?:ssh:\/\/|git\+ssh:\/\/|[\w.-]+@[\w.-]+:)/.test(address) || (/^(?:https?:\/\/|\/)/.test(address) && address.endsWith(".git"));
-}
 
 export class GitCopy implements CheckpointCopy {
   readonly name: string;

@@ -1,6 +1,7 @@
 /** A server that takes PUT: `ADDRESS/LOG/checkpoint` and `ADDRESS/LOG/SIZE`. */
-import { exchange, unreachable, withoutCredentials } from "../http.ts";
+import { exchange, unreachable } from "../http.ts";
 import type { CheckpointCopy } from "./copy.ts";
+import { withoutCredentials } from "./place.ts";
 
 /** A server that lets us write and not read, or has nothing yet: then nothing can be compared. */
 const NOTHING_TO_READ = [401, 403, 404, 405, 410];
@@ -11,7 +12,7 @@ export class HttpCopy implements CheckpointCopy {
 
   constructor(address: string) {
     this.#address = address.replace(/\/$/, "");
-    this.name = withoutCredentials(this.#address);
+    this.name = withoutCredentials(address);
   }
 
   async read(logId: string): Promise<string | undefined> {

@@ -1,9 +1,10 @@
 /** `cofferdam audit checkpoint|prove|recover`: what the holder of a log gives to others, and how it goes on after a loss. */
 import { resolve } from "node:path";
-import { formatProof } from "../../audit/index.ts";
-import { CofferdamError } from "../../foundation/index.ts";
+import { type Delivery, formatProof } from "../../audit/index.ts";
+import { CofferdamError, systemClock } from "../../foundation/index.ts";
 import { createFile, wordOf } from "./audit-query.ts";
 import type { Command, CommandContext } from "./command.ts";
+import { deliveryLine } from "./delivery-line.ts";
 import { openPolicy, withState } from "./session.ts";
 
 const output = { type: "string", value: "FILE", describe: "a new file, mode 0600; without it, stdout" } as const;
@@ -30,10 +31,18 @@ export const checkpoint: Command = {
         else out.data(`${key}\n`);
         return 0;
       }
-      const { origin, size, root, note, madeAt } = await audit.checkpoint();
+      const made = await audit.checkpoint().catch(async (error: unknown) => {
+        sayDeliveries(context, await audit.deliveries());
+        throw error;
+      });
+      const { origin, size, root, note, madeAt } = made;
       await write(context, note);
-      if (globals.json) out.json({ schema: "cofferdam/audit-checkpoint/v1", key, origin, size, root: root.toString("base64"), madeAt, note });
-      else out.note(`audit: checkpoint of ${size} events, key ${key}`);
+      const deliveries = await audit.deliveries();
+      if (globals.json) out.json({ schema: "cofferdam/audit-checkpoint/v1", key, origin, size, root: root.toString("base64"), madeAt, note, deliveries });
+      else {
+        out.note(`audit: checkpoint of ${size} events, key ${key}`);
+        sayDeliveries(context, deliveries);
+      }
       return 0;
     });
   },
@@ -87,6 +96,10 @@ export const recover: Command = {
     return 0;
   },
 };
+
+function sayDeliveries({ out }: CommandContext, deliveries: readonly Delivery[]): void {
+  for (const one of deliveries) out.note(`  ${deliveryLine(one, systemClock.now())}`);
+}
 
 /** To --output, or to stdout unless --json takes it. */
 async function write({ values, out, cwd, globals }: CommandContext, text: string): Promise<void> {

@@ -136,6 +136,7 @@ test("doctor tries things, and its JSON is the contract's", async () => {
     "script shell",
     "state directory",
     "audit trail",
+    "checkpoints outside",
     "advisories",
     "policy",
   ]);

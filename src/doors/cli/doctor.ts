@@ -8,6 +8,7 @@ import { jailTools, locateBubblewrap, locateNpm } from "../../packages/index.ts"
 import { runJail } from "../../sandbox/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { advisories } from "./doctor-advisories.ts";
+import { copies } from "./doctor-copies.ts";
 import { openPolicy, withState } from "./session.ts";
 import { scriptShellState } from "./shell-init.ts";
 
@@ -30,7 +31,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, scriptShell, stateDirectory, trail, advisories, policy]) checks.push(await check(context));
+    for (const check of [node, npm, box, jail, scriptShell, stateDirectory, trail, copies, advisories, policy]) checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));
     return checks.some((check) => check.status === "fail") ? 7 : 0;

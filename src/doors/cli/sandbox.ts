@@ -1,7 +1,8 @@
 /** `cofferdam sandbox run -- CMD`: any command in the jail, with what it was given and nothing else. */
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { CofferdamError, ERROR_TABLE, type ErrorCode, homeFolder, parseBytes, parseDuration } from "../../foundation/index.ts";
+import { requireOutside } from "../../audit/index.ts";
+import { CofferdamError, ERROR_TABLE, type ErrorCode, homeFolder, parseBytes, parseDuration, systemClock } from "../../foundation/index.ts";
 import { jailTools } from "../../packages/index.ts";
 import {
   DEFAULT_LIMITS,
@@ -59,6 +60,8 @@ async function execute(context: CommandContext): Promise<number> {
   const tools = jailTools(env["PATH"] ?? "");
   const request = jailRequest(context, policy.values.level, signal);
   const result = await withState(context, async ({ audit }) => {
+    const unseen = await requireOutside(audit, policy.values, systemClock);
+    if (unseen !== undefined) out.note(`cofferdam: ${unseen}`);
     const done = await runJail(request, tools);
     await audit.log({
       category: "sandbox",

@@ -1,11 +1,12 @@
 /** What most commands open: the policy, and the state directory with its database and audit trail. */
 import { join } from "node:path";
-import { AuditLogger, type AuditLoggerOptions } from "../../audit/index.ts";
+import { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
 import { SqliteStore, type Store } from "../../store/index.ts";
 import { AdvisoryDatabase } from "../../vulnerability/index.ts";
 import type { CommandContext } from "./command.ts";
+import { checkpointOptions } from "./trail-policy.ts";
 
 /** The policy of the working folder with the flags of this call. */
 export async function openPolicy({ globals, env, cwd }: CommandContext): Promise<EffectivePolicy> {
@@ -23,16 +24,6 @@ export interface State {
 /** The advisory database of the state directory. The caller closes it. */
 export function openAdvisories({ globals }: Pick<CommandContext, "globals">): AdvisoryDatabase {
   return new AdvisoryDatabase({ directory: join(globals.state, "advisories") });
-}
-
-/** How the policy wants the trail signed and copied. */
-function checkpointOptions({ values }: EffectivePolicy): NonNullable<AuditLoggerOptions["checkpoint"]> {
-  return {
-    events: values["audit.checkpoint.events"],
-    interval: values["audit.checkpoint.interval"],
-    copies: values["audit.copy"],
-    witnesses: values["audit.witnesses"],
-  };
 }
 
 /** Opens the state directory for the length of `work`, and closes it whatever happens. */

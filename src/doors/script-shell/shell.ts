@@ -3,13 +3,14 @@
  * runs SCRIPT in the jail that its package gets. Everything else is refused, and where no jail can be had nothing runs.
  */
 import { join } from "node:path";
-import { AuditLogger } from "../../audit/index.ts";
-import { CofferdamError, ERROR_TABLE, messageOf, stateDirectory, wrapError } from "../../foundation/index.ts";
+import { AuditLogger, requireOutside } from "../../audit/index.ts";
+import { CofferdamError, ERROR_TABLE, messageOf, stateDirectory, systemClock, wrapError } from "../../foundation/index.ts";
 import { type DecidedScript, decideShellScript, jailTools, runOf, type ScriptOutcome, type ShellJail, shellJail, whoAsks } from "../../packages/index.ts";
 import { loadPolicy } from "../../policy/index.ts";
 import { type JailResult, runJail, stopCode } from "../../sandbox/index.ts";
 import { SqliteStore } from "../../store/index.ts";
 import { type Output, TerminalOutput } from "../cli/output.ts";
+import { checkpointOptions } from "../cli/trail-policy.ts";
 import { plainShell } from "./plain.ts";
 import { ranEvent, skippedEvent, type Trail } from "./record.ts";
 import { shellReport, skippedReport } from "./report.ts";
@@ -52,6 +53,8 @@ async function run(host: ShellHost, out: Output): Promise<number> {
     out.fault(skippedReport(script, denied));
     return denied ? 0 : ERROR_TABLE.SECURITY_VIOLATION.exit;
   }
+  const unseen = await trail.outside();
+  if (unseen !== undefined) out.note(`cofferdam: ${unseen}`);
   const outcome = await inJail(script, host);
   if (outcome instanceof CofferdamError) {
     if (policy.values.level !== "low") throw outcome;
@@ -88,9 +91,14 @@ function stateOf({ env, cwd }: ShellHost, root: string): string {
   throw new CofferdamError("FAILED_PRECONDITION", `the state directory is in the project: ${state}`, { hint: "set COFFERDAM_STATE to a folder elsewhere" });
 }
 
+interface OpenTrail extends Trail, AsyncDisposable {
+  /** Whether checkpoints leave this host as the policy asks for; see requireOutside. */
+  outside(): Promise<string | undefined>;
+}
+
 /** Opened before anything runs. Without it nothing does, but at level low. */
-async function openTrail(state: string, script: DecidedScript, out: Output): Promise<Trail & AsyncDisposable> {
-  const lenient = script.policy.values.level === "low";
+async function openTrail(state: string, { policy }: DecidedScript, out: Output): Promise<OpenTrail> {
+  const lenient = policy.values.level === "low";
   const fail = (error: unknown): void => {
     if (!lenient) throw error;
     out.fault(`cofferdam: not recorded, because level low allows it: ${messageOf(error)}`);
@@ -102,19 +110,20 @@ async function openTrail(state: string, script: DecidedScript, out: Output): Pro
   try {
     const store = new SqliteStore({ path: join(state, "cofferdam.db") });
     open.push(store);
-    const audit = new AuditLogger({ store, storage: { directory: state } });
+    const audit = new AuditLogger({ store, storage: { directory: state }, checkpoint: checkpointOptions(policy) });
     open.push(audit);
     await audit.initialize();
     return {
       log: async (event) => {
         await audit.log(event).catch(fail);
       },
+      outside: () => requireOutside(audit, policy.values, systemClock),
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
     await close();
     fail(unavailable(error));
-    return { log: async () => undefined, [Symbol.asyncDispose]: async () => undefined };
+    return { log: async () => undefined, outside: async () => undefined, [Symbol.asyncDispose]: async () => undefined };
   }
 }
 

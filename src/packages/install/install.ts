@@ -3,7 +3,7 @@
  * record. Each step that fails ends the run there; nothing later may assume what was not checked.
  */
 import { realpathSync } from "node:fs";
-import type { AuditSink } from "../../audit/index.ts";
+import { type GuardedTrail, requireOutside } from "../../audit/index.ts";
 import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../../foundation/index.ts";
 import type { LockedPackage, NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
@@ -53,7 +53,7 @@ export interface InstallRequest {
   /** Opened on the same state directory, as is {@link advisories}. */
   readonly store: Store;
   readonly advisories: AdvisoryDatabase;
-  readonly audit: AuditSink;
+  readonly audit: GuardedTrail;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly signal: AbortSignal;
@@ -197,7 +197,9 @@ class Installation {
   }
 
   async #install(): Promise<void> {
-    const { policy } = this.#request;
+    const { audit, policy, clock } = this.#request;
+    const unseen = await requireOutside(audit, policy.values, clock);
+    if (unseen !== undefined) this.#set({ findings: [{ code: "trail-unseen", decision: "warn", subject: "audit trail", message: unseen }] });
     const read = await readLockfile(this.#project);
     this.#lockfile = read?.lockfile;
     const advisories = await InstallAdvisories.open({ ...this.#request, root: this.#project.root, lockfileName: this.#project.lockfileName });
