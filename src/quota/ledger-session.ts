@@ -15,6 +15,9 @@ const MAX_WAITING = 10_000;
 /** Owners that are looked at in one transaction. */
 const MAX_OWNERS = 10_000;
 
+/** A sign of life is written at most this often, ms: it costs a page of the log. */
+const SIGN_EVERY = 500;
+
 export interface Entry {
   readonly jobId: string;
   readonly priority: Priority;
@@ -135,8 +138,12 @@ export class LedgerSession {
   /** Makes this process known, or says that it lives. @returns false when it had been taken for gone. */
   async signOfLife(): Promise<boolean> {
     const { tx, self, ownerId } = this.#place;
-    const { changes } = await tx.run("UPDATE quota_owners SET heartbeat = ? WHERE id = ?", [bootTime(), ownerId]);
-    if (changes > 0) return true;
+    const known = await tx.get("SELECT heartbeat FROM quota_owners WHERE id = ?", [ownerId]);
+    if (known !== undefined) {
+      const recent = bootTime() - Number(known["heartbeat"]) < SIGN_EVERY;
+      if (!recent) await tx.run("UPDATE quota_owners SET heartbeat = ? WHERE id = ?", [bootTime(), ownerId]);
+      return true;
+    }
     await tx.run("INSERT INTO quota_owners (id, host, boot, pid_namespace, pid, started, heartbeat) VALUES (?, ?, ?, ?, ?, ?, ?)", [
       ownerId,
       self.host,
