@@ -12,6 +12,8 @@
  *       copies PATH into the empty folder TARGET, for UID:GID, within bounds
  *   cofferdam-place deliver FROM ROOT PATH DEVICE INODE BYTES ENTRIES SECONDS NANOSECONDS
  *       takes over what was changed in the copy FROM into PATH, with the rights of its owner; the time is the copy's
+ *   cofferdam-place attach FROM TARGET
+ *       shows the folder FROM, which is ours and holds no link, on TARGET as well, nosuid,nodev
  *   cofferdam-place release TARGET
  *       unmounts; nothing mounted there is fine
  *
@@ -34,6 +36,8 @@
 #include <unistd.h>
 
 #define EXIT_FAILED 70
+/* MS_PRIVATE of linux/mount.h's older sibling. */
+#define PRIVATE (1 << 18)
 #define UMOUNT_DETACH 2
 #define UMOUNT_NO_LINK 8
 
@@ -109,7 +113,7 @@ static void bind_folder(int argc, char **argv) {
     if (tree < 0) die("SYSTEM open_tree: %s", strerror(errno));
     struct mount_attr change = {
         .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (argc == 8 && strcmp(argv[7], "ro") == 0 ? MOUNT_ATTR_RDONLY : 0),
-        .propagation = 1 << 18, /* MS_PRIVATE */
+        .propagation = PRIVATE,
         .userns_fd = (uint64_t)id_map(&stat, (uid_t)number(argv[5]), (gid_t)number(argv[6])),
     };
     if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &change, sizeof change) != 0) {
@@ -126,6 +130,14 @@ static int open_same(char **argv, struct stat *stat) {
     look(fd, stat);
     if ((uint64_t)stat->st_dev != number(argv[2]) || (uint64_t)stat->st_ino != number(argv[3])) die("PATH %s is another folder by now", argv[1]);
     return fd;
+}
+
+static void attach_folder(const char *from, const char *to) {
+    int source = open_target(from), target = open_target(to);
+    int tree = (int)syscall(SYS_open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    struct mount_attr change = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .propagation = PRIVATE};
+    if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &change, sizeof change) != 0) die("SYSTEM clone of %s: %s", from, strerror(errno));
+    if (syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) die("SYSTEM move_mount: %s", strerror(errno));
 }
 
 static void settle_folder(char **argv) {
@@ -162,6 +174,7 @@ int main(int argc, char **argv) {
     else if (argc == 7 && strcmp(argv[1], "settle") == 0) settle_folder(argv);
     else if (argc == 9 && strcmp(argv[1], "copy") == 0) copy_folder(argv);
     else if (argc == 11 && strcmp(argv[1], "deliver") == 0) deliver_folder(argv);
+    else if (argc == 4 && strcmp(argv[1], "attach") == 0) attach_folder(argv[2], argv[3]);
     else if (argc == 3 && strcmp(argv[1], "release") == 0) release(argv[2]);
     else die("SYSTEM started by hand; it is part of cofferdam");
     return 0;

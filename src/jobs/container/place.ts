@@ -114,6 +114,11 @@ export async function deliverFolder({ from, place: { root, path }, opened, bound
   return { written, removed, refused, more: total - written.length - removed.length - refused.length };
 }
 
+/** Shows a folder of ours on `target` as well. */
+export async function attachFolder(from: string, target: string, signal: AbortSignal): Promise<void> {
+  await run(["attach", from, target], signal);
+}
+
 /** Unmounts whatever is mounted on `target`. */
 export async function releaseMount(target: string): Promise<void> {
   await run(["release", target], new AbortController().signal);

@@ -307,6 +307,7 @@ describe("copy", () => {
         }
         await workspace.collect(NEVER);
         expect(snapshot(project)).toEqual(snapshot(into));
+        expect(snapshot(workspace.mount.source)).toEqual(snapshot(into));
       }),
       { numRuns: 40 },
     );

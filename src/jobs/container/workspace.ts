@@ -9,9 +9,21 @@
  * Either way what was planted where a later command of the caller would run it (git's hooks and configuration, workflows) is
  * reported; git's own does not come back from a copy.
  */
-import { mkdirSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { type Bounds, bindFolder, copyFolder, type Delivered, deliverFolder, type Opened, type Place, type Settled, settleFolder, type Who } from "./place.ts";
+import {
+  attachFolder,
+  type Bounds,
+  bindFolder,
+  copyFolder,
+  type Delivered,
+  deliverFolder,
+  type Opened,
+  type Place,
+  type Settled,
+  settleFolder,
+  type Who,
+} from "./place.ts";
 import { PlantedFiles } from "./planted.ts";
 import type { JobMount } from "./spec.ts";
 
@@ -56,12 +68,12 @@ export class Workspace {
 
   /** Throws SECURITY_VIOLATION for a path with a link in it, FAILED_PRECONDITION for a folder of root that would be bound. */
   static async prepare(request: WorkspaceRequest, signal: AbortSignal): Promise<Workspace> {
-    const source = request.into ?? join(request.folder, request.mode === "bind" ? "bound" : "copy");
-    if (request.into === undefined) mkdirSync(source, { mode: 0o700 });
-    const opened =
-      request.mode === "bind"
-        ? await bindFolder(request.place, source, request.who, request.readOnly, signal)
-        : await copyFolder(request.place, source, request.who, request.bounds, signal);
+    const { mode, place, who, folder, into, bounds } = request;
+    const source = mkdtempSync(join(folder, `${mode}-`));
+    if (mode === "bind") return new Workspace(request, source, await bindFolder(place, source, who, request.readOnly, signal));
+    const opened = await copyFolder(place, into ?? source, who, bounds, signal);
+    // What a container gets comes from the job's folder, whatever lies behind it.
+    if (into !== undefined) await attachFolder(into, source, signal);
     return new Workspace(request, source, opened);
   }
 
