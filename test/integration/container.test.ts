@@ -16,8 +16,9 @@ import {
   Workspace,
 } from "../../src/jobs/container/index.ts";
 import type { Level } from "../../src/policy/index.ts";
+import type { ArchiveEntry } from "../world/archives.ts";
 import { startDocker, type TestDocker } from "../world/docker.ts";
-import { busyboxImage } from "../world/images.ts";
+import { busyboxImage, imageArchive } from "../world/images.ts";
 import { has, requires } from "../world/needs.ts";
 
 const LEVELS: readonly Level[] = ["low", "medium", "high", "paranoid"];
@@ -210,6 +211,48 @@ describe("a job", () => {
     await container.remove();
     expect(await engine.volumes.list()).toEqual([]);
     await engine.images.remove(hostile, { force: true });
+  });
+});
+
+describe("the image's user", () => {
+  const users = "root:x:0:0::/root:/bin/sh\nnode:x:1000:1001::/home/node:/bin/sh\ntoor:x:0:0::/:/bin/sh\n";
+  const imageWith = async (user: string, files: readonly ArchiveEntry[]): Promise<string> => {
+    const applets = ["sh", "id", "wc", "echo"].map((name): ArchiveEntry => ({ path: `bin/${name}`, type: "2", linkname: "busybox" }));
+    const folders = ["bin", "dev", "etc", "proc", "sys", "tmp"].map((path): ArchiveEntry => ({ path: `${path}/`, type: "5", mode: 0o755 }));
+    const { archive, id } = imageArchive([...folders, { path: "bin/busybox", body: readFileSync("/bin/busybox"), mode: 0o755 }, ...applets, ...files], {
+      config: { User: user },
+    });
+    await engine.images.load(archive);
+    return id;
+  };
+  test.each([
+    ["node", "medium", "1000:1001 /home/node"],
+    ["node", "high", "1000:1001 /home/job"],
+    ["1000", "medium", "1000:1001 /home/node"],
+    ["77", "medium", "77:77 /"],
+    ["node:wheel", "medium", "1000:55 /home/node"],
+    ["toor", "medium", "0:0 /"],
+    ["toor", "high", "65534:65534 /home/job"],
+    ["node:root", "high", "65534:65534 /home/job"],
+  ] as const)("%s at %s is %s", async (user, level, expected) => {
+    const named = await imageWith(user, [
+      { path: "etc/passwd", body: users },
+      { path: "etc/group", body: "root:x:0:\nwheel:x:55:node\n" },
+    ]);
+    expect(await run({ level, imageId: named, ...sh('echo "$(id -u):$(id -g) $HOME"; id -G | wc -w') })).toEqual({ out: `${expected}\n1\n`, exit: 0 });
+    await engine.images.remove(named, { force: true });
+  });
+
+  test("one that the image does not know, and lists of users that are no plain files", async () => {
+    for (const entry of [
+      { path: "etc/passwd", body: users },
+      { path: "etc/passwd", type: "2", linkname: "/etc/shadow" },
+      { path: "etc/passwd/", type: "5" },
+    ]) {
+      const odd = await imageWith("nobody-knows", [entry]);
+      expect((await refusal(run({ imageId: odd, ...sh("id") }))).code).toMatch(/^(FAILED_PRECONDITION|NOT_FOUND|UPSTREAM_UNAVAILABLE)$/);
+      await engine.images.remove(odd, { force: true });
+    }
   });
 });
 

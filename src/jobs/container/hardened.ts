@@ -6,6 +6,7 @@ import type { ContainerEngine, ContainerExit } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type CreatePlan, planContainer } from "./create-body.ts";
 import { type Ended, Gate, type Probes, type Started } from "./gate.ts";
+import { resolveImageUser } from "./image-user.ts";
 import { releaseJobFolder } from "./job-folder.ts";
 import type { ContainerProfile } from "./profile.ts";
 import { type Proof, prove, requireProof } from "./prove.ts";
@@ -50,12 +51,13 @@ export class HardenedContainer {
    * for an image that is not there: nothing is ever pulled. After a throw the folder is gone.
    */
   static async create(engine: ContainerEngine, request: HardenedRequest, signal: AbortSignal): Promise<HardenedContainer> {
-    const { container, profile, folder, name, waitSeconds = WAIT_SECONDS } = request;
+    const { profile, folder, name, waitSeconds = WAIT_SECONDS } = request;
     let gate: Gate | undefined;
     try {
-      const image = await engine.images.inspect(container.imageId, { signal });
-      if (image.Id !== container.imageId)
+      const image = await engine.images.inspect(request.container.imageId, { signal });
+      if (image.Id !== request.container.imageId)
         throw new CofferdamError("SECURITY_VIOLATION", `the engine has another image under this id: ${image.Id}`, { details: { control: "image" } });
+      const container = await withUser(engine, request.container, image.Config.User ?? "", profile, signal);
       gate = await Gate.open(`${folder}/gate`);
       const plan = planContainer({ container, profile, imageConfig: image.Config, folder, gate: `${folder}/gate`, waitSeconds });
       const { Id } = await engine.containers.create(plan.body, { signal, name });
@@ -151,4 +153,19 @@ export class HardenedContainer {
       });
     }
   }
+}
+
+/** With the image's own user as numbers, where the job names none: names are the image's, and may lie. */
+export async function withUser(
+  engine: ContainerEngine,
+  container: JobContainer,
+  user: string,
+  profile: ContainerProfile,
+  signal: AbortSignal,
+): Promise<JobContainer> {
+  if (container.user !== undefined || user === "" || /^\d+:\d+$/.test(user)) return container;
+  const { uid, gid, home } = await resolveImageUser(engine, container.imageId, user, signal);
+  if (profile.nonRoot && (uid === 0 || gid === 0)) return container;
+  const env = home === undefined || profile.readOnlyRoot || Object.hasOwn(container.env, "HOME") ? container.env : { HOME: home, ...container.env };
+  return { ...container, user: { uid, gid }, env };
 }

@@ -2,7 +2,8 @@
 export { type CreateInput, type CreatePlan, type Expected, GATE_TARGET, JOB_LABEL, planContainer } from "./create-body.ts";
 export { type ForeignJudgement, type ForeignRefusal, judgeCreateBody } from "./foreign.ts";
 export type { Ended, Started } from "./gate.ts";
-export { HardenedContainer, type HardenedRequest } from "./hardened.ts";
+export { HardenedContainer, type HardenedRequest, withUser } from "./hardened.ts";
+export { type ImageUser, resolveImageUser } from "./image-user.ts";
 export { makeJobFolder, releaseJobFolder } from "./job-folder.ts";
 export type { Bounds, Delivered, Opened, Place, Settled, Who } from "./place.ts";
 export { type PrepareRequest, prepareSecureContainer, type SecuredContainer } from "./prepare.ts";
