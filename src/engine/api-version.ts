@@ -3,8 +3,8 @@ import { CofferdamError } from "../foundation/index.ts";
 
 /** Docker 20.10 and Podman 4. */
 export const OLDEST = "1.41";
-/** The newest whose changes were read against our calls; Docker 29 still speaks it. */
-export const NEWEST = "1.47";
+/** The newest that our calls were run with (Docker 26); Docker 29 speaks 1.44 to 1.52. */
+export const NEWEST = "1.45";
 
 /** Throws UPSTREAM_UNAVAILABLE for an engine that names no version, FAILED_PRECONDITION for one that is too old. */
 export function negotiate(theirs: string | undefined, where: string): string {

@@ -158,7 +158,11 @@ export class Caller {
       (error: unknown) => unreadable(error),
     );
     if (text instanceof CofferdamError) return text;
-    if (status === 400 && /client version \S+ is too (new|old)/.test(text)) {
+    if (status === 400 && /client version \S+ is too old/.test(text))
+      return new CofferdamError("FAILED_PRECONDITION", `cannot ${call.what}: the engine no longer speaks the newest API that we do`, {
+        details: { status, engine: tidy(text, []) },
+      });
+    if (status === 400 && /client version \S+ is too new/.test(text)) {
       this.#outdated();
       return new CofferdamError("UPSTREAM_UNAVAILABLE", `cannot ${call.what}: the engine speaks another version of its API now; the next call asks which`, {
         details: { status, engine: tidy(text, []) },

@@ -99,7 +99,14 @@ describe("an instance of dockerode", () => {
     expect(connectionOf(instance({ socketPath }))).toEqual({ kind: "unix", path: DEFAULT_SOCKET });
   });
 
-  test.each([[{ protocol: "ssh", host: "x" }], [{ port: "x", host: "y" }], [{ host: "../x" }]])("%j is refused", (settings) => {
+  test.each([
+    [{ pathPrefix: "/engine", host: "x" }],
+    [{ headers: { authorization: "x" }, host: "x" }],
+    [{ host: "http://x/path" }],
+    [{ protocol: "ssh", host: "x" }],
+    [{ port: "x", host: "y" }],
+    [{ host: "../x" }],
+  ])("%j is refused", (settings) => {
     expect(() => connectionOf(instance(settings))).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   });
 });

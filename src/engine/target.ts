@@ -78,6 +78,8 @@ const modemSchema = z.object({
   ca: pem.nullish(),
   cert: pem.nullish(),
   key: pem.nullish(),
+  pathPrefix: z.literal("", "a path before the API's own is not spoken").nullish(),
+  headers: z.strictObject({}, "headers of its own are not taken over").nullish(),
 });
 
 /** Throws INVALID_ARGUMENT for what is no address, or one of a kind that is not spoken (ssh, npipe). */
@@ -113,9 +115,11 @@ function fromModem(raw: unknown): Connection {
   const { socketPath, host: name, protocol, ...rest } = parseInput(modemSchema, raw, "settings of the dockerode instance");
   if (typeof socketPath === "string" && socketPath !== "") return unix(socketPath);
   if (typeof name !== "string" || name === "") return unix(DEFAULT_SOCKET);
+  // A scheme in its host stands before its protocol.
+  const [, scheme, bare = name] = /^(https?):\/\/([^/]*)\/?$/.exec(name) ?? [];
   const settings = {
-    host: name.replace(/^\[|\]$/g, ""),
-    protocol: protocol ?? undefined,
+    host: bare.replace(/^\[|\]$/g, ""),
+    protocol: scheme ?? protocol ?? undefined,
     ca: rest.ca ?? undefined,
     cert: rest.cert ?? undefined,
     key: rest.key ?? undefined,

@@ -232,9 +232,9 @@ describe("versions", () => {
   test.each([
     ["1.41", "1.41"],
     ["1.44", "1.44"],
-    ["1.47", "1.47"],
-    ["1.99", "1.47"],
-    ["2.0", "1.47"],
+    ["1.45", "1.45"],
+    ["1.99", "1.45"],
+    ["2.0", "1.45"],
   ])("an engine of %s is spoken to in %s", async (theirs, spoken) => {
     await against(info, async (engine, fake) => {
       fake.pong = response(200, "OK", { "Api-Version": theirs });
@@ -262,8 +262,8 @@ describe("versions", () => {
     await against(
       (socket, head) =>
         socket.end(
-          head.includes("/v1.47/")
-            ? response(400, '{"message":"client version 1.47 is too new. Maximum supported API version is 1.41"}')
+          head.includes("/v1.45/")
+            ? response(400, '{"message":"client version 1.45 is too new. Maximum supported API version is 1.41"}')
             : response(200, '{"Driver":"x","NCPU":1,"MemTotal":1}'),
         ),
       async (engine, fake) => {
@@ -274,6 +274,11 @@ describe("versions", () => {
       },
     );
   });
+});
+
+test("an engine that has left our versions behind says so once and for all", async () => {
+  const refusal = '{"message":"client version 1.45 is too old. Minimum supported API version is 1.60"}';
+  expect(await failureOf((socket) => socket.end(response(400, refusal)))).toMatchObject({ code: "FAILED_PRECONDITION", retryable: false });
 });
 
 describe("streams", () => {
