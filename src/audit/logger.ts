@@ -7,28 +7,29 @@ import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
-import { latestCheckpoint, type SignedCheckpoint } from "./checkpointer.ts";
+import { latestCheckpoint, type SignedCheckpoint } from "./checkpoint-table.ts";
 import type { Delivery } from "./deliveries.ts";
 import type { AuditEvent, AuditEventInput } from "./event.ts";
-import { type EvidenceOptions, type EvidenceReport, writeEvidence } from "./evidence/write.ts";
-import type { ExportFormat } from "./exporters/format.ts";
-import { type ExportOptions, type ExportParts, exportStream } from "./exports.ts";
+import type { EvidenceOptions, EvidenceReport } from "./evidence/write.ts";
+import type { ExportFormat } from "./exporters/format-names.ts";
+import type { ExportOptions, ExportParts } from "./exports.ts";
 import { HeadFile } from "./head-file.ts";
-import { activeHolds, type Hold, type HoldScope, placeHold, releaseHold } from "./holds.ts";
+import type { Hold, HoldScope } from "./holds.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
 import { formatVerifierKey } from "./note.ts";
 import { type AuditLoggerOptions, parseOptions } from "./options.ts";
 import type { GuardedTrail } from "./outside.ts";
-import { assemble, type LogParts, record } from "./parts.ts";
+import { assemble, bringOut, type LogParts, record } from "./parts.ts";
 import { type LogPaths, pathsOf } from "./paths.ts";
 import { type EventProof, placeOf, proveEvent } from "./proof.ts";
 import { type AuditQuery, parseQuery } from "./query.ts";
-import { type PruneReport, prune, type RetentionRules, rulesSchema } from "./retention.ts";
+import type { PruneReport } from "./retention.ts";
+import { type RetentionRules, rulesSchema } from "./retention-rules.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import { searchPage } from "./search.ts";
 import type { VerifyReport } from "./verify.ts";
-import { type AuditVerifyRequest, verifyIn } from "./verify-request.ts";
+import type { AuditVerifyRequest } from "./verify-request.ts";
 import { available } from "./writer.ts";
 
 export interface AuditPage {
@@ -90,8 +91,11 @@ export class AuditLogger implements GuardedTrail {
     if (this.#opened !== undefined) return;
     const { log, last } = await available(async () => {
       await this.#store.migrate("audit", AUDIT_MIGRATIONS);
-      const known = (await this.#store.read(readLog)) ?? (await this.#create());
-      return { log: known, last: await this.#store.read((tx) => latestCheckpoint(tx, known)) };
+      const known = await this.#store.read(async (tx) => {
+        const log = await readLog(tx);
+        return log === undefined ? undefined : { log, last: await latestCheckpoint(tx, log) };
+      });
+      return known ?? { log: await this.#create(), last: undefined };
     });
     this.#opened ??= assemble(
       { store: this.#store, clock: this.#clock, log, keys: this.#keys, headFile: this.#headFile, paths: this.#paths },
@@ -142,7 +146,7 @@ export class AuditLogger implements GuardedTrail {
   /** A new signing key after the loss of the old one, for which nothing vouches; an event records it and why. */
   async replaceLostKey(reason: string): Promise<AuditEvent> {
     const { signer, writer } = this.#open();
-    return await signer.replace(writer, reason);
+    return await (await signer()).replace(writer, reason);
   }
 
   /** Events that match, oldest first unless asked; at most `limit` (100). Looks on until there are as many, or no more. */
@@ -177,7 +181,8 @@ export class AuditLogger implements GuardedTrail {
    * INVALID_ARGUMENT, FAILED_PRECONDITION (see the format), and the reason of `options.signal` when that ends it.
    */
   async *exportStream(query: AuditQuery, format: ExportFormat, options: ExportOptions = {}): AsyncGenerator<string> {
-    yield* exportStream(this.#exportParts(), query, format, options);
+    const parts = this.#exportParts();
+    yield* (await import("./exports.ts")).exportStream(parts, query, format, options);
   }
 
   /**
@@ -185,7 +190,8 @@ export class AuditLogger implements GuardedTrail {
    * log (docs/audit-export.md). It is an event itself. Throws as {@link writeEvidence} says; then there is no folder.
    */
   async evidence(directory: string, period: Pick<AuditQuery, "startDate" | "endDate"> = {}, options: EvidenceOptions = {}): Promise<EvidenceReport> {
-    return await writeEvidence(this.#exportParts(), directory, period, options);
+    const parts = this.#exportParts();
+    return await (await import("./evidence/write.ts")).writeEvidence(parts, directory, period, options);
   }
 
   /**
@@ -203,6 +209,7 @@ export class AuditLogger implements GuardedTrail {
    */
   async verify(request: AuditVerifyRequest): Promise<VerifyReport> {
     const { log } = this.#open();
+    const { verifyIn } = await import("./verify-request.ts");
     // Read before the rows: a head that is written meanwhile can only be newer than what is compared with it.
     const head = this.#headFile?.read();
     return await this.#store.read((tx) => verifyIn(tx, log, head, request));
@@ -223,7 +230,7 @@ export class AuditLogger implements GuardedTrail {
 
   /** {@link checkpoint} for {@link requireOutside}: what fails is told by place, and an empty log gets its first event. */
   async bringOut(): Promise<readonly Delivery[]> {
-    return await this.#open().checkpointer.bringOut();
+    return await bringOut(this.#store, this.#open());
   }
 
   /** Why the last checkpoint was not made, or did not reach all its places; undefined when all is well or none was due. */
@@ -233,7 +240,7 @@ export class AuditLogger implements GuardedTrail {
 
   /** The key that signs checkpoints now, as a verifier pins it: `name+id+base64`. Throws FAILED_PRECONDITION when it is lost. */
   async verifierKey(): Promise<string> {
-    return formatVerifierKey(await this.#open().signer.verifierKey());
+    return formatVerifierKey(await (await this.#open().signer()).verifierKey());
   }
 
   /** The proof that an event, by number or id, is in the log; makes a checkpoint if none covers it yet. Throws NOT_FOUND. */
@@ -252,7 +259,7 @@ export class AuditLogger implements GuardedTrail {
   /** A new signing key, for which the present one vouches in an event. @param overlap events for which both sign; default 10,000. */
   async rotateKey(overlap?: number): Promise<AuditEvent> {
     const { signer, writer } = this.#open();
-    return await signer.rotate(writer, overlap);
+    return await (await signer()).rotate(writer, overlap);
   }
 
   /** Personal data of an event, or undefined when it has none or it was erased. Throws INTEGRITY_FAILURE when it does not open. */
@@ -274,22 +281,26 @@ export class AuditLogger implements GuardedTrail {
   async prune(request: { readonly rules?: RetentionRules; readonly dryRun?: boolean } = {}): Promise<PruneReport> {
     const { rules = this.#retention, dryRun = false } = parseInput(pruneSchema, request, "retention");
     if (rules === undefined) throw new CofferdamError("INVALID_ARGUMENT", "retention: which rules? those of the call, or `retention` among the options");
-    return await prune(this.#store, this.#open().writer, this.#clock, rules, dryRun);
+    const { writer } = this.#open();
+    return await (await import("./retention.ts")).prune(this.#store, writer, this.#clock, rules, dryRun);
   }
 
   /** Places a legal hold: what it covers keeps its text until {@link releaseHold}. An empty scope covers everything. Throws INVALID_ARGUMENT. */
   async placeHold(scope: HoldScope, reason: string): Promise<{ readonly id: string; readonly event: AuditEvent }> {
-    return await placeHold(this.#open().writer, scope, reason);
+    const { writer } = this.#open();
+    return await (await import("./holds.ts")).placeHold(writer, scope, reason);
   }
 
   /** Throws NOT_FOUND. */
   async releaseHold(id: string, reason: string): Promise<AuditEvent> {
-    return await releaseHold(this.#open().writer, id, reason);
+    const { writer } = this.#open();
+    return await (await import("./holds.ts")).releaseHold(writer, id, reason);
   }
 
   /** Holds that were placed and not released. */
   async holds(): Promise<readonly Hold[]> {
     this.#open();
+    const { activeHolds } = await import("./holds.ts");
     return await this.#store.read(activeHolds);
   }
 

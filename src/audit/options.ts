@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type Clock, parseInput } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
-import { type RetentionRules, rulesSchema } from "./retention.ts";
+import { type RetentionRules, rulesSchema } from "./retention-rules.ts";
 
 export interface AuditLoggerOptions {
   readonly storage?:

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { CofferdamError } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { openCheckpoint } from "./checkpoint.ts";
-import type { CheckpointOutlet, SignedCheckpoint } from "./checkpointer.ts";
+import type { SignedCheckpoint } from "./checkpoint-table.ts";
 import { type CheckpointCopy, copyAt } from "./copies/copy.ts";
 import { writeDurably } from "./durable.ts";
 import type { LogIdentity } from "./log-table.ts";
@@ -16,6 +16,14 @@ import { StoredTree } from "./tree.ts";
 import { Witness } from "./witness.ts";
 
 type Places = Pick<NonNullable<AuditLoggerOptions["checkpoint"]>, "copies" | "witnesses">;
+
+/** Where a new checkpoint goes besides the database. */
+export interface CheckpointOutlet {
+  /** Name of the place when it is outside of this host: what came of it is kept. */
+  readonly place: string | undefined;
+  /** @returns the note with what was added to it. Throws why it did not take it. */
+  take(checkpoint: SignedCheckpoint): Promise<string | undefined>;
+}
 
 /** `checkpoints/latest`: what an operator takes away by hand. Replaced as a whole. */
 export class LatestFile implements CheckpointOutlet {

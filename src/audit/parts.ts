@@ -1,19 +1,20 @@
 /** What an open log consists of, and how it is put together. */
 import type { Clock } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
-import { Checkpointer, type CheckpointOutlet, type SignedCheckpoint } from "./checkpointer.ts";
+import type { SignedCheckpoint } from "./checkpoint-table.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import { placeKind, withoutCredentials, witnessName } from "./copies/place.ts";
-import { Deliveries } from "./deliveries.ts";
+import { Deliveries, type Delivery } from "./deliveries.ts";
 import { Denials } from "./denials.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent } from "./event.ts";
 import type { HeadFile } from "./head-file.ts";
 import type { LogKeys } from "./keys.ts";
-import type { LogIdentity } from "./log-table.ts";
+import { type LogIdentity, lastEvent } from "./log-table.ts";
 import { parseVerifierKey } from "./note.ts";
 import type { AuditLoggerOptions } from "./options.ts";
 import type { LogPaths } from "./paths.ts";
 import { Reserve } from "./reserve.ts";
-import { Signer } from "./signer.ts";
+import type { Signer } from "./signer.ts";
 import { Subjects } from "./subjects.ts";
 import { SubtreeCache } from "./tree.ts";
 import { Writer } from "./writer.ts";
@@ -22,7 +23,8 @@ export interface LogParts {
   readonly log: LogIdentity;
   readonly writer: Writer;
   readonly denials: Denials;
-  readonly signer: Signer;
+  /** Loaded when something is signed. */
+  readonly signer: () => Promise<Signer>;
   readonly checkpointer: Checkpointer;
   readonly deliveries: Deliveries;
   readonly subjects: Subjects;
@@ -52,16 +54,36 @@ export interface LogFoundation {
 export function assemble(foundation: LogFoundation, checkpoint: NonNullable<AuditLoggerOptions["checkpoint"]>, last: SignedCheckpoint | undefined): LogParts {
   const { store, clock, log, paths } = foundation;
   const { events = 1000, interval = 3_600_000, copies = [], witnesses = [] } = checkpoint;
-  const signer = new Signer(store, log, foundation.keys);
   const deliveries = new Deliveries(store, log.logId, placesOf(copies, witnesses), clock);
-  const outlets = async (): Promise<readonly CheckpointOutlet[]> => (await import("./outlets.ts")).outletsOf({ copies, witnesses }, paths, store, log);
   const own = (event: AuditEventInput): Promise<AuditEvent> => writer.logWith(async () => event);
-  const checkpointer = new Checkpointer({ store, log, signer, clock, schedule: { events, interval }, outlets, deliveries, record: own }, last);
+  const signer = once(async () => new (await import("./signer.ts")).Signer(store, log, foundation.keys));
+  const maker = once(async () => {
+    const [{ CheckpointMaker }, { outletsOf }] = await Promise.all([import("./checkpoint-maker.ts"), import("./outlets.ts")]);
+    const outlets = outletsOf({ copies, witnesses }, paths, store, log);
+    return new CheckpointMaker({ store, log, signer: await signer(), clock, outlets, deliveries, record: own });
+  });
+  const checkpointer = new Checkpointer({ clock, schedule: { events, interval }, maker }, last);
   const reserve = paths === undefined ? undefined : new Reserve(paths.reserve);
   const writer = new Writer({ store, log, headFile: foundation.headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
   const subjects = new Subjects(store, log);
   const denials = new Denials((event) => record({ writer, subjects }, event), clock);
   return { log, writer, subjects, subtrees: new SubtreeCache(), denials, signer, checkpointer, deliveries };
+}
+
+/** Signs what there is and brings it to every place; an empty log gets an event for that. @returns what came of it, place by place. */
+export async function bringOut(store: Store, { writer, checkpointer, deliveries }: LogParts): Promise<readonly Delivery[]> {
+  if ((await store.read(lastEvent)) === undefined) await writer.logWith(async () => ({ category: "audit", action: "copy_wanted", result: "success" }));
+  // The place that failed says so in what is returned.
+  await checkpointer.make().catch(() => undefined);
+  return await deliveries.all();
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** Names of the places outside. Throws INVALID_ARGUMENT for one that is none: before anything is recorded. */

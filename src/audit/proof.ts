@@ -7,7 +7,7 @@ import type { Transaction } from "../store/index.ts";
 import { type EventBody, parseBody } from "./body.ts";
 import { leafHash } from "./chain.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "./checkpoint.ts";
-import type { SignedCheckpoint } from "./checkpointer.ts";
+import type { SignedCheckpoint } from "./checkpoint-table.ts";
 import { HASH_BYTES, MAX_PROOF, verifyInclusion } from "./merkle.ts";
 import { MAX_NOTE_BYTES, strictBase64, type VerifierKey } from "./note.ts";
 import { bytesOf } from "./row.ts";

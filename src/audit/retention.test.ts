@@ -8,7 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { boundedLines } from "./bounded-lines.ts";
 import { type AuditEventInput, AuditLogger, parseVerifierKey, verifyBundle } from "./index.ts";
 import { formatProof } from "./proof.ts";
-import { daysFor, type RetentionRules } from "./retention.ts";
+import { daysFor } from "./retention.ts";
+import type { RetentionRules } from "./retention-rules.ts";
 
 const DAY = 86_400_000;
 const START = Date.UTC(2026, 0, 1);

@@ -5,7 +5,6 @@
  * Age is counted on the log's own time line: time that no event witnessed counts for at most {@link MAX_UNSEEN}, and time
  * that ran backwards for nothing. A clock that jumps years ahead deletes nothing of what a month would not.
  */
-import { z } from "zod";
 import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import { type EventBody, parseBody } from "./body.ts";
@@ -13,6 +12,7 @@ import type { AuditEvent } from "./event.ts";
 import { prunedDigest } from "./event-check.ts";
 import { activeHolds, isHeld } from "./holds.ts";
 import { PRUNED } from "./prune-check.ts";
+import { type RetentionRules, STANDARD_DAYS } from "./retention-rules.ts";
 import { bytesOf } from "./row.ts";
 import { FANOUT } from "./tree.ts";
 import type { Writer } from "./writer.ts";
@@ -22,25 +22,6 @@ const DAY = 86_400_000;
 export const MAX_UNSEEN: number = 35 * DAY;
 /** Texts that one event accounts for. */
 const BATCH = 5000;
-
-/** Days that standards ask for, unless the rules say otherwise; names are compared without case, spaces and punctuation. */
-export const STANDARD_DAYS: Readonly<Record<string, number>> = { SOC2: 365, PCIDSS: 365, ISO27001: 730, GDPR: 730, HIPAA: 2555, SOX: 2555 };
-
-/** All in days. An event is kept for the longest that applies. */
-export interface RetentionRules {
-  readonly days: number;
-  /** Instead of `days`, for events of a category. */
-  readonly categories?: Readonly<Record<string, number>> | undefined;
-  /** For events that name a standard in `compliance.standards`; over {@link STANDARD_DAYS}. */
-  readonly standards?: Readonly<Record<string, number>> | undefined;
-}
-
-const days = z.int().min(0).max(36_500);
-export const rulesSchema: z.ZodType<RetentionRules> = z.strictObject({
-  days,
-  categories: z.record(z.string(), days).optional(),
-  standards: z.record(z.string(), days).optional(),
-});
 
 export interface PruneReport {
   /** Texts that went (or would, in a dry run). */

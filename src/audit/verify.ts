@@ -8,6 +8,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { CheckpointCheck, type CheckpointResult, firstKey } from "./checkpoint-check.ts";
 import { CHECKED_COLUMNS, type CheckedEvent, EventCheck } from "./event-check.ts";
 import type { AuditFault } from "./faults.ts";
+import { headFault } from "./head-check.ts";
 import type { HeadState } from "./head-file.ts";
 import { KeyRing, pinned } from "./key-ring.ts";
 import { hashAt, type LastEvent, type LogIdentity, lastEvent } from "./log-table.ts";
@@ -99,19 +100,6 @@ export async function verifyLog(tx: Transaction, log: LogIdentity, head: HeadSta
     keyReplaced: pass.keyReplaced,
     state: pass.state,
   };
-}
-
-/** Why the log does not agree with the acknowledged head, or undefined when it does. */
-export async function headFault(tx: Transaction, log: LogIdentity, last: LastEvent | undefined, state: HeadState): Promise<AuditFault | undefined> {
-  const size = last?.seq ?? 0;
-  if ("absent" in state) return { seq: size, kind: "head", detail: "the head file is missing: whether the log was cut off cannot be told" };
-  if ("damaged" in state) return { seq: size, kind: "head", detail: `the head file is damaged (${state.damaged}): whether the log was cut off cannot be told` };
-  const { logId, seq, hash } = state.head;
-  const fault = (detail: string): AuditFault => ({ seq, kind: "head", detail });
-  if (logId !== log.logId) return fault("the head file belongs to another log: this database replaced the one it was made with");
-  if (size < seq) return fault(`${seq} events were acknowledged, the log has ${size}: it was cut off or rolled back`);
-  if (seq > 0 && (await hashAt(tx, seq)) !== hash) return fault(`event ${seq} is not the one that was acknowledged: the log was written again`);
-  return undefined;
 }
 
 interface Pass extends CheckpointResult {

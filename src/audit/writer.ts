@@ -7,10 +7,10 @@ import type { Store, Transaction } from "../store/index.ts";
 import { PreparedEvent, RANDOM_BYTES, RandomPool } from "./body.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent, type SealedInput } from "./event.ts";
 import type { AuditFault } from "./faults.ts";
+import { headFault } from "./head-check.ts";
 import type { Head, HeadFile } from "./head-file.ts";
 import { append, hashAt, type LastEvent, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
 import type { Reserve } from "./reserve.ts";
-import { headFault } from "./verify.ts";
 
 /** Events waiting for their turn in this process; one more is refused, never dropped. */
 const MAX_WAITING = 10_000;

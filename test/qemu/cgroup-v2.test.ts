@@ -16,11 +16,19 @@ const APPS = "user.slice/user-1000.slice/user@1000.service/app.slice";
 let report: Promise<Report> | undefined;
 
 /** One guest for all tests. */
-async function scenario(context: TestContext, name: string): Promise<Scenario> {
+async function reportOf(context: TestContext): Promise<Report> {
   if (process.arch !== "x64") context.skip("optional: the guest is made for x64");
   for (const need of ["jail", "qemu"] as const) requires(context, need);
   report ??= boot();
-  const found = (await report).scenarios.find((one) => one.name === name);
+  return await report;
+}
+
+async function quotaFacts(context: TestContext): Promise<Report["quota"]> {
+  return (await reportOf(context)).quota;
+}
+
+async function scenario(context: TestContext, name: string): Promise<Scenario> {
+  const found = (await reportOf(context)).scenarios.find((one) => one.name === name);
   if (found === undefined) throw new Error(`the guest has no scenario ${name}`);
   expect(found.failed).toBeUndefined();
   return found;
@@ -64,6 +72,23 @@ function guest(name: string, judge: (found: Scenario) => void): void {
 }
 
 if (!FULL) test("the jail on cgroup v2, in a guest", (context) => context.skip("optional: ./dev test --full boots a kernel for it"));
+
+if (FULL)
+  test("quotas: limits are proven, use is measured, every violation is told", { timeout: TIME }, async (context) => {
+    const facts = await quotaFacts(context);
+    if (typeof facts === "string") throw new Error(facts);
+    expect(facts).toMatchObject({ version: 2, applied: ["cpu", "memory", "swap", "pids"], missing: [] });
+    const { violations, peak, raw, notMeasured } = facts.usage;
+    expect(Math.min(violations.oomKills, violations.forksRefused, violations.throttledPeriods)).toBeGreaterThan(0);
+    expect(peak.memory).toBeGreaterThan(50 * MIB);
+    expect(raw.cpuTime).toBeGreaterThan(0);
+    expect(notMeasured).not.toContain("cpu");
+    expect([...new Set(facts.violations.map(({ resource, kind }) => `${resource} ${kind}`))].sort()).toEqual([
+      "cpu throttled",
+      "memory killed",
+      "pids refused",
+    ]);
+  });
 
 guest("root of the hierarchy", (found) => expectBounded(found, ""));
 

@@ -32,7 +32,23 @@ export interface Scenario {
   readonly after: string;
 }
 
+/** What the quota manager says of a job that passed every limit once. */
+export interface QuotaFacts {
+  readonly version: 1 | 2;
+  readonly applied: readonly string[];
+  readonly missing: readonly string[];
+  readonly usage: {
+    readonly raw: { readonly cpuTime: number };
+    readonly peak: { readonly memory: number };
+    readonly notMeasured: readonly string[];
+    readonly violations: { readonly oomKills: number; readonly forksRefused: number; readonly throttledPeriods: number };
+  };
+  readonly violations: readonly { readonly resource: string; readonly kind: string }[];
+}
+
 export interface Report {
   readonly kernel: string;
+  /** Or why there is none. */
+  readonly quota: QuotaFacts | string;
   readonly scenarios: readonly Scenario[];
 }

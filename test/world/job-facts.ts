@@ -54,7 +54,7 @@ export function jobFacts(more: Partial<JobFacts> = {}): JobFacts {
       ],
     },
     network: { mode: "none" },
-    workspace: { mode: "copy", path: "/home/me/web", copiedOut: { files: 12, bytes: 48_000 }, leftOut: [] },
+    workspace: { mode: "copy", path: "/home/me/web", copiedOut: { files: 12 }, leftOut: [] },
     log: { bytes: 5200, kept: 5200, truncated: false },
     secretsUsed: [],
     leftBehind: [],

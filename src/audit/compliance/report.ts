@@ -4,7 +4,7 @@
  */
 import { isoTime, messageOf, systemClock } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
-import type { SignedCheckpoint } from "../checkpointer.ts";
+import type { SignedCheckpoint } from "../checkpoint-table.ts";
 import type { ExportedBy } from "../exported-by.ts";
 import type { ExportSource } from "../exporters/format.ts";
 import { activeHolds, type Hold } from "../holds.ts";

@@ -1,7 +1,7 @@
 /** Writes a folder of evidence from one snapshot of the log: what is in it is listed in docs/audit-export.md. */
 import { CofferdamError, isoTime, systemClock } from "../../foundation/index.ts";
 import { parseBody } from "../body.ts";
-import type { SignedCheckpoint } from "../checkpointer.ts";
+import type { SignedCheckpoint } from "../checkpoint-table.ts";
 import { anchoringOf, holdsOf, NOTICE } from "../compliance/report.ts";
 import { PeriodTally } from "../compliance/tally.ts";
 import { bundle } from "../exporters/bundle.ts";

@@ -11,7 +11,7 @@
  */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Row } from "../../store/index.ts";
-import type { SignedCheckpoint } from "../checkpointer.ts";
+import type { SignedCheckpoint } from "../checkpoint-table.ts";
 import { KEY_REPLACED, KEY_ROTATED } from "../key-ring.ts";
 import { bytesOf } from "../row.ts";
 import { matchingRows } from "../search.ts";

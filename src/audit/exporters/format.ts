@@ -1,7 +1,7 @@
 /** Export formats: one file each, found here by name. A format writes text, piece by piece, from one snapshot of the log. */
 import type { CofferdamError } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
-import type { SignedCheckpoint } from "../checkpointer.ts";
+import type { SignedCheckpoint } from "../checkpoint-table.ts";
 import type { Standard } from "../compliance/controls.ts";
 import type { AuditEvent } from "../event.ts";
 import type { ExportedBy } from "../exported-by.ts";
@@ -11,6 +11,7 @@ import type { VerifyReport } from "../verify.ts";
 import { bundle } from "./bundle.ts";
 import { compliance, complianceText } from "./compliance.ts";
 import { csv } from "./csv.ts";
+import type { ExportFormat } from "./format-names.ts";
 import { json } from "./json.ts";
 import { ndjson } from "./ndjson.ts";
 import { ocsf } from "./ocsf.ts";
@@ -44,8 +45,6 @@ export interface Exporter {
   write(source: ExportSource): AsyncGenerator<string>;
 }
 
-export const EXPORT_FORMATS = ["json", "ndjson", "csv", "ocsf", "bundle", "compliance", "compliance-text"] as const;
-export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const EXPORTERS: Readonly<Record<ExportFormat, Exporter>> = {
   json,
   ndjson,

@@ -84,7 +84,7 @@ const status: Command = {
   options: {},
   async run(context) {
     const { globals, out } = context;
-    await using database = openAdvisories(context);
+    await using database = await openAdvisories(context);
     const sources = await database.status();
     const indexBytes = sources.length === 0 ? 0 : ((await database.open())?.size ?? 0);
     const unread = new Map(await Promise.all(sources.map(async ({ name }) => [name, await database.unparsable(name)] as const)));
@@ -107,7 +107,7 @@ const exportCommand: Command = {
     const { args, out, cwd, globals, signal } = context;
     const [given, ...more] = args;
     if (given === undefined || more.length > 0) throw new CofferdamError("INVALID_ARGUMENT", "one new file, please", { hint: "cofferdam db export --help" });
-    await using database = openAdvisories(context);
+    await using database = await openAdvisories(context);
     const key = await openBundleKey(join(globals.state, "keys", "advisories.pem"));
     const path = resolve(cwd, given);
     const manifest = await writeBundle(database, path, { key, signal, onProgress: progressOf(context, "export") });
@@ -131,7 +131,7 @@ async function withDatabase(context: CommandContext, action: string, work: (data
   const { globals, out } = context;
   const policy = await openPolicy(context);
   const { outcomes, exposed } = await withState(context, async ({ store, audit }) => {
-    await using database = openAdvisories(context);
+    await using database = await openAdvisories(context);
     const done = await work(database);
     for (const { name, error, mode, counts } of done) {
       const details: JsonObject = { ...(error === undefined ? { mode, ...counts } : { code: error.code, message: error.message.slice(0, 500) }) };

@@ -10,7 +10,7 @@ const COSTS = "guarded installs and scans, which refuse without data (level low 
 export async function advisories(context: CommandContext): Promise<Check> {
   const name = "advisories";
   try {
-    await using database = openAdvisories(context);
+    await using database = await openAdvisories(context);
     const { values } = await openPolicy(context);
     const index = await database.open();
     const { refusals, warnings, sources } = judgeFreshness(index?.meta.sources ?? [], values, systemClock.now());

@@ -60,7 +60,7 @@ async function run(context: CommandContext): Promise<number> {
   const slow: ThresholdExceeded[] = [];
   telemetry.events.on("thresholdExceeded", (event) => slow.push(event));
   const result = await withState(context, async ({ store, audit }) => {
-    await using advisories = openAdvisories(context);
+    await using advisories = await openAdvisories(context);
     return await guardedInstall({
       command: args,
       cwd,

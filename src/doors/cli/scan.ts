@@ -39,7 +39,7 @@ async function run(context: CommandContext): Promise<number> {
   const telemetry = new Telemetry({ thresholds: { scan: policy.values["thresholds.scan"], audit: policy.values["thresholds.audit"] } });
   const base = typeof values["base"] === "string" ? values["base"] : undefined;
   const done = await withState(context, async ({ store, audit }) => {
-    await using advisories = openAdvisories(context);
+    await using advisories = await openAdvisories(context);
     return await scan({ target: args[0], cwd, base, details: format !== "table", policy, store, audit, advisories, clock: systemClock, telemetry, signal });
   });
   const text = textOf(format, done);

@@ -4,7 +4,7 @@ import { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
 import { SqliteStore, type Store } from "../../store/index.ts";
-import { AdvisoryDatabase } from "../../vulnerability/index.ts";
+import type { AdvisoryDatabase } from "../../vulnerability/index.ts";
 import type { CommandContext } from "./command.ts";
 import { checkpointOptions } from "./trail-policy.ts";
 
@@ -21,8 +21,9 @@ export interface State {
   readonly audit: AuditLogger;
 }
 
-/** The advisory database of the state directory. The caller closes it. */
-export function openAdvisories({ globals }: Pick<CommandContext, "globals">): AdvisoryDatabase {
+/** The advisory database of the state directory. The caller closes it. Loaded here: most commands have no use for it. */
+export async function openAdvisories({ globals }: Pick<CommandContext, "globals">): Promise<AdvisoryDatabase> {
+  const { AdvisoryDatabase } = await import("../../vulnerability/index.ts");
   return new AdvisoryDatabase({ directory: join(globals.state, "advisories") });
 }
 

@@ -2,15 +2,16 @@
  * Lays the cgroups out as systemd 252 was seen to do (owners, and what is handed down), and starts the scenarios in them.
  * Prints the report.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Report, Scenario } from "../report.ts";
+import type { QuotaFacts, Report, Scenario } from "../report.ts";
 
 const ROOT = "/sys/fs/cgroup";
+const QUOTA = fileURLToPath(new URL("./quota.ts", import.meta.url));
 const SCENARIO = fileURLToPath(new URL("./scenario.ts", import.meta.url));
 const USER = 1000;
 const TIME = 60_000;
@@ -49,6 +50,16 @@ async function run(name: string, path: string, uid: number, checks: readonly str
     scenarios.push(JSON.parse(said) as Scenario);
   } catch (error) {
     scenarios.push({ name, failed: `${String(error)} ${wrong.slice(-2000)} ${said.slice(-500)}`, runs: {}, before: "", after: "" });
+  }
+}
+
+/** Below a group that hands controllers down. */
+function quota(path: string): QuotaFacts | string {
+  try {
+    const folder = group(path, 0, systemd);
+    return JSON.parse(execFileSync(process.execPath, [QUOTA, folder], { timeout: TIME, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })) as QuotaFacts;
+  } catch (error) {
+    return String(error).slice(0, 2000);
   }
 }
 
@@ -103,7 +114,7 @@ group("late.slice", 0, systemd);
 group("late.slice/late.service");
 await run("root, cpu taken away meanwhile", "late.slice/late.service", 0, ["taken"]);
 
-const report: Report = { kernel: release(), scenarios };
+const report: Report = { kernel: release(), scenarios, quota: quota("quota.slice") };
 process.stdout.write(`${JSON.stringify(report)}\n`);
 // The neighbours.
 process.exit(0);
