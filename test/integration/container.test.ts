@@ -201,7 +201,7 @@ describe("a job", () => {
         Entrypoint: ["/evil"],
       },
     });
-    const container = await create({ imageId: hostile, ...sh("sleep 0.4; mount | grep ' /data '; ls /health") });
+    const container = await create({ imageId: hostile, ...sh("sleep 0.4; mount | grep ' /data '; ls /health 2>&1") });
     const proof = await container.start(NEVER);
     expect(proof.controls.filter(({ ok }) => !ok)).toEqual([]);
     await container.go({}, NEVER);

@@ -114,6 +114,7 @@ export class Gate {
     head.writeUInt32LE(word.length);
     const socket = this.#socket;
     if (socket === undefined || this.#failure !== undefined) throw this.#failure ?? new CofferdamError("FAILED_PRECONDITION", "nobody is at the gate");
+    this.#server.close();
     socket.write(Buffer.concat([head, word]), () => word.fill(0));
     const started = read(startedSchema, await this.#line(signal), "SECURITY_VIOLATION");
     return "failed" in started ? { kind: "failed", errno: started.failed } : { kind: "started" };
@@ -146,9 +147,8 @@ export class Gate {
       return;
     }
     this.#socket = socket;
-    // Whoever connected already is served or seen above; nobody else finds it.
+    // From here on nobody finds it. Who connected already is still accepted, and seen above, until the word is given.
     rmSync(join(this.#folder, "gate"), { force: true });
-    this.#server.close();
     socket.setEncoding("utf8");
     socket.on("data", (text: string) => this.#heard(text));
     socket.on("error", (error) => this.#gone(errnoOf(error)));
