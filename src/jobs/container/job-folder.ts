@@ -3,10 +3,11 @@
  * gets of the host comes from here: the gate, and workspaces that were mounted or copied in (workspace.ts). What is left of a
  * job whose process was killed is this folder, and {@link releaseJobFolder} takes it away.
  */
-import { lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CofferdamError, errnoOf, makeFolder } from "../../foundation/index.ts";
 import { releaseMount } from "./place.ts";
+import { parseMountinfo } from "./proof/mountinfo.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
@@ -33,7 +34,7 @@ export function makeJobFolder(base: string, name: string): string {
 export async function releaseJobFolder(folder: string): Promise<void> {
   const stat = lstatSync(folder, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) return;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) await releaseMount(join(folder, entry.name));
+  for (const { target } of parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"))) if (dirname(target) === folder) await releaseMount(target);
   for (const name of readdirSync(folder)) {
     const inner = lstatSync(join(folder, name));
     // A mount that could not be taken away is somebody's own folder: nothing in it may be removed.

@@ -46,7 +46,9 @@ beforeEach((context) => {
 });
 afterEach(async () => {
   if (folder === undefined) return;
-  await releaseJobFolder(folder);
+  for (const name of readdirSync(join(world, "jobs"))) await releaseJobFolder(join(world, "jobs", name));
+  // Removing a tree with a mount in it would remove what is mounted.
+  expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(` ${world}/`);
   rmSync(world, { recursive: true, force: true });
 });
 
