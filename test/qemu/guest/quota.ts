@@ -8,7 +8,7 @@ import type { QuotaFacts } from "../report.ts";
 
 const [parent = ""] = process.argv.slice(2);
 const MIB = 2 ** 20;
-const limits = { cpu: 0.2, memory: 64 * MIB, swap: 0, pids: 20 };
+const limits = { cpu: 0.5, memory: 64 * MIB, swap: 0, pids: 20 };
 
 async function tell(shell: ChildProcess, command: string): Promise<void> {
   const answer = once(shell.stdout ?? shell, "data");
@@ -18,7 +18,7 @@ async function tell(shell: ChildProcess, command: string): Promise<void> {
 
 const folder = join(parent, "job");
 mkdirSync(folder);
-for (const [file, text] of Object.entries({ "memory.max": String(limits.memory), "memory.swap.max": "0", "pids.max": "20", "cpu.max": "20000 100000" }))
+for (const [file, text] of Object.entries({ "memory.max": String(limits.memory), "memory.swap.max": "0", "pids.max": "20", "cpu.max": "50000 100000" }))
   writeFileSync(join(folder, file), text);
 const shell = spawn("sh", ["-c", `echo $$ > ${folder}/cgroup.procs; echo ready; while read line; do eval "$line"; echo done; done`], {
   stdio: ["pipe", "pipe", "ignore"],
@@ -36,7 +36,7 @@ if (place === undefined) throw new Error("no cgroup");
 const { applied, missing } = proveLimits(place.version, readerOf(place), { limits, enforcement: "hard", devices: [] });
 await tell(shell, "(dd if=/dev/zero of=/dev/null bs=200M count=1)");
 await tell(shell, "(for i in $(seq 40); do sleep 1 & done; wait)");
-await tell(shell, "(i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done)");
+await tell(shell, "(i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done)");
 const usage = await quota.monitorResourceUsage("job");
 const facts: QuotaFacts = { version: place.version, applied, missing: missing.map(({ limit }) => limit), usage, violations };
 shell.kill("SIGKILL");

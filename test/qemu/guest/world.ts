@@ -57,7 +57,9 @@ async function run(name: string, path: string, uid: number, checks: readonly str
 function quota(path: string): QuotaFacts | string {
   try {
     const folder = group(path, 0, systemd);
-    return JSON.parse(execFileSync(process.execPath, [QUOTA, folder], { timeout: TIME, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })) as QuotaFacts;
+    return JSON.parse(
+      execFileSync(process.execPath, [QUOTA, folder], { timeout: 2 * TIME, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }),
+    ) as QuotaFacts;
   } catch (error) {
     return String(error).slice(0, 2000);
   }
