@@ -3,7 +3,7 @@
  * gets of the host comes from here: the gate, and workspaces that were mounted or copied in (workspace.ts). What is left of a
  * job whose process was killed is this folder, and {@link releaseJobFolder} takes it away.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CofferdamError, errnoOf, makeFolder } from "../../foundation/index.ts";
 import { releaseMount } from "./place.ts";
@@ -30,18 +30,19 @@ export function makeJobFolder(base: string, name: string): string {
   return folder;
 }
 
-/** Unmounts and removes all of it. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays. */
+/** Unmounts and removes all of it. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays: then nothing is removed. */
 export async function releaseJobFolder(folder: string): Promise<void> {
-  const stat = lstatSync(folder, { throwIfNoEntry: false });
-  if (stat === undefined || !stat.isDirectory()) return;
-  for (const { target } of parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"))) if (dirname(target) === folder) await releaseMount(target);
-  for (const name of readdirSync(folder)) {
-    const inner = lstatSync(join(folder, name));
-    // A mount that could not be taken away is somebody's own folder: nothing in it may be removed.
-    if (inner.dev !== stat.dev) throw new CofferdamError("ENVIRONMENT_UNFIT", `something is still mounted on ${join(folder, name)}`);
-    rmSync(join(folder, name), { recursive: true, force: true });
-  }
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  // The inner ones first.
+  for (const target of mountsBelow(folder).toReversed()) await releaseMount(target);
+  const [left] = mountsBelow(folder);
+  // What is mounted is somebody's own folder: to remove this one would remove that.
+  if (left !== undefined) throw new CofferdamError("ENVIRONMENT_UNFIT", `something is still mounted on ${left}`);
   rmSync(folder, { recursive: true, force: true });
+}
+
+function mountsBelow(folder: string): string[] {
+  return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8")).flatMap(({ target }) => (target.startsWith(`${folder}/`) ? [target] : []));
 }
 
 /** A folder that somebody else can write, anywhere above, is a name that somebody else can change. */

@@ -116,6 +116,16 @@ describe("the path", () => {
   });
 });
 
+test("a job's folder is not removed while something is mounted in it, at any depth; then all of it goes", async () => {
+  mkdirSync(join(folder, "deep/er"), { recursive: true });
+  execFileSync("mount", ["--bind", project, join(folder, "deep/er")]);
+  execFileSync("mount", ["--bind", project, join(folder, "deep/er")]);
+  await releaseJobFolder(folder);
+  await releaseJobFolder(folder);
+  expect(readdirSync(join(world, "jobs"))).toEqual([]);
+  expect(readdirSync(project).toSorted()).toEqual(["b.txt", "src"]);
+});
+
 describe("bind", () => {
   test("the owner's files are the job's, the job's are the owner's, and everybody else's are nobody's until they are settled", async () => {
     const workspace = await Workspace.prepare(request({ mode: "bind", who: { uid: 0, gid: 0 } }), NEVER);
