@@ -89,6 +89,7 @@ export interface ContainerCalls {
   pause(id: string, options?: CallOptions): Promise<void>;
   unpause(id: string, options?: CallOptions): Promise<void>;
   rename(id: string, name: string, options?: CallOptions): Promise<void>;
+  /** The engine runs `ps` on its host, where that must be installed. */
   top(id: string, options?: CallOptions & { readonly psArgs?: string | undefined }): Promise<ProcessTable>;
   /** One sample, without waiting for a second one. */
   stats(id: string, options?: CallOptions): Promise<ContainerStats>;
