@@ -5,9 +5,12 @@
 import { type Clock, CofferdamError, formatDuration } from "../foundation/index.ts";
 import type { AuditSink } from "./audit-sink.ts";
 import type { Delivery } from "./deliveries.ts";
+import type { AuditEvent, AuditEventInput } from "./event.ts";
 
 /** What a guarded action needs of the log. */
 export interface GuardedTrail extends AuditSink {
+  /** Records a refusal; many equal ones are counted in one event. See AuditLogger.denied. */
+  denied(event: Omit<AuditEventInput, "result">): Promise<AuditEvent>;
   /** Every configured place with what came of it last. */
   deliveries(): Promise<readonly Delivery[]>;
   /** Signs what there is, brings it to every place, and tells what came of it. */

@@ -125,6 +125,8 @@ describe("npm install of something new", () => {
     const { exit, stderr } = await project.cli(["npm", "install", "evil"]);
     expect(exit).toBe(3);
     expect(stderr).toMatch(/evil@1\.0\.1: malware \(MAL-2026-1\)/);
+    const refused = JSON.parse((await project.cli(["audit", "search", "--action", "RequestRefused", "--json"])).stdout).events;
+    expect(refused[0]).toMatchObject({ result: "failure", resourceId: expect.stringContaining("evil-1.0.1.tgz"), details: { code: "SECURITY_VIOLATION" } });
     expect(registry.requests.some(({ path }) => path.includes("evil-1.0.1.tgz"))).toBe(false);
     expect([project.read("package.json"), project.read("package-lock.json")]).toEqual(before);
     expect(project.has("node_modules/evil")).toBe(false);

@@ -35,7 +35,12 @@ export interface GateOptions {
   /** What the client must present; a fresh one for every run. */
   readonly token: string;
   readonly signal: AbortSignal;
+  /** Records a refusal; the client is answered afterwards, so that a flood of them waits for its record. Must not throw. */
+  readonly refused: (refusal: GateRefusal) => Promise<void>;
 }
+
+/** Refusals that are kept to be told; every one is recorded. */
+const MAX_REFUSALS = 100;
 
 export class Gate {
   readonly #options: GateOptions;
@@ -55,6 +60,7 @@ export class Gate {
     }
   }
 
+  /** The first of them. */
   get refusals(): readonly GateRefusal[] {
     return this.#refusals;
   }
@@ -95,7 +101,10 @@ export class Gate {
       await this.#route(request, response, url.pathname);
     } catch (error) {
       const known = wrapError(error, "INTERNAL", "gate");
-      if (known.code !== "NOT_FOUND" && known.code !== "CANCELLED") this.#refusals.push({ what, error: known });
+      if (known.code !== "NOT_FOUND" && known.code !== "CANCELLED") {
+        if (this.#refusals.length < MAX_REFUSALS) this.#refusals.push({ what, error: known });
+        await this.#options.refused({ what, error: known });
+      }
       answer(response, ERROR_TABLE[known.code].http, "application/json", JSON.stringify({ error: known.message }));
     }
   }

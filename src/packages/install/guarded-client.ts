@@ -6,7 +6,16 @@ import type { NpmLockfile } from "../../inventory/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import { type BoxRequest, userNamespacesWork, type WaitingBox } from "../box/box.ts";
 import type { ClientSetup } from "../client/setup.ts";
-import { DEFAULT_GATE_LIMITS, Gate, type GateLimits, type TarballSource, type TarballStore, type Upstream, type WantedTarball } from "../gate/index.ts";
+import {
+  DEFAULT_GATE_LIMITS,
+  Gate,
+  type GateLimits,
+  type GateRefusal,
+  type TarballSource,
+  type TarballStore,
+  type Upstream,
+  type WantedTarball,
+} from "../gate/index.ts";
 import { verdictOf } from "../judge/rules.ts";
 import type { InstallAdvisories } from "./advisories.ts";
 import { clientBox, generatedNpmrc, viewOf } from "./client-box.ts";
@@ -29,6 +38,8 @@ export interface GuardedClientParts {
   readonly limits: GateLimits;
   readonly signal: AbortSignal;
   readonly onOutput: ((text: string) => void) | undefined;
+  /** Records what the gate refused. */
+  readonly refused: (refusal: GateRefusal) => Promise<void>;
 }
 
 export class GuardedClient {
@@ -70,9 +81,9 @@ export class GuardedClient {
 
   /** Opens the gate at the box's door, and tells the client where it is. */
   serve(waiting: WaitingBox, judged: readonly WantedTarball[], owner: { uid: number; gid: number } | undefined, advisories: InstallAdvisories): Gate {
-    const { setup, upstream, source, command, limits, run, signal } = this.#parts;
+    const { setup, upstream, source, command, limits, run, signal, refused } = this.#parts;
     const gate = new Gate({
-      ...{ registries: setup.registries, upstream, source, judged, token: this.#token, signal },
+      ...{ registries: setup.registries, upstream, source, judged, token: this.#token, signal, refused },
       metadata: command.verb === "ci" ? "judged" : "upstream",
       admit: (wanted) => {
         this.#admit(wanted);

@@ -142,7 +142,11 @@ class Installation {
     this.#run = run;
     this.#runId = runId;
     const { audit, telemetry } = request;
-    this.#record = new InstallRecord({ log: (event) => telemetry.time("audit", () => audit.log(event)) }, project.root, runId);
+    this.#record = new InstallRecord(
+      { log: (event) => telemetry.time("audit", () => audit.log(event)), denied: (event) => audit.denied(event) },
+      project.root,
+      runId,
+    );
     this.#limits = gateLimits(request.policy);
     this.#store = new TarballStore(request.stateDir, run.incoming);
     this.#verifier = new Verifier(request.stateDir, run.incoming, this.#limits, ({ wallMs, cpuMs }, ok) =>
@@ -159,6 +163,7 @@ class Installation {
     this.#client = new GuardedClient({
       ...{ cwd: request.cwd, policy: request.policy, bubblewrap: request.bubblewrap, signal: request.signal, onOutput: request.onClientOutput },
       ...{ command, project, setup, run, store: this.#store, upstream: this.#upstream, source: this.#source, limits: this.#limits },
+      refused: (refusal) => this.#record.refused(refusal),
     });
     this.#memory = new ScriptMemory(request.store, project.root, request.clock);
     this.#started = request.clock.monotonic();

@@ -1,6 +1,7 @@
 /** What a run leaves in the audit trail: the judged set before the client starts, the outcome after. */
-import type { AuditEvent, AuditSink } from "../../audit/index.ts";
+import type { AuditEvent, GuardedTrail } from "../../audit/index.ts";
 import type { JsonObject } from "../../foundation/index.ts";
+import type { GateRefusal } from "../gate/index.ts";
 import type { WantedTarball } from "../gate/metadata.ts";
 import { findingRecord } from "../scan/record.ts";
 import type { ScriptOutcome } from "../scripts/index.ts";
@@ -11,13 +12,17 @@ import type { InstallResult } from "./result.ts";
 const PACKAGES_PER_EVENT = 200;
 const MAX_FINDINGS = 50;
 
+type InstallTrail = Pick<GuardedTrail, "log" | "denied">;
+
 export class InstallRecord {
-  readonly #audit: AuditSink;
+  readonly #audit: InstallTrail;
   readonly #base: { readonly category: "packages"; readonly resourceType: "project"; readonly resourceId: string; readonly sessionId: string };
+  /** Refusals of the gate whose record is not on the disk yet. */
+  readonly #refusing = new Set<Promise<void>>();
   #first: number | undefined;
   #last: number | undefined;
 
-  constructor(audit: AuditSink, project: string, run: string) {
+  constructor(audit: InstallTrail, project: string, run: string) {
     this.#audit = audit;
     this.#base = { category: "packages", resourceType: "project", resourceId: project.slice(0, 1024), sessionId: run };
   }
@@ -85,7 +90,30 @@ export class InstallRecord {
     this.#note(await Promise.all(events));
   }
 
+  /**
+   * What the client asked the gate for and did not get. It may ask as often as it likes: equal refusals are counted, not
+   * recorded one by one. A record that fails is told by that of the outcome, which fails, too.
+   */
+  async refused({ what, error }: GateRefusal): Promise<void> {
+    const details = { code: error.code, message: error.message.slice(0, 1000) };
+    const recorded = this.#audit.denied({
+      ...this.#base,
+      action: "RequestRefused",
+      resourceType: "registry_path",
+      resourceId: what.slice(0, 1024) || "?",
+      details,
+    });
+    const done = recorded.then(
+      (event) => this.#note([event]),
+      () => undefined,
+    );
+    this.#refusing.add(done);
+    await done;
+    this.#refusing.delete(done);
+  }
+
   async outcome(result: InstallResult): Promise<void> {
+    await Promise.all(this.#refusing);
     const details = {
       command: result.command,
       level: result.level,
