@@ -3,7 +3,7 @@
  * gets of the host comes from here: the gate, and workspaces that were mounted or copied in (workspace.ts). What is left of a
  * job whose process was killed is this folder, and {@link releaseJobFolder} takes it away.
  */
-import { lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CofferdamError, errnoOf, makeFolder } from "../../foundation/index.ts";
 import { releaseMount } from "./place.ts";
@@ -31,8 +31,10 @@ export function makeJobFolder(base: string, name: string): string {
 }
 
 /** Unmounts and removes all of it. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays: then nothing is removed. */
-export async function releaseJobFolder(folder: string): Promise<void> {
-  if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+export async function releaseJobFolder(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  // As the kernel names it in its list of mounts.
+  const folder = realpathSync(path);
   // The inner ones first.
   for (const target of mountsBelow(folder).toReversed()) await releaseMount(target);
   const [left] = mountsBelow(folder);
