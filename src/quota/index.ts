@@ -5,6 +5,7 @@ export { type CgroupReader, readerOf } from "./cgroup/counters.ts";
 export { type BlockDevice, blockDeviceOf } from "./cgroup/devices.ts";
 export { type CgroupFolders, cgroupOf } from "./cgroup/mounts.ts";
 export { type LimitProof, proveLimits } from "./cgroup/proof.ts";
+export { runCommand } from "./command.ts";
 export { type ContainerLimits, createLimits, type LimitsTarget } from "./container-limits.ts";
 export type { DiskUse } from "./disk/disk-use.ts";
 export type { WorkspaceOwner } from "./disk/image.ts";

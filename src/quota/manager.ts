@@ -118,6 +118,7 @@ export class ResourceQuotaManager {
       thresholds: { ...ALERTS, ...this.#options.alerts },
       record: (violation) => recordViolation(store, violation, clock.now()),
     });
+    // One that fails is made up for by the next; all of them failing for the lease shows as allocationsLost.
     const heartbeat = setInterval(() => void ledger.signOfLife().catch(() => undefined), lease / 4).unref();
     const layers = layersOf(this.#options, pool, this.#slots);
     this.#opened ??= { self, capacity, pool, layers, ledger, waiting: new Waiting(ledger), monitor, workspaces, heartbeat };
