@@ -138,7 +138,7 @@ test("the engine's socket: it works where it is mounted, and no way of asking fo
 
 test("the gate: once the workload runs, its socket is gone and its folder cannot be written, even by root", async () => {
   const out = await guarded("gate", "medium", {
-    command: ["sh", "-c", "ls /.cofferdam; rm -f /.cofferdam/shim 2>&1; echo x > /.cofferdam/new; kill -9 1; umount /.cofferdam; echo still here"],
+    command: ["sh", "-c", "exec 2>&1; ls /.cofferdam; rm -f /.cofferdam/shim; echo x > /.cofferdam/new; kill -9 1; umount /.cofferdam; echo still here"],
   });
   expect(out).toMatch(/^hostname\nhosts\nresolv.conf\nshim\n/);
   expect(out).toContain("rm: can't remove '/.cofferdam/shim': Read-only file system");
