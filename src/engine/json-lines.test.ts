@@ -45,3 +45,11 @@ test("a line without an end is given up at the limit, not when memory is", async
   });
   expect(sent).toBeLessThan(5 * 2 ** 20);
 });
+
+test("the limit is a line's, not the stream's", async () => {
+  async function* long(): AsyncGenerator<Buffer> {
+    // Every chunk ends inside a line.
+    for (let i = 0; i < 200; i++) yield Buffer.from(`${"x".repeat(30_000)}\n${"y".repeat(30_000)}`);
+  }
+  expect(await all(jsonLines(long(), "follow the events"))).toHaveLength(201);
+});

@@ -83,7 +83,7 @@ async function* pieces(bytes: AsyncIterable<Buffer>, what: string): AsyncGenerat
     let at = 0;
     while (at < chunk.length) {
       if (missing === 0) {
-        const taken = chunk.copy(header, filled, at, at + HEADER - filled);
+        const taken = chunk.copy(header, filled, at);
         filled += taken;
         at += taken;
         if (filled < HEADER) break;
