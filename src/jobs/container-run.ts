@@ -2,29 +2,31 @@
  * One job's container from its making to its end, in the order of its promise: written down, prepared, created, started with
  * the gate shut, proven, let go, watched, collected. Whatever fails ends it there; nothing is left that the store does not name.
  */
-import { realpathSync } from "node:fs";
 import { join } from "node:path";
-import type { Attachment, ContainerEngine, OutputChunk } from "../engine/index.ts";
-import { CofferdamError, formatDuration } from "../foundation/index.ts";
+import type { Attachment, ContainerEngine, ContainerExit, OutputChunk } from "../engine/index.ts";
+import { CofferdamError, messageOf } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
-import { planContainer } from "./container/create-body.ts";
+import { type CreatePlan, planContainer } from "./container/create-body.ts";
 import { Gate } from "./container/gate.ts";
 import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
-import { type ContainerProfile, containerProfile, UNPRIVILEGED } from "./container/profile.ts";
+import { containerProfile } from "./container/profile.ts";
 import { prove, requireProof } from "./container/prove.ts";
 import type { JobMount } from "./container/spec.ts";
-import { Workspace } from "./container/workspace.ts";
+import { either, sooner } from "./interruption.ts";
 import { JobLog } from "./job-log.ts";
 import type { JobSpec } from "./job-spec.ts";
-import type { JobStore } from "./job-store.ts";
+import type { JobHoldings, JobStore } from "./job-store.ts";
+import { collectJobWorkspace, type PreparedWorkspace, prepareJobWorkspace, WORKSPACE_TARGET } from "./job-workspace.ts";
 import type { LiveJob } from "./live-job.ts";
 
 export interface RunHooks {
-  readonly onOutput?: (chunk: OutputChunk) => void;
+  /** Output as it comes. The next piece is taken from the engine when it has settled. */
+  readonly onOutput?: (chunk: OutputChunk) => void | Promise<void>;
   /** Standard input of the job, where the spec asks for it. */
   readonly stdin?: NodeJS.ReadableStream | undefined;
-  readonly onAttached?: (attachment: Attachment, containerId: string) => void;
+  /** The workload waits to be let go until it has settled: its terminal is then as large as it should be. */
+  readonly onAttached?: (attachment: Attachment, containerId: string) => void | Promise<void>;
   readonly onStarted?: () => void;
 }
 
@@ -35,14 +37,16 @@ export interface ContainerRunParts {
   readonly policy: EffectivePolicy;
   /** Root's own folder, short: sockets are made below it. */
   readonly folder: string;
-  readonly logs: string;
+  readonly logFile: string;
 }
 
 /** How long process 1 has to come to the gate, and waits there for the proof, s. */
 const GATE_SECONDS = 30;
-const COLLECT_TIMEOUT = 120_000;
-const MAX_ENTRIES = 1_000_000;
-const TARGET = "/workspace";
+/** What is interrupted may end by itself for so long, s. */
+const GRACE_SECONDS = 2;
+const REMOVE_MS = 60_000;
+/** Output that is still on its way when its container is gone, ms. */
+const DRAIN_MS = 5000;
 
 export function containerName(jobId: string): string {
   return `cofferdam-${jobId}`;
@@ -55,10 +59,15 @@ export class ContainerRun {
   readonly #hooks: RunHooks;
   #containerId: string | undefined;
   #gate: Gate | undefined;
-  #workspace: Workspace | undefined;
+  #workspace: PreparedWorkspace | undefined;
   #attachment: Attachment | undefined;
+  #output: Promise<void> = Promise.resolve();
   #folder: string | undefined;
   #log: JobLog | undefined;
+  #mayExist = false;
+  #exited = false;
+  /** Why it is left frozen, when it is. */
+  #kept: string | undefined;
 
   constructor(parts: ContainerRunParts, job: LiveJob, spec: JobSpec, hooks: RunHooks) {
     this.#parts = parts;
@@ -71,176 +80,193 @@ export class ContainerRun {
     return this.#containerId;
   }
 
+  /** Its container stays as it is, frozen, after the end of the job. */
+  keep(why: string): void {
+    this.#kept = why;
+  }
+
   /** Runs the workload to its end. Throws what stopped it; {@link end} must follow in any case. */
   async run(allocation: Allocation, imageId: string, signal: AbortSignal): Promise<void> {
-    const { engine, jobs, policy, quota } = this.#parts;
+    const { engine, jobs, quota } = this.#parts;
     const { jobId } = this.#job.identity;
-    const name = containerName(jobId);
-    const folder = join(this.#parts.folder, jobId);
-    // First what will be there, then the making of it: a killed process leaves nothing that nobody knows of.
-    await jobs.hold(jobId, { container: name, folder });
-    makeJobFolder(this.#parts.folder, jobId);
-    this.#folder = folder;
-    this.#log = new JobLog(join(this.#parts.logs, `${jobId}.log`), policy.values["jobs.log"]);
-    const profile = containerProfile(this.#job.identity.level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
-    const image = await engine.images.inspect(imageId, { signal });
-    this.#gate = await Gate.open(join(folder, "gate"));
-    const plan = (mounts: readonly JobMount[]): ReturnType<typeof planContainer> =>
-      planContainer({
-        container: {
-          ...{ jobId, imageId, command: this.#spec.command, env: this.#spec.env ?? {}, user: this.#spec.user, tty: this.#spec.tty === true },
-          ...{ stdin: this.#spec.stdin === true, limits: quota.createLimits(allocation), mounts, scratch: [] },
-          workingDir: this.#spec.workingDir ?? (this.#spec.workspace === undefined ? undefined : (this.#spec.workspace.target ?? TARGET)),
-        },
-        ...{ profile, imageConfig: image.Config, folder, gate: join(folder, "gate"), waitSeconds: GATE_SECONDS },
-      });
-    // Who the job is decides whose the workspace is, and does not depend on it.
-    const who = plan([]).expected.user ?? { uid: 0, gid: 0 };
-    await this.#prepareWorkspace(profile, who, allocation, signal);
-    const { body, expected, notes } = plan(this.#workspace === undefined ? [] : [this.#workspace.mount]);
+    const { body, expected, notes } = await this.#prepare(allocation, imageId, signal);
     this.#job.refused.push(...notes);
-    const created = await engine.containers.create(body, { name, signal });
-    this.#containerId = created.Id;
-    const { exit } = await engine.containers.startWait(created.Id, { condition: "next-exit", timeoutMs: 60_000 });
-    exit.catch(() => undefined);
-    this.#attachment = await engine.containers.attach(created.Id, { tty: body.Tty === true, stdin: this.#spec.stdin === true, signal });
-    const output = this.#follow(this.#attachment);
-    await engine.containers.start(created.Id, { signal });
-    const probes = await this.#gate.arrival(GATE_SECONDS * 1000, signal);
-    await quota.applyResourceLimits(created.Id, jobId);
-    const proof = prove({ container: await engine.containers.inspect(created.Id, { signal }), imageId, expected, shim: this.#gate.shim, probes });
+    signal.throwIfAborted();
+    this.#mayExist = true;
+    const { Id: id } = await engine.containers.create(body, { name: containerName(jobId), signal });
+    this.#containerId = id;
+    const { exit } = await engine.containers.startWait(id, { condition: "next-exit", timeoutMs: REMOVE_MS });
+    const over = watchExit(exit);
+    this.#attachment = await engine.containers.attach(id, { tty: body.Tty === true, stdin: this.#spec.stdin === true });
+    this.#output = this.#follow(this.#attachment);
+    await engine.containers.start(id, { signal });
+    const gate = this.#openGate();
+    const probes = await sooner(gate.arrival(GATE_SECONDS * 1000, either(signal, over.signal)), signal, over.signal);
+    this.#job.limited(await quota.applyResourceLimits(id, jobId), expected.profile.readOnlyRoot);
+    const proof = prove({ container: await engine.containers.inspect(id, { signal }), imageId, expected, shim: gate.shim, probes });
     this.#job.proof = proof;
     requireProof(proof);
     this.#job.applied.push(...proof.held);
     await jobs.move(jobId, ["ready"], "running");
-    await this.#job.record("JobStarted", "success", { container: created.Id.slice(0, 12), image: imageId, controls: [...proof.held] });
+    await this.#job.record("JobStarted", "success", { container: id.slice(0, 12), image: imageId, controls: [...proof.held] });
     signal.throwIfAborted();
-    const started = await this.#gate.go({}, signal);
-    if (started.kind === "failed") {
-      this.#job.workloadStarted();
-      this.#job.workloadEnded(started.errno === 2 ? 127 : 126);
-      return;
-    }
+    await this.#hooks.onAttached?.(this.#attachment, id);
+    const started = await gate.go({}, signal);
     this.#job.workloadStarted();
-    this.#hooks.onStarted?.();
-    this.#feed(this.#attachment);
-    const ended = await this.#gate.ended(signal);
-    const { exitCode } = await raced(exit, signal);
+    if (started.kind === "started") {
+      this.#hooks.onStarted?.();
+      if (this.#spec.stdin === true) this.#hooks.stdin?.pipe(this.#attachment.stdin);
+    }
+    const lost = over.lost;
+    const ended = started.kind === "failed" ? undefined : await sooner(gate.ended(either(signal, lost)), signal, lost);
+    // Its cgroup is there for as long as process 1 takes to end: the last chance to read what it used.
+    if (ended !== undefined) await quota.monitorResourceUsage(jobId).catch(() => undefined);
+    const { exitCode } = await sooner(exit, signal, lost);
+    this.#exited = true;
     this.#job.workloadEnded(ended?.exit ?? (ended?.signal === undefined ? exitCode : 128 + ended.signal));
-    await output;
+    if (exitCode === 128 + 9) this.#job.outOfMemory = (await engine.containers.inspect(id, { signal })).State.OOMKilled;
+    await sooner(this.#output, signal, lost);
   }
 
-  /** Ends the container, takes over its results, and takes everything away. Never throws: what is left is in the report. Idempotent. */
-  async end(): Promise<void> {
-    const { engine, jobs } = this.#parts;
+  /**
+   * Ends the container, takes over its results, and takes everything away. Never throws: what is left is in the report, and
+   * returned for the book. Idempotent.
+   */
+  async end(): Promise<JobHoldings> {
+    if (this.#kept !== undefined && this.#containerId !== undefined) return this.#leave(this.#containerId, this.#kept);
     const { jobId } = this.#job.identity;
+    const { code } = this.#job.stoppedBy ?? {};
     const id = this.#containerId;
-    this.#attachment?.close();
+    this.#hooks.stdin?.unpipe(this.#attachment?.stdin);
+    if (this.#job.started && !this.#exited && id !== undefined && (code === "CANCELLED" || code === "DEADLINE_EXCEEDED"))
+      await this.#parts.engine.containers.stop(id, { graceSeconds: GRACE_SECONDS, timeoutMs: 1000 * GRACE_SECONDS + 5000 }).catch(() => false);
+    // The shim ends with its gate, also where the engine does not answer.
+    this.#gate?.close();
     if (this.#job.started) this.#job.workloadEnded(this.#job.exit);
     // By its name too: a create that was cut off may have made it all the same.
-    await this.#try("container", async () => {
-      try {
-        await engine.containers.remove(id ?? containerName(jobId), { force: true, volumes: true, timeoutMs: 60_000 });
-      } catch (error) {
-        if (!(error instanceof CofferdamError && error.code === "NOT_FOUND")) throw error;
-      }
-      this.#containerId = undefined;
-    });
-    this.#gate?.close();
+    if (this.#mayExist)
+      await this.#try("container", async () => {
+        await removeContainer(this.#parts.engine, id ?? containerName(jobId));
+        this.#containerId = undefined;
+        this.#mayExist = false;
+      });
+    await Promise.race([this.#output, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
+    this.#attachment?.close();
     this.#log?.close();
     if (this.#log !== undefined) this.#job.log = this.#log.facts;
-    if (this.#containerId === undefined && this.#job.started) await this.#try("results", () => this.#collect());
+    if (!this.#mayExist && this.#job.started) await this.#try("results", () => this.#collect());
     const folder = this.#folder;
-    if (folder !== undefined) {
+    if (folder !== undefined)
       await this.#try("folder", async () => {
         await releaseJobFolder(folder);
         this.#folder = undefined;
       });
-    }
-    if (this.#containerId === undefined && this.#folder === undefined) await this.#try("record", () => jobs.hold(jobId, {}));
+    return { container: this.#mayExist ? containerName(jobId) : undefined, folder: this.#folder };
   }
 
-  async #prepareWorkspace(profile: ContainerProfile, who: { uid: number; gid: number }, allocation: Allocation, signal: AbortSignal): Promise<void> {
-    const asked = this.#spec.workspace;
-    if (asked === undefined) {
-      this.#job.disk = {
-        resource: "disk",
-        by: profile.readOnlyRoot ? "kernel" : "none",
-        ...(profile.readOnlyRoot ? {} : { note: "the image's own layer is not bounded" }),
-      };
-      return;
-    }
-    const path = realpathSync(asked.path);
-    const { jobId } = this.#job.identity;
-    const copy = profile.workspace === "copy" || asked.mode === "copy" || (asked.mode === undefined && process.getuid?.() === 0);
-    const quota = copy && allocation.limits.disk !== undefined ? await this.#parts.quota.createWorkspace(jobId, who) : undefined;
-    if (quota !== undefined)
-      this.#job.disk = {
-        resource: "disk",
-        by: quota.enforcement === "enforced" ? "kernel" : "watched",
-        ...(quota.why === undefined ? {} : { note: quota.why }),
-      };
-    else this.#job.disk = { resource: "disk", by: "none", note: copy ? "no disk limit was set" : "a bound folder is not bounded in size" };
-    this.#workspace = await Workspace.prepare(
-      {
-        ...{ mode: copy ? ("copy" as const) : ("bind" as const), place: { root: "/", path: path.slice(1) || "." }, target: asked.target ?? TARGET },
-        ...{ readOnly: asked.readOnly === true, who: who.uid === 0 && profile.nonRoot ? UNPRIVILEGED : who, folder: join(this.#parts.folder, jobId) },
-        ...{ into: quota?.path, bounds: { bytes: allocation.limits.disk ?? 10 * 2 ** 30, entries: MAX_ENTRIES } },
-      },
-      signal,
-    );
-    this.#job.workspace = { mode: copy ? "copy" : "bind", path, leftOut: [] };
+  /** Evidence: processes stand where they were, and what they had open and mounted with them. */
+  #leave(id: string, why: string): JobHoldings {
+    this.#attachment?.close();
+    this.#log?.close();
+    if (this.#log !== undefined) this.#job.log = this.#log.facts;
+    this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why });
+    return { container: containerName(this.#job.identity.jobId), folder: this.#folder, kept: why };
+  }
+
+  async #prepare(allocation: Allocation, imageId: string, signal: AbortSignal): Promise<CreatePlan> {
+    const { engine, jobs, policy, quota, logFile } = this.#parts;
+    const { jobId, level } = this.#job.identity;
+    const folder = join(this.#parts.folder, jobId);
+    // First what will be there, then the making of it: a killed process leaves nothing that nobody knows of.
+    await jobs.hold(jobId, { container: containerName(jobId), folder });
+    this.#folder = makeJobFolder(this.#parts.folder, jobId);
+    this.#log = new JobLog(logFile, policy.values["jobs.log"]);
+    const profile = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
+    const { Config: imageConfig } = await engine.images.inspect(imageId, { signal });
+    const gate = join(folder, "gate");
+    this.#gate = await Gate.open(gate);
+    const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;
+    const limits = quota.createLimits(allocation);
+    const place = workingDir ?? (workspace === undefined ? undefined : (workspace.target ?? WORKSPACE_TARGET));
+    const plan = (mounts: readonly JobMount[]): CreatePlan =>
+      planContainer({
+        container: { jobId, imageId, command, env, user, tty, stdin, limits, mounts, scratch: [], workingDir: place },
+        ...{ profile, imageConfig, folder, gate, waitSeconds: GATE_SECONDS },
+      });
+    if (workspace === undefined) return plan([]);
+    // Who the job is decides whose the workspace is, and does not depend on it.
+    const who = plan([]).expected.user ?? { uid: 0, gid: 0 };
+    this.#workspace = await prepareJobWorkspace({ jobId, asked: workspace, profile, who, allocation, quota, folder }, signal);
+    this.#job.workspace = { mode: this.#workspace.mode, path: this.#workspace.path, leftOut: [] };
+    return plan([this.#workspace.workspace.mount]);
+  }
+
+  #openGate(): Gate {
+    if (this.#gate === undefined) throw new CofferdamError("INTERNAL", "a container without a gate");
+    return this.#gate;
   }
 
   async #collect(): Promise<void> {
     const workspace = this.#workspace;
-    if (workspace === undefined) return;
     this.#workspace = undefined;
-    const { written, refused, planted, more } = await workspace.collect(AbortSignal.timeout(COLLECT_TIMEOUT));
-    this.#job.workspace = {
-      ...this.#job.workspace,
-      ...(this.#job.workspace.mode === "copy" ? { copiedOut: { files: written.length + more, bytes: 0 } } : {}),
-      leftOut: [...refused, ...planted.map((path) => ({ path, why: "a later command may run it: look at it" }))],
-    };
+    if (workspace !== undefined) this.#job.workspace = await collectJobWorkspace(workspace);
   }
 
   async #follow({ output }: Attachment): Promise<void> {
     try {
       for await (const chunk of output) {
         this.#log?.write(chunk.bytes);
-        this.#hooks.onOutput?.(chunk);
+        await this.#hooks.onOutput?.(chunk);
       }
     } catch {
       // The end of a container may cut its stream; what came is kept, and how it ended is told elsewhere.
     }
   }
 
-  #feed({ stdin }: Attachment): void {
-    if (this.#spec.stdin === true) this.#hooks.stdin?.pipe(stdin);
-  }
-
   async #try(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      this.#job.leftBehind.push({ what, why: (error instanceof Error ? error.message : String(error)).slice(0, 500) });
+      this.#job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
     }
   }
 }
 
-/** The engine's answer, or the end of our patience: a stopped daemon answers nothing. */
-async function raced<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    const fail = (): void => reject(signal.reason instanceof CofferdamError ? signal.reason : new CofferdamError("CANCELLED", "interrupted"));
-    if (signal.aborted) fail();
-    else signal.addEventListener("abort", fail, { once: true });
-  });
-  return await Promise.race([answer, aborted]);
+/** @returns whether there was one. */
+export async function removeContainer(engine: ContainerEngine, idOrName: string): Promise<boolean> {
+  try {
+    await engine.containers.remove(idOrName, { force: true, volumes: true, timeoutMs: REMOVE_MS });
+    return true;
+  } catch (error) {
+    if (error instanceof CofferdamError && error.code === "NOT_FOUND") return false;
+    throw error;
+  }
 }
 
-/** Aborted by the caller, or when the time is over. */
-export function withDeadline(signal: AbortSignal, ms: number): { readonly signal: AbortSignal; done(): void } {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new CofferdamError("DEADLINE_EXCEEDED", `the job ran longer than ${formatDuration(ms)}`)), ms);
-  return { signal: AbortSignal.any([signal, controller.signal]), done: () => clearTimeout(timer) };
+interface ExitWatch {
+  /** Aborted with the container's end. */
+  readonly signal: AbortSignal;
+  /** Aborted when nobody can tell any more how it ends: the engine is gone. */
+  readonly lost: AbortSignal;
+}
+
+function watchExit(exit: Promise<ContainerExit>): ExitWatch {
+  const over = new AbortController();
+  const lost = new AbortController();
+  exit.then(
+    ({ exitCode, error }) => {
+      const why = error === undefined ? "" : `: ${error.slice(0, 200)}`;
+      over.abort(
+        new CofferdamError("SECURITY_VIOLATION", `the container ended before it was proven (exit ${exitCode}${why})`, {
+          details: { control: "proven-before-start" },
+        }),
+      );
+    },
+    (error: unknown) => {
+      const why = new CofferdamError("UPSTREAM_UNAVAILABLE", `the container engine is gone: ${messageOf(error).slice(0, 300)}`, { cause: error });
+      lost.abort(why);
+      over.abort(why);
+    },
+  );
+  return { signal: over.signal, lost: lost.signal };
 }

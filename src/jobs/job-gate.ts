@@ -1,11 +1,14 @@
 /** Whether a job may run: who asks, may they, is its image acceptable, is there room. The first refusal ends it. */
 import { statSync } from "node:fs";
+import { requireOutside } from "../audit/index.ts";
 import type { ContainerEngine } from "../engine/index.ts";
-import { CofferdamError } from "../foundation/index.ts";
+import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
 import type { JobConfig } from "./job-spec.ts";
+import type { JobTrail } from "./job-trail.ts";
 import type { LiveJob } from "./live-job.ts";
+import type { CheckName } from "./report/schema.ts";
 import { isPinned } from "./score/job-evidence.ts";
 
 export interface JobGateParts {
@@ -13,6 +16,8 @@ export interface JobGateParts {
   readonly quota: ResourceQuotaManager;
   readonly policy: EffectivePolicy;
   readonly stateDir: string;
+  readonly audit: JobTrail;
+  readonly clock: Clock;
 }
 
 export class JobGate {
@@ -25,6 +30,9 @@ export class JobGate {
   /** Throws what refused it; the job's checks say how far it came. */
   async check(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     this.#owner(job);
+    const { audit, policy, clock } = this.#parts;
+    const unseen = await requireOutside(audit, policy.values, clock);
+    if (unseen !== undefined) job.refused.push(unseen);
     await this.#image(job, config, signal);
     await this.#resources(job, config, signal);
     job.pass("networkIsolation", "the job has no network at all");
@@ -48,7 +56,8 @@ export class JobGate {
     const { values } = policy;
     if (image === undefined) throw job.refuse("scanning", new CofferdamError("INVALID_ARGUMENT", "a job needs an image", { hint: "--image NAME" }));
     if (values.level === "paranoid" && !isPinned(image))
-      throw job.refuse(
+      this.#forbid(
+        job,
         "scanning",
         new CofferdamError("SECURITY_VIOLATION", `level paranoid takes images by digest only: ${image}`, { hint: "--image NAME@sha256:..." }),
       );
@@ -66,14 +75,21 @@ export class JobGate {
         );
       throw job.refuse("scanning", error);
     }
-    if (values["jobs.unscanned"] === "deny" && values.mode === "enforce")
-      throw job.refuse(
+    if (values["jobs.unscanned"] === "deny")
+      this.#forbid(
+        job,
         "scanning",
         new CofferdamError("SECURITY_VIOLATION", `${image} was not scanned: this version scans no images, and level ${values.level} asks for it`, {
           hint: "accept that, in a policy of yours: jobs: {unscanned: accept}",
         }),
       );
-    job.notChecked("scanning", "this version scans no images; the policy accepts that");
+    job.notChecked("scanning", `this version scans no images${values["jobs.unscanned"] === "accept" ? "; the policy accepts that" : ""}`);
+  }
+
+  /** Mode observe says what would be refused, and lets it go on. */
+  #forbid(job: LiveJob, name: CheckName, error: CofferdamError): void {
+    if (this.#parts.policy.values.mode === "enforce") throw job.refuse(name, error);
+    job.refused.push(`${error.message} (would be refused)`);
   }
 
   async #resources(job: LiveJob, { priority, resources, repository, wait }: JobConfig, signal: AbortSignal): Promise<void> {

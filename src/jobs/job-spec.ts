@@ -82,3 +82,8 @@ export function parseJobConfig(input: unknown): JobConfig {
 export function parseJobSpec(input: unknown): JobSpec {
   return parseInput(specSchema, input, "what a job runs");
 }
+
+/** Throws INVALID_ARGUMENT. */
+export function jobIdOf(input: unknown): string {
+  return parseInput(jobIdSchema, input, "job id");
+}

@@ -8,7 +8,7 @@ async function made(): Promise<{ jobs: JobStore; tick: () => number }> {
   await jobs.initialize();
   return { jobs, tick: () => now };
 }
-const job = (jobId: string, repository = "acme/web") => ({ jobId, repository, level: "medium", command: "make test", image: "busybox", owner: "{}" });
+const job = (jobId: string, repository = "acme/web") => ({ jobId, repository, level: "medium", command: ["make", "test"], image: "busybox", owner: "{}" });
 
 describe("the life of a job", () => {
   test("is written down step by step, and only forward", async () => {
@@ -45,11 +45,50 @@ describe("the life of a job", () => {
       await jobs.end(`j${i}`, "finished", { i });
     }
     const left = await jobs.list({ limit: 1000 });
+    expect(await jobs.counts()).toEqual({ initializing: 1, finished: 200, aborted: 1 });
     expect(left).toHaveLength(202);
     expect(left.filter(({ repository }) => repository === "acme/web").map(({ jobId }) => jobId)).toEqual([
       ...Array.from({ length: 200 }, (_, i) => `j${204 - i}`),
       "going-on",
     ]);
     expect(await jobs.list({ repository: "acme/api" })).toMatchObject([{ jobId: "other", state: "aborted" }]);
+  });
+
+  test("of those that would go, one that still has something stays; the ids of the others are told", async () => {
+    const { jobs } = await made();
+    for (let i = 0; i < 202; i++) {
+      await jobs.create(job(`j${i}`));
+      expect(await jobs.end(`j${i}`, "finished", {}, i === 0 ? { container: "c" } : {})).toEqual(i < 201 ? [] : ["j1"]);
+    }
+    expect((await jobs.leftOver()).map(({ jobId, holds }) => [jobId, holds])).toEqual([["j0", { container: "c" }]]);
+    await jobs.hold("j0", {});
+    expect(await jobs.leftOver()).toEqual([]);
+  });
+
+  test("a command is kept by its words, the first ones", async () => {
+    const { jobs } = await made();
+    await jobs.create({ ...job("j1"), command: ["sh", "-c", "x".repeat(5000), "more"] });
+    expect((await jobs.get("j1")).command).toEqual(["sh", "-c", "x".repeat(4090)]);
+  });
+
+  test("the first request to stop stays, and there is none for a job that has ended", async () => {
+    const { jobs } = await made();
+    await jobs.create(job("j1"));
+    expect(await jobs.stopRequest("j1")).toBeUndefined();
+    await jobs.requestStop("j1", { code: "CANCELLED", message: "killed by uid 0" });
+    await jobs.requestStop("j1", { code: "SECURITY_VIOLATION", message: "too late" });
+    expect(await jobs.stopRequest("j1")).toEqual({ code: "CANCELLED", message: "killed by uid 0" });
+    await jobs.end("j1", "finished", {});
+    expect(await jobs.stopRequest("j1")).toBeUndefined();
+    await expect(jobs.requestStop("j1", { code: "CANCELLED", message: "" })).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+    await expect(jobs.requestStop("j2", { code: "CANCELLED", message: "" })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("a job is adopted once", async () => {
+    const { jobs } = await made();
+    await jobs.create(job("j1"));
+    const found = await jobs.get("j1");
+    expect(await jobs.adopt(found, "me")).toBe(true);
+    expect(await jobs.adopt(found, "another")).toBe(false);
   });
 });

@@ -1,9 +1,10 @@
 /** What is known of a job while it goes on, gathered step by step; in the end the facts of its report. */
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
-import { type Clock, type CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
+import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
-import type { Allocation, QuotaViolation, ResourceUsage } from "../quota/index.ts";
+import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
 import type { Proof } from "./container/prove.ts";
+import { sizeText } from "./report/amounts.ts";
 import type { Check, CheckName, JobFacts, JobResources, JobWorkspace, StoppedBy, TrailEvent, Verdict, Violation } from "./report/schema.ts";
 import { LOCAL_OWNER } from "./score/job-evidence.ts";
 import type { Threat } from "./threats/threat.ts";
@@ -15,6 +16,8 @@ export interface JobIdentity {
   readonly command: readonly string[];
   readonly level: Level;
   readonly uid: number;
+  /** When it was asked for, milliseconds since the epoch. Absent: now. */
+  readonly askedAt?: number | undefined;
 }
 
 const MAX_EVENTS = 100;
@@ -49,10 +52,12 @@ export class LiveJob {
   workspace: JobWorkspace = { mode: "none", leftOut: [] };
   disk: JobResources["limits"][number] = { resource: "disk", by: "none" };
   log = { bytes: 0, kept: 0, truncated: false };
+  /** The engine says that the kernel ended it for its memory; the counters may have gone before anybody looked. */
+  outOfMemory = false;
   reconciled: JobFacts["reconciled"];
   /** Whether its records were verified, and a checkpoint kept elsewhere covers them. */
   trail = { verified: false, anchored: false };
-  readonly threats: Threat[] = [];
+  threats: readonly Threat[] = [];
   readonly violations: Violation[] = [];
   readonly applied: string[] = [];
   readonly refused: string[] = [];
@@ -63,8 +68,9 @@ export class LiveJob {
     this.#policy = policy;
     this.#audit = audit;
     this.#clock = clock;
-    this.#asked = clock.monotonic();
-    this.#askedAt = isoTime(clock);
+    const since = identity.askedAt === undefined ? 0 : Math.max(0, clock.now() - identity.askedAt);
+    this.#asked = clock.monotonic() - since;
+    this.#askedAt = identity.askedAt === undefined ? isoTime(clock) : new Date(identity.askedAt).toISOString();
   }
 
   /** When it was asked for. */
@@ -105,7 +111,35 @@ export class LiveJob {
     if (this.#startedAt !== undefined) this.#runMs ??= this.#clock.monotonic() - this.#startedAt.monotonic;
   }
 
-  violated({ resource, kind, times, enforcement }: QuotaViolation): void {
+  /** What holds its limit of disk space, once its container stands. */
+  limited({ applied, watched }: Pick<AppliedLimits, "applied" | "watched">, readOnlyRoot: boolean): void {
+    const { mode } = this.workspace;
+    const folder = mode === "bind" ? "the mounted folder is not bounded; " : "";
+    if (mode === "none" && readOnlyRoot) this.disk = { resource: "disk", by: "kernel" };
+    else if (applied.includes("disk")) this.disk = { resource: "disk", by: "kernel" };
+    else if (watched.includes("disk"))
+      this.disk = {
+        resource: "disk",
+        by: "watched",
+        note: `${folder}${mode === "copy" ? "the copy is bounded, " : ""}what it writes to its image is looked at every 2 s`,
+      };
+    else this.disk = { resource: "disk", by: "none", ...(folder === "" ? {} : { note: folder.slice(0, -2) }) };
+  }
+
+  /** Its own memory ended it: an exit of 137 that the kernel's out-of-memory killer made is our limit's doing. */
+  judgeMemory(): void {
+    const kills = this.usage?.violations.oomKills ?? 0;
+    if (this.exit !== 128 + 9 || (kills === 0 && !this.outOfMemory)) return;
+    if (kills === 0) this.violated({ resource: "memory", kind: "killed", times: 1, enforcement: "enforced" });
+    const limit = this.allocation?.limits.memory;
+    this.stop(
+      new CofferdamError("RESOURCE_EXHAUSTED", `out of memory: the kernel ended it${limit === undefined ? "" : ` at ${sizeText(limit)}`}`, {
+        hint: "--memory, or jobs with less of it",
+      }),
+    );
+  }
+
+  violated({ resource, kind, times, enforcement }: Pick<QuotaViolation, "resource" | "kind" | "times" | "enforcement">): void {
     const rule = `quota.${resource}.${kind}`;
     const known = this.violations.findIndex((one) => one.rule === rule);
     const total = times + (this.violations[known]?.times ?? 0);
@@ -163,12 +197,12 @@ export class LiveJob {
     const { peak, violations, raw } = this.usage ?? {};
     return {
       quota: { cpu: limits?.cpu, memory: limits?.memory, pids: limits?.pids, disk: limits?.disk },
-      peak: peak === undefined ? {} : { cpu: peak.cores, memory: peak.memory, pids: peak.pids, disk: peak.disk },
+      peak: peak === undefined ? {} : { cpu: peak.cores === 0 ? undefined : peak.cores, memory: peak.memory, pids: peak.pids, disk: peak.disk },
       total: {
         ...(raw === undefined
           ? {}
           : { cpuMs: raw.cpuTime / 1e6, throttledMs: raw.throttledTime / 1e6, readBytes: raw.readBytes, writtenBytes: raw.writeBytes }),
-        ...(violations === undefined ? {} : { oomKills: violations.oomKills, forksRefused: violations.forksRefused }),
+        ...(violations === undefined ? {} : { oomKills: Math.max(violations.oomKills, this.outOfMemory ? 1 : 0), forksRefused: violations.forksRefused }),
       },
       limits:
         limits === undefined

@@ -1,6 +1,6 @@
 /** The events of an orchestrator, by the seed's names. */
 import type { EventEmitter } from "node:events";
-import type { JobSecurityContext } from "./orchestrator.ts";
+import type { JobSecurityContext } from "./job-context.ts";
 import type { ActionOutcome } from "./threats/response.ts";
 import type { Threat } from "./threats/threat.ts";
 

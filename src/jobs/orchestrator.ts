@@ -3,97 +3,71 @@
  * written down before: what a killed process left behind, the next one finds and ends.
  */
 import { EventEmitter } from "node:events";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { AuditSink } from "../audit/index.ts";
 import type { ContainerEngine } from "../engine/index.ts";
-import { type Clock, CofferdamError, type JsonValue, newId, wrapError } from "../foundation/index.ts";
+import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
 import type { Store } from "../store/index.ts";
-import { ContainerRun, type RunHooks, withDeadline } from "./container-run.ts";
+import { ContainerRun, type RunHooks } from "./container-run.ts";
+import { interruptionOf, withDeadline } from "./interruption.ts";
+import { JobBook, type ListedJob, logPath } from "./job-book.ts";
+import { contextOf, type JobSecurityContext } from "./job-context.ts";
 import { JobGate } from "./job-gate.ts";
-import { type JobConfig, type JobSpec, jobIdSchema, parseJobConfig, parseJobSpec } from "./job-spec.ts";
-import { hasEnded, JobStore, type StoredJob } from "./job-store.ts";
+import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } from "./job-spec.ts";
+import { hasEnded, type JobHoldings } from "./job-store.ts";
+import { type JobTrail, verifiedSince } from "./job-trail.ts";
 import { LiveJob } from "./live-job.ts";
+import type { SecurityMetrics } from "./metrics.ts";
+import { type OpenJob, OpenJobs } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
-import { reconcile } from "./reconcile.ts";
+import { PreparedRun, type SecuredResult } from "./prepared-run.ts";
+import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
 import { buildReport } from "./report/report.ts";
-import { type JobReport, jobReportSchema } from "./report/schema.ts";
-import { threatActions } from "./threat-actions.ts";
-import { type ActionOutcome, planResponse, respond } from "./threats/response.ts";
-import { newThreat, resolved, type Threat } from "./threats/threat.ts";
+import type { JobReport } from "./report/schema.ts";
+import { type HandledThreat, handleThreat } from "./threat-desk.ts";
+import type { Threat } from "./threats/threat.ts";
 
 export interface OrchestratorOptions {
   readonly policy: EffectivePolicy;
   /** Root's own folder of everything that lasts: jobs' folders, logs and workspaces are below it. */
   readonly stateDir: string;
   readonly store: Store;
-  readonly audit: AuditSink;
+  readonly audit: JobTrail;
   readonly clock: Clock;
   /** Name of the process that runs jobs, for whoever looks for its remains. */
   readonly owner: string;
-  /** Verifies the trail from a time on; without it a report says that nobody looked. */
-  readonly verifyTrail?: (since: string) => Promise<{ readonly verified: boolean; readonly anchored: boolean }>;
   /** True when the process of a stored owner is gone. */
   readonly isGone: (owner: string) => boolean;
 }
 
-/** The seed's context: how far a job came before it runs. */
-export interface JobSecurityContext {
-  readonly jobId: string;
-  readonly state: "initializing" | "ready" | "blocked";
-  readonly checks: Readonly<Record<"authentication" | "authorization" | "scanning" | "resourceAllocation" | "networkIsolation", boolean>>;
-  readonly network: { readonly mode: "none" };
-  readonly resources: JsonValue;
-  readonly threats: readonly Threat[];
-  readonly violations: readonly JsonValue[];
-  /** Why it is blocked. */
-  readonly reason?: string | undefined;
-}
-
-/** A job of the book, with its report once it has ended. */
-export interface ListedJob extends Omit<StoredJob, "report" | "owner" | "holds"> {
-  readonly report: JobReport | undefined;
-}
-
-interface Open {
-  readonly job: LiveJob;
-  state: "initializing" | "ready" | "blocked";
-  run: ContainerRun | undefined;
-  stop: AbortController;
-}
-
-/** Time that one action against a threat has, ms. */
-const ACTION_LIMIT = 10_000;
-
 export class SecurityOrchestrator {
   readonly events: EventEmitter<OrchestratorEvents> = new EventEmitter();
   readonly quota: ResourceQuotaManager;
+  readonly book: JobBook;
   readonly #engine: ContainerEngine;
   readonly #options: OrchestratorOptions;
-  readonly #jobs: JobStore;
-  readonly #open = new Map<string, Open>();
+  readonly #open: OpenJobs;
   #initialized = false;
 
   /** Does nothing yet. */
   constructor(dockerAPI: ContainerEngine, options: OrchestratorOptions) {
     this.#engine = dockerAPI;
     this.#options = options;
-    this.#jobs = new JobStore(options.store, options.clock);
+    this.book = new JobBook(options);
+    this.#open = new OpenJobs(dockerAPI, this.book);
     this.quota = new ResourceQuotaManager(dockerAPI, { store: options.store, workspaces: join(options.stateDir, "workspaces"), clock: options.clock });
-    this.quota.events.on("quotaViolation", (violation) => this.#open.get(violation.jobId)?.job.violated(violation));
+    this.quota.events.on("quotaViolation", (violation) => this.#open.violated(violation));
   }
 
   /** Opens the book, and ends what processes left that are gone. Throws UPSTREAM_UNAVAILABLE without an engine. Idempotent. */
   async initialize(): Promise<readonly JobReport[]> {
     if (this.#initialized) return [];
-    const { clock, isGone, audit, policy, stateDir } = this.#options;
     await this.#engine.ping();
-    await this.#jobs.initialize();
+    await this.book.initialize();
     await this.quota.initialize();
     this.#initialized = true;
-    const found = await reconcile({ jobs: this.#jobs, engine: this.#engine, quota: this.quota, audit, policy, clock, isGone, folder: join(stateDir, "jobs") });
+    const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
   }
@@ -104,57 +78,72 @@ export class SecurityOrchestrator {
    */
   async createJobSecurityContext(jobId: string, jobConfig: JobConfig, command: readonly string[] = []): Promise<JobSecurityContext> {
     this.#assertInitialized();
-    const { audit, clock, policy, owner } = this.#options;
-    const id = parseId(jobId);
-    const config = parseJobConfig(jobConfig);
-    const { level } = policy.values;
-    const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
-    await this.#jobs.create({ jobId: id, repository: config.repository, level, command: command.join(" "), image: identity.image, owner });
-    const open: Open = { job: new LiveJob(identity, policy, audit, clock), state: "initializing", run: undefined, stop: new AbortController() };
-    this.#open.set(id, open);
-    const { job } = open;
-    try {
-      await job.record("JobRequested", "success", { image: identity.image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
-      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir: this.#options.stateDir }).check(job, config, open.stop.signal);
-      await this.#jobs.move(id, ["initializing"], "ready");
-      open.state = "ready";
-      tellAll(this.events, "securityContextCreated", contextOf(open));
-    } catch (error) {
-      const known = wrapError(error, "INTERNAL", "job");
-      job.stop(known);
-      open.state = "blocked";
-      await this.quota.releaseResources(id);
-      await job.record("JobBlocked", "failure", { code: known.code, reason: known.message.slice(0, 1000) });
-      tellAll(this.events, "jobBlocked", { jobId: id, reason: known.message });
-    }
-    return contextOf(open);
+    const open = await this.#create(jobIdOf(jobId), parseJobConfig(jobConfig), command, new AbortController().signal);
+    return contextOf(open.job, open.state);
   }
 
   /**
    * Runs a job to its report: whether it passed, failed, was blocked or stopped is in there. Throws only for what is no job
-   * (INVALID_ARGUMENT, CONFLICT, NOT_INITIALIZED) and AUDIT_UNAVAILABLE.
+   * (INVALID_ARGUMENT, CONFLICT, NOT_INITIALIZED).
    */
   async runJob(jobId: string, jobConfig: JobConfig, jobSpec: JobSpec, signal: AbortSignal, hooks: RunHooks = {}): Promise<JobReport> {
+    this.#assertInitialized();
     const spec = parseJobSpec(jobSpec);
-    const id = parseId(jobId);
-    await this.createJobSecurityContext(id, jobConfig, spec.command);
-    const open = this.#get(id);
-    const { policy, stateDir } = this.#options;
+    const id = jobIdOf(jobId);
+    const open = await this.#create(id, parseJobConfig(jobConfig), spec.command ?? [], signal);
+    const { policy } = this.#options;
     const most = policy.values["jobs.timeout"];
     const limit = withDeadline(AbortSignal.any([signal, open.stop.signal]), Math.min(spec.timeout ?? most, most));
     try {
       const { allocation, imageId } = open.job;
       if (open.state === "ready" && allocation !== undefined && imageId !== undefined) {
-        const parts = { engine: this.#engine, quota: this.quota, jobs: this.#jobs, policy, folder: join(stateDir, "jobs"), logs: join(stateDir, "job-logs") };
-        open.run = new ContainerRun(parts, open.job, spec, hooks);
-        await open.run.run(allocation, imageId, limit.signal);
+        const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(this.#options.stateDir, id) }, open.job, spec, hooks);
+        open.run = run;
+        await run.run(allocation, imageId, limit.signal);
       }
     } catch (error) {
-      open.job.stop(interruption(limit.signal) ?? wrapError(error, "INTERNAL", "job"));
+      open.job.stop(interruptionOf(limit.signal) ?? wrapError(error, "INTERNAL", "job"));
     } finally {
       limit.done();
     }
     return await this.cleanupJobSecurity(id);
+  }
+
+  /**
+   * A container that was made for this job by others, and never started, is made anew with what the level asks; the result has
+   * the new id. Start it with {@link startContainer}. Throws SECURITY_VIOLATION when it is refused (then it is gone; at level
+   * low, where it runs, it is disconnected), FAILED_PRECONDITION for a job that is not ready, NOT_FOUND.
+   */
+  async prepareSecureContainer(containerId: string, jobId: string): Promise<SecuredResult> {
+    const open = this.#opened(jobId);
+    const { allocation } = open.job;
+    if (open.state !== "ready" || open.run !== undefined || allocation === undefined)
+      throw new CofferdamError("FAILED_PRECONDITION", open.run === undefined ? `job ${jobId} is ${open.state}` : `job ${jobId} has a container already`);
+    const run = new PreparedRun(this.#runParts(), open.job);
+    open.run = run;
+    try {
+      const secured = await run.prepare(containerId, allocation, open.stop.signal);
+      await open.job.record("ContainerSecured", "success", { container: secured.containerId.slice(0, 12), applied: [...secured.applied] });
+      tellAll(this.events, "containerSecured", { jobId: open.job.identity.jobId, containerId: secured.containerId, controls: secured.applied });
+      return secured;
+    } catch (error) {
+      const known = wrapError(error, "INTERNAL", "container");
+      open.job.stop(known);
+      await open.job.record("ContainerRefused", "failure", { container: containerId.slice(0, 64), code: known.code, reason: known.message.slice(0, 1000) });
+      throw known;
+    }
+  }
+
+  /** Starts a prepared container: nothing of it runs before it is proven. Throws SECURITY_VIOLATION, FAILED_PRECONDITION. */
+  async startContainer(jobId: string): Promise<void> {
+    const open = this.#opened(jobId);
+    if (!(open.run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
+    try {
+      await open.run.start(open.stop.signal);
+    } catch (error) {
+      open.job.stop(wrapError(error, "INTERNAL", "container"));
+      throw error;
+    }
   }
 
   /**
@@ -163,129 +152,67 @@ export class SecurityOrchestrator {
    */
   async cleanupJobSecurity(jobId: string): Promise<JobReport> {
     this.#assertInitialized();
-    const id = parseId(jobId);
-    const open = this.#open.get(id);
-    if (open === undefined) return await this.report(id);
-    const { job } = open;
-    await open.run?.end();
-    try {
-      job.usage = (await this.quota.releaseResources(id))?.usage;
-    } catch (error) {
-      job.leftBehind.push({ what: "resources", why: wrapError(error, "INTERNAL", "quota").message });
-    }
-    const verdict = job.facts().verdict;
-    await job.record("JobEnded", verdict === "passed" ? "success" : "failure", {
-      verdict,
-      exit: job.exit ?? null,
-      code: job.stoppedBy?.code ?? null,
-      threats: job.threats.length,
-      violations: job.violations.map(({ rule, times }) => ({ rule, times })).slice(0, 50),
-      leftBehind: job.leftBehind.map(({ what }) => what).slice(0, 20),
-    });
-    job.trail = (await this.#options.verifyTrail?.(job.askedAt)) ?? job.trail;
-    const report = buildReport(job.facts());
-    await this.#jobs.end(id, open.state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)));
-    this.#open.delete(id);
-    return report;
+    const id = jobIdOf(jobId);
+    const open = this.#open.find(id);
+    if (open === undefined) return await this.book.report(id);
+    open.ending ??= this.#end(id, open);
+    return await open.ending;
   }
 
-  /** What the level does about a threat, done; each action with its outcome. A threat without a job is recorded. */
-  async handleSecurityThreat(input: unknown): Promise<{ readonly threat: Threat; readonly outcomes: readonly ActionOutcome[] }> {
+  /**
+   * What the level does about a threat, done; each action with its outcome. Also for a job that another process runs. A threat
+   * of no job is put on record, and nothing is done to containers that are not ours. Throws INVALID_ARGUMENT.
+   */
+  async handleSecurityThreat(input: unknown): Promise<HandledThreat> {
     this.#assertInitialized();
-    const { clock, policy } = this.#options;
-    const threat = newThreat(input, clock);
-    const open = [...this.#open.values()].find(
-      ({ job, run }) => job.identity.jobId === threat.jobId || (threat.containerId !== undefined && run?.containerId?.startsWith(threat.containerId) === true),
-    );
-    const plan = planResponse(policy.values.level, threat, policy.values.mode);
-    const actions = threatActions({
-      engine: this.#engine,
-      containerId: open?.run?.containerId ?? threat.containerId,
-      record: async (details) => await (open?.job.record("ThreatHandled", "failure", details) ?? this.#recordLoose(threat, details)),
-      alert: () => tellAll(this.events, "securityAlert", threat),
-      stop: (error) => {
-        open?.job.stop(error);
-        open?.stop.abort(error);
-      },
-    });
-    const outcomes = await respond(threat, plan, actions, { clock, limitMs: ACTION_LIMIT });
-    open?.job.threats.push(threat);
-    tellAll(this.events, "threatHandled", { threat, outcomes });
-    return { threat, outcomes };
+    const { audit, clock, policy } = this.#options;
+    return await handleThreat(input, { engine: this.#engine, book: this.book, open: this.#open, audit, policy, clock, events: this.events });
   }
 
-  /** Somebody looked at it. Throws NOT_FOUND for a threat of no open job, CONFLICT when it is resolved already. */
+  /** Somebody looked at it, on record. Throws NOT_FOUND, CONFLICT when it is resolved already, INVALID_ARGUMENT without a name. */
   async resolveThreat(threatId: string, by: string, note: string): Promise<Threat> {
-    for (const { job } of this.#open.values()) {
-      const at = job.threats.findIndex(({ id }) => id === threatId);
-      const threat = job.threats[at];
-      if (threat === undefined) continue;
-      const done = resolved(threat, { by, note }, this.#options.clock);
-      job.threats[at] = done;
-      await job.record("ThreatResolved", "success", { threat: threatId, by: by.slice(0, 256), note: note.slice(0, 1000) });
-      return done;
-    }
-    throw new CofferdamError("NOT_FOUND", `no open job has a threat ${threatId.slice(0, 80)}`);
+    this.#assertInitialized();
+    return await this.book.resolveThreat(threatId, by, note);
   }
 
-  /** The kept report of a job that has ended. Throws NOT_FOUND, FAILED_PRECONDITION while it goes on. */
   async report(jobId: string): Promise<JobReport> {
-    const job = await this.#jobs.get(parseId(jobId));
-    const parsed = jobReportSchema.safeParse(job.report);
-    if (!hasEnded(job.state)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} goes on: ${job.state}`);
-    if (!parsed.success) throw new CofferdamError("INTEGRITY_FAILURE", `the report of job ${jobId} cannot be read`);
-    return parsed.data;
+    return await this.book.report(jobId);
   }
 
-  /** Newest first; one that has ended with its report. */
   async list(filter: { readonly repository?: string | undefined; readonly limit?: number } = {}): Promise<readonly ListedJob[]> {
-    return (await this.#jobs.list(filter)).map(listed);
+    return await this.book.list(filter);
   }
 
-  async find(jobId: string): Promise<ListedJob> {
-    return listed(await this.#jobs.get(parseId(jobId)));
-  }
-
-  /** What is kept of a job's output. Throws NOT_FOUND. */
-  async log(jobId: string): Promise<Buffer> {
-    const id = parseId(jobId);
-    await this.#jobs.get(id);
-    return await readFile(join(this.#options.stateDir, "job-logs", `${id}.log`)).catch(() => Buffer.alloc(0));
-  }
-
-  async hasEnded(jobId: string): Promise<boolean> {
-    return hasEnded((await this.#jobs.get(parseId(jobId))).state);
-  }
-
-  /** Ends a job that runs, also one of another process: its container is killed, and whoever runs it makes the report. */
-  async kill(jobId: string): Promise<void> {
-    const job = await this.#jobs.get(parseId(jobId));
-    if (hasEnded(job.state)) throw new CofferdamError("FAILED_PRECONDITION", `job ${job.jobId} has ended: ${job.state}`);
-    const { container } = job.holds;
-    if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${job.jobId} has no container yet`);
+  /**
+   * Ends a job that runs, also one of another process; whoever runs it makes the report. Of one that has ended, what was kept
+   * of it on purpose goes. Throws NOT_FOUND, FAILED_PRECONDITION when there is nothing to end.
+   */
+  async kill(jobId: string, by: string): Promise<void> {
+    this.#assertInitialized();
+    const job = await this.book.jobs.get(jobIdOf(jobId));
+    const ended = hasEnded(job.state);
+    if (ended && job.holds.kept === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${job.jobId} has ended: ${job.state}`);
+    const { jobId: id } = job;
     await this.#options.audit.log({
-      category: "jobs",
-      action: "JobKilled",
-      result: "success",
-      resourceType: "job",
-      resourceId: job.jobId,
-      sessionId: job.jobId,
+      ...{ category: "jobs", action: "JobKilled", result: "success", resourceType: "job", resourceId: id, sessionId: id },
+      details: { by: by.slice(0, 256), kept: job.holds.kept ?? null },
     });
-    await this.#engine.containers.kill(container);
+    if (!ended) return await this.#open.stop(id, new CofferdamError("CANCELLED", `killed by ${by.slice(0, 256)}`));
+    const { leftBehind, holds } = await removeHoldings(job, this.#reconcileParts());
+    await this.book.jobs.hold(id, leftBehind.length === 0 ? {} : holds);
+    const [first] = leftBehind;
+    if (first !== undefined) throw new CofferdamError("INTERNAL", `${first.what} is still there: ${first.why}`);
   }
 
-  /** Counts for metrics: jobs by state, open threats by severity. */
-  async getSecurityMetrics(): Promise<{ readonly jobs: Readonly<Record<string, number>>; readonly openThreats: Readonly<Record<string, number>> }> {
-    const jobs = Object.groupBy(await this.#jobs.list({ limit: 1000 }), ({ state }) => state);
-    const threats = [...this.#open.values()].flatMap(({ job }) => job.threats).filter(({ state }) => state === "open");
-    const count = (groups: Partial<Record<string, readonly unknown[]>>): Record<string, number> =>
-      Object.fromEntries(Object.entries(groups).map(([name, list]) => [name, list?.length ?? 0]));
-    return { jobs: count(jobs), openThreats: count(Object.groupBy(threats, ({ severity }) => severity)) };
+  /** See {@link JobBook.getSecurityMetrics}. */
+  async getSecurityMetrics(): Promise<SecurityMetrics> {
+    this.#assertInitialized();
+    return await this.book.getSecurityMetrics();
   }
 
   /** Ends what runs in this process, with its reports. */
   async close(): Promise<void> {
-    for (const [id, { job, stop }] of this.#open) {
+    for (const [id, { job, stop }] of this.#open.entries()) {
       const error = new CofferdamError("CANCELLED", "the orchestrator was closed");
       job.stop(error);
       stop.abort(error);
@@ -298,14 +225,97 @@ export class SecurityOrchestrator {
     await this.close();
   }
 
-  async #recordLoose(threat: Threat, details: Readonly<Record<string, JsonValue>>): Promise<void> {
-    await this.#options.audit.log({ category: "jobs", action: "ThreatHandled", result: "failure", resourceType: "threat", resourceId: threat.id, details });
+  async #create(id: string, config: JobConfig, command: readonly string[], signal: AbortSignal): Promise<OpenJob> {
+    const { audit, clock, policy, owner, stateDir } = this.#options;
+    const { level } = policy.values;
+    const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
+    await this.book.jobs.create({ ...identity, owner });
+    const open = this.#open.open(new LiveJob(identity, policy, audit, clock));
+    const { job } = open;
+    const either = AbortSignal.any([signal, open.stop.signal]);
+    try {
+      await job.record("JobRequested", "success", { image: identity.image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
+      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, either);
+      await this.book.jobs.move(id, ["initializing"], "ready");
+      open.state = "ready";
+      tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
+    } catch (error) {
+      job.stop(interruptionOf(either) ?? wrapError(error, "INTERNAL", "job"));
+      open.state = "blocked";
+      const { code = "INTERNAL", message = "" } = job.stoppedBy ?? {};
+      await this.#best(job, "resources", async () => await this.quota.releaseResources(id));
+      await this.#best(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
+      tellAll(this.events, "jobBlocked", { jobId: id, reason: message });
+    }
+    return open;
   }
 
-  #get(jobId: string): Open {
-    const open = this.#open.get(jobId);
-    if (open === undefined) throw new CofferdamError("NOT_FOUND", `no job ${jobId} in this process`);
-    return open;
+  /** Whatever fails, the next step is tried, and the report says what failed. */
+  async #end(id: string, open: OpenJob): Promise<JobReport> {
+    const { job } = open;
+    await this.#open.lookForRequest(id);
+    clearInterval(open.watch);
+    const holds = (await open.run?.end()) ?? {};
+    if (holds.kept === undefined) job.usage = (await this.#best(job, "resources", async () => await this.quota.releaseResources(id)))?.usage;
+    job.judgeMemory();
+    job.threats = (await this.#best(job, "threats", async () => await this.book.threats.ofJob(id))) ?? job.threats;
+    await this.#recordEnd(job);
+    job.trail = await verifiedSince(this.#options.audit, job.askedAt);
+    const report = await this.#keepReport(id, open, holds);
+    this.#open.close(id);
+    return report;
+  }
+
+  /** What is not on record did not pass. */
+  async #recordEnd(job: LiveJob): Promise<void> {
+    const { verdict } = job.facts();
+    try {
+      await job.record("JobEnded", verdict === "passed" ? "success" : "failure", {
+        verdict,
+        exit: job.exit ?? null,
+        code: job.stoppedBy?.code ?? null,
+        threats: job.threats.length,
+        violations: job.violations.map(({ rule, times }) => ({ rule, times })).slice(0, 50),
+        leftBehind: job.leftBehind.map(({ what }) => what).slice(0, 20),
+      });
+    } catch (error) {
+      job.stop(wrapError(error, "AUDIT_UNAVAILABLE", "the end of the job is not on record"));
+    }
+  }
+
+  async #keepReport(id: string, { job, state }: OpenJob, holds: JobHoldings): Promise<JobReport> {
+    const report = buildReport(job.facts());
+    try {
+      await this.book.removeLogs(await this.book.jobs.end(id, state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)), holds));
+      return report;
+    } catch (error) {
+      job.leftBehind.push({ what: "its report is not kept", why: messageOf(error).slice(0, 500) });
+      return buildReport(job.facts());
+    }
+  }
+
+  async #best<T>(job: LiveJob, what: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
+      return undefined;
+    }
+  }
+
+  #runParts(): ConstructorParameters<typeof PreparedRun>[0] {
+    const { policy, stateDir } = this.#options;
+    return { engine: this.#engine, quota: this.quota, jobs: this.book.jobs, policy, folder: join(stateDir, "jobs") };
+  }
+
+  #reconcileParts(): ReconcileParts {
+    const { audit, policy, clock, isGone, owner, stateDir } = this.#options;
+    return { book: this.book, engine: this.#engine, quota: this.quota, audit, policy, clock, isGone, owner, stateDir };
+  }
+
+  #opened(jobId: string): OpenJob {
+    this.#assertInitialized();
+    return this.#open.get(jobIdOf(jobId));
   }
 
   #assertInitialized(): void {
@@ -316,42 +326,4 @@ export class SecurityOrchestrator {
 /** A new id that no other job has: short enough to be read aloud. */
 export function newJobId(): string {
   return newId("job").slice(0, 14).replace("_", "-");
-}
-
-function listed({ owner: _owner, holds: _holds, report, ...job }: StoredJob): ListedJob {
-  return { ...job, report: jobReportSchema.safeParse(report).data };
-}
-
-function parseId(jobId: string): string {
-  const parsed = jobIdSchema.safeParse(jobId);
-  if (!parsed.success) throw new CofferdamError("INVALID_ARGUMENT", `job id: ${parsed.error.issues[0]?.message ?? "invalid"}`);
-  return parsed.data;
-}
-
-function contextOf({ job, state }: Open): JobSecurityContext {
-  const { checks } = job;
-  const passed = (name: keyof typeof checks): boolean => checks[name].state === "passed";
-  return {
-    jobId: job.identity.jobId,
-    state,
-    checks: {
-      authentication: passed("authentication"),
-      authorization: passed("authorization"),
-      scanning: passed("scanning"),
-      resourceAllocation: passed("resourceAllocation"),
-      networkIsolation: passed("networkIsolation"),
-    },
-    network: { mode: "none" },
-    resources: JSON.parse(JSON.stringify(job.allocation ?? null)),
-    threats: job.threats,
-    violations: JSON.parse(JSON.stringify(job.violations)),
-    ...(job.stoppedBy === undefined ? {} : { reason: job.stoppedBy.message }),
-  };
-}
-
-/** Why a signal was aborted, when it was. */
-function interruption(signal: AbortSignal): CofferdamError | undefined {
-  if (!signal.aborted) return undefined;
-  const reason: unknown = signal.reason;
-  return reason instanceof CofferdamError ? reason : new CofferdamError("CANCELLED", "interrupted");
 }

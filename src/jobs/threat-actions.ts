@@ -6,20 +6,20 @@ import type { Threat } from "./threats/threat.ts";
 
 export interface ThreatActionParts {
   readonly engine: ContainerEngine;
-  /** Undefined when the threat is about none that runs. */
-  readonly containerId: string | undefined;
+  /** Of a job of ours, by the book; undefined when the threat is about none that runs. */
+  readonly container: string | undefined;
   record(details: JsonObject): Promise<void>;
   alert(threat: Threat): void;
-  /** Ends the job for this reason. */
-  stop(error: CofferdamError): void;
+  /** Ends the job for this reason. @param keep and leaves its container frozen as it is. */
+  stop(error: CofferdamError, keep: boolean): Promise<void>;
 }
 
 const MAX_PROCESSES = 200;
 
-export function threatActions({ engine, containerId, record, alert, stop }: ThreatActionParts): ThreatActions {
-  const container = (): string => {
-    if (containerId === undefined) throw new CofferdamError("FAILED_PRECONDITION", "no container of it runs");
-    return containerId;
+export function threatActions({ engine, container, record, alert, stop }: ThreatActionParts): ThreatActions {
+  const target = (): string => {
+    if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", "no container of a job of ours: nothing is done to those of others");
+    return container;
   };
   return {
     record: async (threat) => {
@@ -31,28 +31,30 @@ export function threatActions({ engine, containerId, record, alert, stop }: Thre
       return undefined;
     },
     freeze: async (_, signal) => {
-      await engine.containers.pause(container(), { signal });
+      await engine.containers.pause(target(), { signal });
       return undefined;
     },
     evidence: async (threat, signal) => {
-      const { Titles, Processes } = await engine.containers.top(container(), { signal, psArgs: "-eo pid,ppid,uid,args" });
+      const { Titles, Processes } = await engine.containers.top(target(), { signal, psArgs: "-eo pid,ppid,uid,args" });
       const processes = Processes.slice(0, MAX_PROCESSES).map((line) => line.join(" ").slice(0, 300));
-      await record({ threat: threat.id, evidence: "processes", titles: [...Titles], processes });
+      await record({ threat: threat.id, evidence: "processes", titles: [...Titles], processes, total: Processes.length });
       return `${Processes.length} processes on record`;
     },
     disconnect: async () => "it has no network",
     kill: async (threat, signal) => {
-      stop(violation(threat));
-      await engine.containers.kill(container(), { signal });
+      const id = target();
+      await stop(violation(threat), false);
+      await engine.containers.kill(id, { signal });
       return undefined;
     },
     "stop-job": async (threat) => {
-      stop(violation(threat));
-      return undefined;
+      target();
+      await stop(violation(threat), true);
+      return "its container stays, frozen";
     },
   };
 }
 
 function violation({ type, severity, id }: Threat): CofferdamError {
-  return new CofferdamError("SECURITY_VIOLATION", `stopped for a ${severity} threat: ${type}`, { details: { threat: id } });
+  return new CofferdamError("SECURITY_VIOLATION", `stopped for a ${severity} threat: ${type} (${id})`, { details: { threat: id } });
 }

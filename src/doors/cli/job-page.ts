@@ -72,7 +72,7 @@ function totalLines({ resources: { total }, times }: JobReport): string[] {
 function resultLines(report: JobReport): string[] {
   const { workspace, log, auditTrail } = report;
   const path = workspace.path === undefined ? "" : ` of ${line(workspace.path)}`;
-  const back = workspace.copiedOut === undefined ? "" : `, ${workspace.copiedOut.files} files (${formatBytes(workspace.copiedOut.bytes)}) came back`;
+  const back = workspace.copiedOut === undefined ? "" : `, ${workspace.copiedOut.files} ${workspace.copiedOut.files === 1 ? "file" : "files"} came back`;
   const checked = `${auditTrail.verified ? "verified" : "not verified"}, ${auditTrail.anchored ? "anchored" : "not anchored"}`;
   return [
     workspace.mode === "none" ? "files    no workspace" : `files    ${workspace.mode === "copy" ? "a copy" : "the folder itself"}${path}${back}`,

@@ -134,7 +134,17 @@ describe("hostile text", () => {
     fc.assert(
       fc.property(evil, (text) => {
         const found = filled(text);
-        const job: ListedJob = { jobId: "8f2c", repository: text, state: text, level: text, command: text, image: text, createdAt: 0, report: undefined };
+        const job: ListedJob = {
+          jobId: "8f2c",
+          repository: text,
+          state: text,
+          level: text,
+          command: ["sh", text],
+          image: text,
+          createdAt: 0,
+          abandoned: false,
+          report: undefined,
+        };
         for (const words of [jobEnd(found), jobPage(found), jobTable([job], 0), jobDetails(job, 0), jobDetails({ ...job, report: found }, 0)]) {
           expect(words).not.toMatch(/[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069\u2028\u2029]/u);
           expect(words.isWellFormed()).toBe(true);
@@ -174,7 +184,7 @@ describe("job report", () => {
       "check    resource allocation passed: 4 cpu, 8 GiB\n",
       "check    scanning not checked: this version does not scan images\n",
       "total    ran 71 s, cpu 3 min, read 2 MB, written 48 kB\n",
-      "files    a copy of /home/me/web, 12 files (48 kB) came back\n",
+      "files    a copy of /home/me/web, 12 files came back\n",
       "output   5.2 kB\n",
       "trail    records 41-47, verified, anchored\n",
       "    -7.0 job.image-scanned: the image was not scanned\n",
@@ -211,9 +221,10 @@ describe("job list and show", () => {
     repository: "acme/web",
     state: "finished",
     level: "medium",
-    command: "npm test",
+    command: ["npm", "test"],
     image: `node@${IMAGE_DIGEST}`,
     createdAt: at,
+    abandoned: false,
     report: report(),
   };
   const running: ListedJob = { ...job, jobId: "long-name-1", state: "running", report: undefined };
@@ -228,6 +239,7 @@ describe("job list and show", () => {
       ].join("\n"),
     );
     expect(jobTable([], at)).toBe("");
+    expect(jobTable([{ ...running, abandoned: true }], at)).toContain("  abandoned  ");
   });
 
   test("one job, running and ended", () => {

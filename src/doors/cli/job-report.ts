@@ -21,7 +21,7 @@ export function jobHeader(
     `level ${job.level}${observed}`,
     shortImage(job.image),
     ...(job.quota.cpu === undefined ? [] : [`${job.quota.cpu} cpu`]),
-    ...(job.quota.memory === undefined ? [] : [sizeText(job.quota.memory)]),
+    ...(job.quota.memory === undefined ? [] : [quotaText(job.quota.memory)]),
   ];
   return `cofferdam: ${parts.join(", ")}`;
 }
@@ -78,6 +78,7 @@ export function noteLines(report: JobReport): string[] {
     ...shown(violations, ({ rule, message, times }) => `violated ${line(rule)}: ${line(message)}${times > 1 ? `, ${times} times` : ""}`),
     ...shown(refused, (one) => `refused  ${line(one)}`),
     ...shown(workspace.leftOut, ({ path, why }) => `left out ${line(path)}: ${line(why)}`),
+    ...shown(workspace.planted ?? [], (path) => `planted  ${line(path)}: a later command runs it by itself, look at it first`),
     ...shown(leftBehind, ({ what, why }) => `remains  ${line(what)}: ${line(why)}`),
     ...(reconciled === undefined ? [] : shown(reconciled.found, (one) => `found    ${line(one)}`)),
     ...limits.map(({ resource, by, note }) => `${by === "none" ? "no limit" : "watched "} ${resource}${note === undefined ? "" : `: ${line(note)}`}`),
@@ -94,7 +95,7 @@ function threatLine({ severity, type, source, state, anomaly }: Threat): string 
 export function measureLines({ resources: { peak, quota }, proof, verdict }: JobReport): string[] {
   const parts = [
     ...(peak.memory === undefined ? [] : [`memory ${share(peak.memory, quota.memory)}`]),
-    ...(peak.cpu === undefined ? [] : [`cpu ${rounded(peak.cpu)}${quota.cpu === undefined ? "" : ` of ${quota.cpu}`}`]),
+    ...(peak.cpu === undefined ? [] : [`cpu ${peak.cpu < 0.05 ? "below 0.1" : rounded(peak.cpu)}${quota.cpu === undefined ? "" : ` of ${quota.cpu}`}`]),
     ...(peak.pids === undefined ? [] : [`processes ${peak.pids}${quota.pids === undefined ? "" : ` of ${quota.pids}`}`]),
     ...(peak.disk === undefined ? [] : [`disk ${share(peak.disk, quota.disk)}`]),
   ];
@@ -127,9 +128,15 @@ export function shortImage(reference: string): string {
 /** `1.9 of 8 GiB`, in the unit of the quota; an amount that would read as nothing has its own. */
 function share(used: number, quota: number | undefined): string {
   if (quota === undefined || quota === 0) return formatBytes(Math.round(used));
-  const [number = "1", unit = "B"] = sizeText(quota).split(" ");
+  const [number = "1", unit = "B"] = quotaText(quota).split(" ");
   const inUnit = (used * Number(number)) / quota;
   return inUnit < 0.1 ? `${formatBytes(Math.round(used))} of ${number} ${unit}` : `${rounded(inUnit)} of ${number} ${unit}`;
+}
+
+/** As it was written where that is short; a share of the host comes to any number of bytes. */
+function quotaText(bytes: number): string {
+  const exact = sizeText(bytes);
+  return exact.length <= "9999 MiB".length ? exact : formatBytes(bytes);
 }
 
 function rounded(value: number): string {

@@ -1,11 +1,15 @@
-/** What every job command opens: the engine, the policy, the book of jobs; and what it says of jobs that were left behind. */
+/**
+ * What job commands open: the book of jobs alone, for whoever looks; with the engine and the policy, for whoever runs or ends
+ * one, and then it says what was left behind and is ended now.
+ */
 import { z } from "zod";
 import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError, systemClock } from "../../foundation/index.ts";
-import { SecurityOrchestrator } from "../../jobs/index.ts";
+import { JobBook, SecurityOrchestrator } from "../../jobs/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import { lifeOf, type Owner, ownIdentity } from "../../quota/index.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
+import { line } from "./line.ts";
 import { openPolicy, withState } from "./session.ts";
 
 export const ENGINE_OPTION: Readonly<Record<string, OptionSpec>> = {
@@ -20,7 +24,7 @@ export interface JobSession {
   readonly policy: EffectivePolicy;
 }
 
-/** Opens everything for the length of `work`. Throws UPSTREAM_UNAVAILABLE without an engine. */
+/** Opens everything for the length of `work`. Throws UPSTREAM_UNAVAILABLE without an engine, ENVIRONMENT_UNFIT for others than root. */
 export async function withJobs<T>(context: CommandContext, work: (session: JobSession) => Promise<T>): Promise<T> {
   const { globals, env, out, values } = context;
   if (process.getuid?.() !== 0)
@@ -35,17 +39,29 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
     await using orchestrator = new SecurityOrchestrator(engine, {
       ...{ policy, stateDir: globals.state, store, audit, clock: systemClock, owner: JSON.stringify(self) },
       isGone: (owner) => isGone(owner, self),
-      verifyTrail: async (since) => {
-        const { failed, anchored } = await audit.verifyIntegrity(since);
-        return { verified: failed === 0, anchored };
-      },
     });
     for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
-      out.fault(`cofferdam: job ${jobId} had been left behind by a process that is gone: ended (${reconciled?.found.join(", ") || "nothing was left of it"})`);
-      for (const { what, why } of leftBehind) out.fault(`         still there: ${what}: ${why}`);
+      const found = reconciled === undefined || reconciled.found.length === 0 ? "nothing was left of it" : `gone now: ${line(reconciled.found.join(", "))}`;
+      out.fault(`cofferdam: the process of job ${line(jobId)} had died; the job is ended (${found})`);
+      for (const { what, why } of leftBehind) out.fault(`         still there: ${line(what)}: ${line(why)}`);
     }
     return await work({ orchestrator, engine, policy });
   });
+}
+
+/** Opens the book alone: no engine, and no more rights than reading the state directory takes. */
+export async function withBook<T>(context: CommandContext, work: (book: JobBook) => Promise<T>): Promise<T> {
+  const self = ownIdentity();
+  return await withState(context, async ({ store, audit }) => {
+    const book = new JobBook({ store, audit, clock: systemClock, stateDir: context.globals.state, isGone: (owner) => isGone(owner, self) });
+    await book.initialize();
+    return await work(book);
+  });
+}
+
+/** Who gives an order, for the record: the kernel's word for it. */
+export function caller(): string {
+  return `uid ${process.getuid?.() ?? -1}`;
 }
 
 function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {

@@ -22,6 +22,7 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "verify", summary: "is a file what its integrity value says", load: async () => (await import("./verify.ts")).verifyCommand },
   { name: "audit", summary: "search, export or verify the audit trail", load: async () => (await import("./audit.ts")).auditCommands },
   { name: "quota", summary: "how much of this host jobs get, have and use", load: async () => (await import("./quota.ts")).quotaCommands },
+  { name: "threats", summary: "what was seen in jobs: list, show, resolve", load: async () => (await import("./threats.ts")).threatCommands },
   { name: "policy", summary: "show, explain, check, trust or allow", load: async () => (await import("./policy.ts")).policyCommands },
   { name: "doctor", summary: "what this machine has, lacks, and how to fix it", load: async () => (await import("./doctor.ts")).doctorCommand },
   { name: "completion", summary: "completion script for bash, zsh or fish", load: async () => (await import("./completion.ts")).completionCommand(COMMANDS) },

@@ -89,7 +89,7 @@ describe("the bound", () => {
         ],
       },
       violations: many({ at: "2026-11-27T03:00:00.000Z", rule: hostile, message: hostile, times: 1 }),
-      workspace: { mode: "copy", path: hostile, leftOut: many({ path: hostile, why: hostile }) },
+      workspace: { mode: "copy", path: hostile, leftOut: many({ path: hostile, why: hostile }), planted: many(hostile) },
       leftBehind: many({ what: hostile, why: hostile }),
       auditTrail: {
         ...{ first: 1, last: 5000, verified: true, anchored: true },

@@ -163,11 +163,12 @@ function proofOf({ at, held, controls }: JobProof, bounds: Bounds, short: (text:
   };
 }
 
-function workspaceOf({ leftOut, path, ...rest }: JobWorkspace, bounds: Bounds, short: (text: string) => string): JobWorkspace {
+function workspaceOf({ leftOut, planted, path, ...rest }: JobWorkspace, bounds: Bounds, short: (text: string) => string): JobWorkspace {
   return {
     ...rest,
     ...(path === undefined ? {} : { path: bounds.text(path, LONG) }),
     leftOut: bounds.list("workspace.leftOut", leftOut, SHARES.leftOut, (one) => ({ path: short(one.path), why: short(one.why) })),
+    ...(planted === undefined ? {} : { planted: bounds.list("workspace.planted", planted, SHARES.leftOut, short) }),
   };
 }
 

@@ -170,9 +170,11 @@ export interface LimitState {
 export interface JobWorkspace {
   readonly mode: "none" | "copy" | "bind";
   readonly path?: string | undefined;
-  readonly copiedOut?: { readonly files: number; readonly bytes: number } | undefined;
+  readonly copiedOut?: { readonly files: number } | undefined;
   /** What the job wrote and did not get back to the caller. */
   readonly leftOut: readonly { readonly path: string; readonly why: string }[];
+  /** What it made or changed where a later command of the caller runs it by itself: git's hooks, workflows. */
+  readonly planted?: readonly string[] | undefined;
 }
 
 export interface JobTrail {
@@ -257,8 +259,9 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   workspace: z.strictObject({
     mode: z.enum(["none", "copy", "bind"]),
     path: text.optional(),
-    copiedOut: z.strictObject({ files: count, bytes: count }).optional(),
+    copiedOut: z.strictObject({ files: count }).optional(),
     leftOut: z.array(z.strictObject({ path: text, why: text })),
+    planted: texts.optional(),
   }),
   log: z.strictObject({ bytes: count, kept: count, truncated: z.boolean() }),
   secretsUsed: texts,

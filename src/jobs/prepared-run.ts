@@ -1,0 +1,102 @@
+/** A container that somebody else made for a job, made anew or refused; it runs when it is started here, after its proof. */
+import type { ContainerEngine } from "../engine/index.ts";
+import { CofferdamError, messageOf } from "../foundation/index.ts";
+import type { EffectivePolicy } from "../policy/index.ts";
+import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
+import type { HardenedContainer } from "./container/hardened.ts";
+import { makeJobFolder } from "./container/job-folder.ts";
+import { prepareSecureContainer } from "./container/prepare.ts";
+import { containerProfile } from "./container/profile.ts";
+import type { JobHoldings, JobStore } from "./job-store.ts";
+import type { LiveJob } from "./live-job.ts";
+
+/** The seed's result. `refused` is empty: a refusal is thrown. */
+export interface SecuredResult {
+  readonly secured: true;
+  /** Another one than was given, where it was made anew: an engine cannot change what a container is. */
+  readonly containerId: string;
+  readonly applied: readonly string[];
+  readonly refused: readonly { readonly control: string; readonly why: string }[];
+}
+
+export interface PreparedRunParts {
+  readonly engine: ContainerEngine;
+  readonly quota: ResourceQuotaManager;
+  readonly jobs: JobStore;
+  readonly policy: EffectivePolicy;
+  readonly folder: string;
+}
+
+export class PreparedRun {
+  readonly #parts: PreparedRunParts;
+  readonly #job: LiveJob;
+  #container: HardenedContainer | undefined;
+  #containerId: string | undefined;
+  #kept: string | undefined;
+
+  constructor(parts: PreparedRunParts, job: LiveJob) {
+    this.#parts = parts;
+    this.#job = job;
+  }
+
+  get containerId(): string | undefined {
+    return this.#containerId;
+  }
+
+  keep(why: string): void {
+    this.#kept = why;
+  }
+
+  /** Throws SECURITY_VIOLATION with `details.refused`; the container is then gone, or at level low disconnected. NOT_FOUND. */
+  async prepare(containerId: string, allocation: Allocation, signal: AbortSignal): Promise<SecuredResult> {
+    const { engine, quota, jobs, policy, folder: base } = this.#parts;
+    const { jobId, level } = this.#job.identity;
+    const { Name: name } = await engine.containers.inspect(containerId, { signal });
+    await jobs.hold(jobId, { container: name.replace(/^\//, ""), folder: `${base}/${jobId}` });
+    const profile = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
+    const folder = makeJobFolder(base, jobId);
+    const secured = await prepareSecureContainer(engine, { containerId, jobId, profile, limits: quota.createLimits(allocation), mounts: [], folder }, signal);
+    this.#container = secured.container;
+    this.#containerId = secured.containerId;
+    this.#job.applied.push(...secured.applied);
+    return { secured: true, containerId: secured.containerId, applied: secured.applied, refused: secured.refused };
+  }
+
+  /** Starts it, proves it, lets it go. Throws SECURITY_VIOLATION for a proof that does not hold, FAILED_PRECONDITION. */
+  async start(signal: AbortSignal): Promise<void> {
+    const container = this.#container;
+    const { quota, jobs } = this.#parts;
+    const { jobId } = this.#job.identity;
+    if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared and waits to be started`);
+    const proof = await container.start(signal);
+    this.#job.proof = proof;
+    this.#job.limited(await quota.applyResourceLimits(container.id, jobId), container.plan.expected.profile.readOnlyRoot);
+    await jobs.move(jobId, ["ready"], "running");
+    await this.#job.record("JobStarted", "success", { container: container.id.slice(0, 12), controls: [...proof.held] });
+    await container.go({}, signal);
+    this.#job.workloadStarted();
+    container.exit().then(
+      ({ exitCode }) => this.#job.workloadEnded(exitCode),
+      () => undefined,
+    );
+  }
+
+  async end(): Promise<JobHoldings> {
+    const { jobId } = this.#job.identity;
+    const id = this.#containerId;
+    const holds = { container: id, folder: `${this.#parts.folder}/${jobId}` };
+    if (this.#kept !== undefined && id !== undefined) {
+      this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why: this.#kept });
+      return { ...holds, kept: this.#kept };
+    }
+    try {
+      await this.#container?.remove();
+      this.#container = undefined;
+      this.#containerId = undefined;
+      return {};
+    } catch (error) {
+      this.#job.leftBehind.push({ what: "container", why: messageOf(error).slice(0, 500) });
+      return holds;
+    }
+  }
+}
