@@ -21,7 +21,14 @@ const APPLETS =
 
 /** An image of busybox and what is asked for. @returns its id, `sha256:...`. */
 export async function busyboxImage(engine: ContainerEngine, spec: ImageSpec = {}): Promise<string> {
-  const { archive, id } = imageArchive(
+  const { archive, id } = busyboxArchive(spec);
+  await engine.images.load(archive);
+  return id;
+}
+
+/** The same as `docker save` writes it. */
+export function busyboxArchive(spec: ImageSpec = {}): { readonly archive: Buffer; readonly id: string } {
+  return imageArchive(
     [
       ...FOLDERS.map((path): ArchiveEntry => ({ path: `${path}/`, type: "5", mode: path === "tmp" ? 0o1777 : 0o755 })),
       { path: "bin/busybox", body: readFileSync("/bin/busybox"), mode: 0o755 },
@@ -33,8 +40,6 @@ export async function busyboxImage(engine: ContainerEngine, spec: ImageSpec = {}
     ],
     spec,
   );
-  await engine.images.load(archive);
-  return id;
 }
 
 /** A `docker save` archive of one layer. */

@@ -8,7 +8,7 @@ import { EngineClient } from "../../src/engine/index.ts";
 import { systemClock } from "../../src/foundation/index.ts";
 import { type JobReport, type OrchestratorOptions, parseReport, SecurityOrchestrator } from "../../src/jobs/index.ts";
 import { type Level, loadPolicy } from "../../src/policy/index.ts";
-import { ownIdentity, ResourceQuotaManager } from "../../src/quota/index.ts";
+import { ownIdentity } from "../../src/quota/index.ts";
 import { SqliteStore } from "../../src/store/index.ts";
 import { startDocker, type TestDocker } from "./docker.ts";
 import { busyboxImage } from "./images.ts";
@@ -21,13 +21,19 @@ export const CALLER = 12_345;
 const ACCEPTING = "version: 1\njobs: {unscanned: accept}\n";
 const IMAGE = "busybox:test";
 
-export interface JobSpecification {
+export interface StartOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Of standard input, which then ends. */
+  readonly input?: string;
+  /** It is a pipe that stays open. */
+  readonly openInput?: boolean;
+}
+
+export interface JobSpecification extends StartOptions {
   readonly level?: Level;
   readonly options?: readonly string[];
   readonly command: readonly string[];
-  readonly input?: string;
-  readonly env?: NodeJS.ProcessEnv;
-  readonly cwd?: string;
 }
 
 export interface JobResult extends CliResult {
@@ -41,8 +47,12 @@ export class JobWorld implements AsyncDisposable {
   readonly base: string;
   readonly state: string;
   readonly policyFile: string;
+  /** For levels that want checkpoints elsewhere. */
+  readonly strictFile: string;
   readonly imageId: string;
   readonly image: string = IMAGE;
+  /** This checkout. */
+  readonly root: string = ROOT;
   #count = 0;
 
   private constructor(docker: TestDocker, engine: EngineClient, imageId: string) {
@@ -54,6 +64,9 @@ export class JobWorld implements AsyncDisposable {
     this.policyFile = join(this.base, "policy.yaml");
     mkdirSync(this.base, { mode: 0o755 });
     this.policy(ACCEPTING);
+    mkdirSync(join(this.base, "checkpoints"));
+    this.strictFile = join(this.base, "strict.yaml");
+    writeFileSync(this.strictFile, `${ACCEPTING}audit: {copy: "${join(this.base, "checkpoints")}"}\n`);
   }
 
   static async start(): Promise<JobWorld> {
@@ -88,28 +101,28 @@ export class JobWorld implements AsyncDisposable {
     };
   }
 
-  start(
-    args: readonly string[],
-    { env = {}, cwd = this.base, input }: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly input?: string } = {},
-  ): ChildProcess {
+  start(args: readonly string[], { env = {}, cwd = this.base, input, openInput = false }: StartOptions = {}): ChildProcess {
     const child = spawn(process.execPath, [join(ROOT, "bin", "cofferdam.js"), ...args], {
       cwd,
       env: { ...this.env, ...env },
-      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      stdio: [input === undefined && !openInput ? "ignore" : "pipe", "pipe", "pipe"],
     });
-    child.stdin?.on("error", () => undefined).end(input);
+    // A job that ends reads no more.
+    child.stdin?.on("error", () => undefined);
+    if (input !== undefined) child.stdin?.end(input);
     return child;
   }
 
-  async cli(args: readonly string[], options: Parameters<JobWorld["start"]>[1] = {}): Promise<CliResult> {
+  async cli(args: readonly string[], options: StartOptions = {}): Promise<CliResult> {
     return await outcomeOf(this.start(args, options));
   }
 
   /** The words of `job run` up to its command. */
   words(id: string, { level, options = [], command }: JobSpecification): string[] {
-    const own = ["--config", this.policyFile, ...(level === undefined ? [] : ["--level", level])];
-    const image = options.includes("--image") ? [] : ["--image", this.image];
-    return ["job", "run", ...own, ...image, "--repo", "acme/web", "--memory", "256MiB", "--id", id, ...options, "--", ...command];
+    const own = ["--config", level === "high" || level === "paranoid" ? this.strictFile : this.policyFile, ...(level === undefined ? [] : ["--level", level])];
+    const image = options.includes("--image") || options.includes("--load") ? [] : ["--image", this.image];
+    const memory = options.includes("--memory") ? [] : ["--memory", "256MiB"];
+    return ["job", "run", ...own, ...image, "--repo", "acme/web", ...memory, "--disk", "200MiB", "--id", id, ...options, "--", ...command];
   }
 
   newId(): string {
@@ -133,9 +146,14 @@ export class JobWorld implements AsyncDisposable {
   async library(options: { readonly level?: Level; readonly engine?: EngineClient } & Partial<OrchestratorOptions> = {}): Promise<JobLibrary> {
     const { level, engine = new EngineClient(this.docker.socketPath), ...more } = options;
     const store = new SqliteStore({ path: join(this.state, "cofferdam.db") });
-    const audit = new AuditLogger({ store, storage: { directory: this.state } });
+    const policy = await loadPolicy({
+      cwd: this.base,
+      env: {},
+      configPath: level === "high" || level === "paranoid" ? this.strictFile : this.policyFile,
+      ...(level === undefined ? {} : { flags: { level } }),
+    });
+    const audit = new AuditLogger({ store, storage: { directory: this.state }, checkpoint: { copies: policy.values["audit.copy"] } });
     await audit.initialize();
-    const policy = await loadPolicy({ cwd: this.base, env: {}, configPath: this.policyFile, ...(level === undefined ? {} : { flags: { level } }) });
     const orchestrator = new SecurityOrchestrator(engine, {
       ...{ policy, stateDir: this.state, store, audit, clock: systemClock, owner: JSON.stringify(ownIdentity()), isGone: () => false },
       ...more,
@@ -169,17 +187,22 @@ export class JobWorld implements AsyncDisposable {
       });
     const folders = ["jobs", "workspaces"].flatMap((name) => listed(join(this.state, name)).map((entry) => `folder ${name}/${entry}`));
     const cgroups = cgroupsOf(this.docker.pid).map((path) => `cgroup ${path}`);
-    const reserved = (await this.#held()).map((jobId) => `reserved for ${jobId}`);
-    return [...containers, ...volumes, ...mounts, ...loops, ...folders, ...cgroups, ...reserved];
+    const booked = await this.#held();
+    return [...containers, ...volumes, ...mounts, ...loops, ...folders, ...cgroups, ...booked];
   }
 
+  /** Straight from the tables: whoever asked the manager would let it clean up first. */
   async #held(): Promise<readonly string[]> {
     if (!existsSync(join(this.state, "cofferdam.db"))) return [];
     await using store = new SqliteStore({ path: join(this.state, "cofferdam.db") });
-    await using quota = new ResourceQuotaManager(this.engine, { store, clock: systemClock });
-    await quota.initialize();
-    const { held, waiting } = await quota.getQuotaStatus();
-    return [...held, ...waiting].map(({ jobId }) => jobId);
+    const rows = await store.read(async (tx) => [
+      ...(await tx.all("SELECT job_id, 'reserved' AS what FROM quota_jobs")),
+      ...(await tx.all("SELECT job_id, 'watched' AS what FROM quota_targets")),
+      ...(await tx.all("SELECT job_id, 'workspace' AS what FROM quota_workspaces")),
+      ...(await tx.all("SELECT job_id, 'job ' || state AS what FROM jobs WHERE state NOT IN ('blocked', 'finished', 'aborted')")),
+      ...(await tx.all("SELECT job_id, 'holds ' || holds AS what FROM jobs WHERE holds <> '{}'")),
+    ]);
+    return rows.map((row) => `${String(row["what"])} of ${String(row["job_id"])}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
