@@ -71,7 +71,7 @@ async function* catchUp(source: EventSource, seen: Seen, filters: string | undef
   for await (const line of jsonLines(chunks, WHAT)) {
     const event = readEvent(line);
     if (keyOf(event) === last) found = true;
-    if (missed.length < REMEMBERED) missed.push(event);
+    if (missed.push(event) > REMEMBERED) return false;
   }
   if (!found) return false;
   for (const event of missed) if (seen.isNew(event)) yield { kind: "event", event };

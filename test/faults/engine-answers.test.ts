@@ -421,6 +421,19 @@ describe("events", () => {
     expect(await follow(memory, 5)).toEqual(["open", "a 1000000000007", "gap", "open", "z 1006000000007"]);
   });
 
+  test("more history than we remember cannot be told from what was missed: a gap", async () => {
+    const [a] = [line(1000, "a")];
+    const cutAfter = (text: string) => (socket: { write(text: string): unknown; destroy(): unknown }) => {
+      socket.write(chunked(text));
+      setImmediate(() => socket.destroy());
+    };
+    const memory: Memory = {
+      history: [a, ...Array.from({ length: 1100 }, (_, i) => line(1001 + i, "b"))],
+      live: [cutAfter(a), (socket) => socket.write(chunked(line(9000, "z")))],
+    };
+    expect(await follow(memory, 5)).toEqual(["open", "a 1000000000007", "gap", "open", "z 9000000000007"]);
+  });
+
   test("a silent engine is asked whether it lives; when it does not answer, that is a cut", async () => {
     await using fake = await FakeEngine.start();
     await using engine = new EngineClient(fake.socketPath);
