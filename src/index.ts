@@ -11,6 +11,15 @@ export {
 export { CofferdamError, ERROR_TABLE, type ErrorCode } from "./foundation/index.ts";
 export { type VerifyResult, verifyBytes, verifyFile } from "./integrity/index.ts";
 export {
+  type JobConfig,
+  type JobReport,
+  type JobSecurityContext,
+  type JobSpec,
+  newJobId,
+  type OrchestratorOptions,
+  SecurityOrchestrator,
+} from "./jobs/index.ts";
+export {
   guardedInstall,
   type InstallRequest,
   type InstallResult,

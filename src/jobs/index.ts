@@ -2,12 +2,14 @@
 export type { RunHooks } from "./container-run.ts";
 export { JobBook, type JobBookOptions, type ListedJob } from "./job-book.ts";
 export type { JobSecurityContext } from "./job-context.ts";
+export { goneFrom, ownName } from "./job-owner.ts";
 export type { JobConfig, JobSpec } from "./job-spec.ts";
 export type { JobState } from "./job-store.ts";
 export type { JobTrail } from "./job-trail.ts";
 export type { SecurityMetrics } from "./metrics.ts";
-export { newJobId, type OrchestratorOptions, SecurityOrchestrator } from "./orchestrator.ts";
+export { newJobId, SecurityOrchestrator } from "./orchestrator.ts";
 export type { OrchestratorEvents } from "./orchestrator-events.ts";
+export type { OrchestratorOptions } from "./orchestrator-options.ts";
 export type { SecuredResult } from "./prepared-run.ts";
 export { sizeText, sizeWord } from "./report/amounts.ts";
 export { buildReport, NOT_COVERED } from "./report/report.ts";

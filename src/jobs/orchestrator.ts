@@ -4,11 +4,9 @@
  */
 import { EventEmitter } from "node:events";
 import { join } from "node:path";
-import type { ContainerEngine } from "../engine/index.ts";
-import { type Clock, CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
-import type { EffectivePolicy } from "../policy/index.ts";
+import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine/index.ts";
+import { CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
-import type { Store } from "../store/index.ts";
 import { ContainerRun, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, type ListedJob, logPath } from "./job-book.ts";
@@ -16,11 +14,12 @@ import { contextOf, type JobSecurityContext } from "./job-context.ts";
 import { JobGate } from "./job-gate.ts";
 import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } from "./job-spec.ts";
 import { hasEnded, type JobHoldings } from "./job-store.ts";
-import { type JobTrail, verifiedSince } from "./job-trail.ts";
+import { verifiedSince } from "./job-trail.ts";
 import { LiveJob } from "./live-job.ts";
 import type { SecurityMetrics } from "./metrics.ts";
 import { type OpenJob, OpenJobs } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
+import { type OrchestratorOptions, type OrchestratorParts, type OrchestratorPlaces, openParts, parseOptions, placesOf } from "./orchestrator-options.ts";
 import { PreparedRun, type SecuredResult } from "./prepared-run.ts";
 import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
 import { buildReport } from "./report/report.ts";
@@ -28,48 +27,65 @@ import type { JobReport } from "./report/schema.ts";
 import { type HandledThreat, handleThreat } from "./threat-desk.ts";
 import type { Threat } from "./threats/threat.ts";
 
-export interface OrchestratorOptions {
-  readonly policy: EffectivePolicy;
-  /** Root's own folder of everything that lasts: jobs' folders, logs and workspaces are below it. */
-  readonly stateDir: string;
-  readonly store: Store;
-  readonly audit: JobTrail;
-  readonly clock: Clock;
-  /** Name of the process that runs jobs, for whoever looks for its remains. */
-  readonly owner: string;
-  /** True when the process of a stored owner is gone. */
-  readonly isGone: (owner: string) => boolean;
+interface Opened extends OrchestratorParts {
+  readonly book: JobBook;
+  readonly open: OpenJobs;
 }
 
+/**
+ * @example
+ * ```ts
+ * await using orchestrator = new SecurityOrchestrator("/var/run/docker.sock", { securityLevel: "medium" });
+ * await orchestrator.initialize();
+ * const job = { repository: "acme/web", image: "node:22", resources: { memory: "4GiB" } };
+ * const report = await orchestrator.runJob(newJobId(), job, { command: ["npm", "test"], workspace: { path: "." } }, signal);
+ * ```
+ */
 export class SecurityOrchestrator {
   readonly events: EventEmitter<OrchestratorEvents> = new EventEmitter();
   readonly quota: ResourceQuotaManager;
-  readonly book: JobBook;
   readonly #engine: ContainerEngine;
+  readonly #ownsEngine: boolean;
   readonly #options: OrchestratorOptions;
-  readonly #open: OpenJobs;
-  #initialized = false;
+  readonly #places: OrchestratorPlaces;
+  #opened: Opened | undefined;
 
-  /** Does nothing yet. */
-  constructor(dockerAPI: ContainerEngine, options: OrchestratorOptions) {
-    this.#engine = dockerAPI;
-    this.#options = options;
-    this.book = new JobBook(options);
-    this.#open = new OpenJobs(dockerAPI, this.book);
-    this.quota = new ResourceQuotaManager(dockerAPI, { store: options.store, workspaces: join(options.stateDir, "workspaces"), clock: options.clock });
-    this.quota.events.on("quotaViolation", (violation) => this.#open.violated(violation));
+  /**
+   * Opens nothing yet. @param dockerAPI our engine client, an address of an engine, or a dockerode instance, whose settings are
+   * read. Throws INVALID_ARGUMENT, FAILED_PRECONDITION for options that this version cannot meet.
+   */
+  constructor(dockerAPI: ContainerEngine | EngineTarget, options: OrchestratorOptions = {}) {
+    this.#options = parseOptions(options);
+    this.#places = placesOf(this.#options);
+    this.#ownsEngine = !isEngine(dockerAPI);
+    this.#engine = isEngine(dockerAPI) ? dockerAPI : new EngineClient(dockerAPI);
+    const { store, stateDir, clock } = this.#places;
+    this.quota = new ResourceQuotaManager(this.#engine, { store, workspaces: join(stateDir, "workspaces"), clock });
+    this.quota.events.on("quotaViolation", (violation) => this.#opened?.open.violated(violation));
   }
 
   /** Opens the book, and ends what processes left that are gone. Throws UPSTREAM_UNAVAILABLE without an engine. Idempotent. */
   async initialize(): Promise<readonly JobReport[]> {
-    if (this.#initialized) return [];
+    if (this.#opened !== undefined) return [];
     await this.#engine.ping();
-    await this.book.initialize();
-    await this.quota.initialize();
-    this.#initialized = true;
+    const parts = await openParts(this.#options, this.#places);
+    const book = new JobBook(parts);
+    try {
+      await book.initialize();
+      await this.quota.initialize();
+    } catch (error) {
+      await parts.close();
+      throw error;
+    }
+    this.#opened ??= { ...parts, book, open: new OpenJobs(this.#engine, book) };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
+  }
+
+  /** What is known of jobs and threats. Throws NOT_INITIALIZED. */
+  get book(): JobBook {
+    return this.#parts().book;
   }
 
   /**
@@ -77,7 +93,6 @@ export class SecurityOrchestrator {
    * kept for the report. Throws CONFLICT for an id that is taken, INVALID_ARGUMENT, NOT_INITIALIZED.
    */
   async createJobSecurityContext(jobId: string, jobConfig: JobConfig, command: readonly string[] = []): Promise<JobSecurityContext> {
-    this.#assertInitialized();
     const open = await this.#create(jobIdOf(jobId), parseJobConfig(jobConfig), command, new AbortController().signal);
     return contextOf(open.job, open.state);
   }
@@ -87,17 +102,16 @@ export class SecurityOrchestrator {
    * (INVALID_ARGUMENT, CONFLICT, NOT_INITIALIZED).
    */
   async runJob(jobId: string, jobConfig: JobConfig, jobSpec: JobSpec, signal: AbortSignal, hooks: RunHooks = {}): Promise<JobReport> {
-    this.#assertInitialized();
+    const { policy, stateDir } = this.#parts();
     const spec = parseJobSpec(jobSpec);
     const id = jobIdOf(jobId);
     const open = await this.#create(id, parseJobConfig(jobConfig), spec.command ?? [], signal);
-    const { policy } = this.#options;
     const most = policy.values["jobs.timeout"];
     const limit = withDeadline(AbortSignal.any([signal, open.stop.signal]), Math.min(spec.timeout ?? most, most));
     try {
       const { allocation, imageId } = open.job;
       if (open.state === "ready" && allocation !== undefined && imageId !== undefined) {
-        const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(this.#options.stateDir, id) }, open.job, spec, hooks);
+        const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(stateDir, id) }, open.job, spec, hooks);
         open.run = run;
         await run.run(allocation, imageId, limit.signal);
       }
@@ -115,7 +129,7 @@ export class SecurityOrchestrator {
    * low, where it runs, it is disconnected), FAILED_PRECONDITION for a job that is not ready, NOT_FOUND.
    */
   async prepareSecureContainer(containerId: string, jobId: string): Promise<SecuredResult> {
-    const open = this.#opened(jobId);
+    const open = this.#openJob(jobId);
     const { allocation } = open.job;
     if (open.state !== "ready" || open.run !== undefined || allocation === undefined)
       throw new CofferdamError("FAILED_PRECONDITION", open.run === undefined ? `job ${jobId} is ${open.state}` : `job ${jobId} has a container already`);
@@ -136,7 +150,7 @@ export class SecurityOrchestrator {
 
   /** Starts a prepared container: nothing of it runs before it is proven. Throws SECURITY_VIOLATION, FAILED_PRECONDITION. */
   async startContainer(jobId: string): Promise<void> {
-    const open = this.#opened(jobId);
+    const open = this.#openJob(jobId);
     if (!(open.run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
     try {
       await open.run.start(open.stop.signal);
@@ -151,9 +165,8 @@ export class SecurityOrchestrator {
    * the report that was kept. Throws NOT_FOUND.
    */
   async cleanupJobSecurity(jobId: string): Promise<JobReport> {
-    this.#assertInitialized();
     const id = jobIdOf(jobId);
-    const open = this.#open.find(id);
+    const open = this.#parts().open.find(id);
     if (open === undefined) return await this.book.report(id);
     open.ending ??= this.#end(id, open);
     return await open.ending;
@@ -164,14 +177,11 @@ export class SecurityOrchestrator {
    * of no job is put on record, and nothing is done to containers that are not ours. Throws INVALID_ARGUMENT.
    */
   async handleSecurityThreat(input: unknown): Promise<HandledThreat> {
-    this.#assertInitialized();
-    const { audit, clock, policy } = this.#options;
-    return await handleThreat(input, { engine: this.#engine, book: this.book, open: this.#open, audit, policy, clock, events: this.events });
+    return await handleThreat(input, { ...this.#parts(), engine: this.#engine, events: this.events });
   }
 
   /** Somebody looked at it, on record. Throws NOT_FOUND, CONFLICT when it is resolved already, INVALID_ARGUMENT without a name. */
   async resolveThreat(threatId: string, by: string, note: string): Promise<Threat> {
-    this.#assertInitialized();
     return await this.book.resolveThreat(threatId, by, note);
   }
 
@@ -188,37 +198,39 @@ export class SecurityOrchestrator {
    * of it on purpose goes. Throws NOT_FOUND, FAILED_PRECONDITION when there is nothing to end.
    */
   async kill(jobId: string, by: string): Promise<void> {
-    this.#assertInitialized();
-    const job = await this.book.jobs.get(jobIdOf(jobId));
+    const { audit, book, open } = this.#parts();
+    const job = await book.jobs.get(jobIdOf(jobId));
     const ended = hasEnded(job.state);
     if (ended && job.holds.kept === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${job.jobId} has ended: ${job.state}`);
     const { jobId: id } = job;
-    await this.#options.audit.log({
+    await audit.log({
       ...{ category: "jobs", action: "JobKilled", result: "success", resourceType: "job", resourceId: id, sessionId: id },
       details: { by: by.slice(0, 256), kept: job.holds.kept ?? null },
     });
-    if (!ended) return await this.#open.stop(id, new CofferdamError("CANCELLED", `killed by ${by.slice(0, 256)}`));
+    if (!ended) return await open.stop(id, new CofferdamError("CANCELLED", `killed by ${by.slice(0, 256)}`));
     const { leftBehind, holds } = await removeHoldings(job, this.#reconcileParts());
-    await this.book.jobs.hold(id, leftBehind.length === 0 ? {} : holds);
+    await book.jobs.hold(id, leftBehind.length === 0 ? {} : holds);
     const [first] = leftBehind;
     if (first !== undefined) throw new CofferdamError("INTERNAL", `${first.what} is still there: ${first.why}`);
   }
 
   /** See {@link JobBook.getSecurityMetrics}. */
   async getSecurityMetrics(): Promise<SecurityMetrics> {
-    this.#assertInitialized();
     return await this.book.getSecurityMetrics();
   }
 
   /** Ends what runs in this process, with its reports. */
   async close(): Promise<void> {
-    for (const [id, { job, stop }] of this.#open.entries()) {
+    for (const [id, { job, stop }] of this.#opened?.open.entries() ?? []) {
       const error = new CofferdamError("CANCELLED", "the orchestrator was closed");
       job.stop(error);
       stop.abort(error);
       await this.cleanupJobSecurity(id);
     }
     await this.quota.close();
+    await this.#opened?.close();
+    this.#opened = undefined;
+    if (this.#ownsEngine) await this.#engine.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,17 +238,17 @@ export class SecurityOrchestrator {
   }
 
   async #create(id: string, config: JobConfig, command: readonly string[], signal: AbortSignal): Promise<OpenJob> {
-    const { audit, clock, policy, owner, stateDir } = this.#options;
+    const { audit, clock, policy, owner, stateDir, book, open: jobs } = this.#parts();
     const { level } = policy.values;
     const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
-    await this.book.jobs.create({ ...identity, owner });
-    const open = this.#open.open(new LiveJob(identity, policy, audit, clock));
+    await book.jobs.create({ ...identity, owner });
+    const open = jobs.open(new LiveJob(identity, policy, audit, clock));
     const { job } = open;
     const either = AbortSignal.any([signal, open.stop.signal]);
     try {
       await job.record("JobRequested", "success", { image: identity.image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
       await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, either);
-      await this.book.jobs.move(id, ["initializing"], "ready");
+      await book.jobs.move(id, ["initializing"], "ready");
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {
@@ -253,16 +265,17 @@ export class SecurityOrchestrator {
   /** Whatever fails, the next step is tried, and the report says what failed. */
   async #end(id: string, open: OpenJob): Promise<JobReport> {
     const { job } = open;
-    await this.#open.lookForRequest(id);
+    const { audit, open: jobs, book } = this.#parts();
+    await jobs.lookForRequest(id);
     clearInterval(open.watch);
     const holds = (await open.run?.end()) ?? {};
     if (holds.kept === undefined) job.usage = (await this.#best(job, "resources", async () => await this.quota.releaseResources(id)))?.usage;
     job.judgeMemory();
-    job.threats = (await this.#best(job, "threats", async () => await this.book.threats.ofJob(id))) ?? job.threats;
+    job.threats = (await this.#best(job, "threats", async () => await book.threats.ofJob(id))) ?? job.threats;
     await this.#recordEnd(job);
-    job.trail = await verifiedSince(this.#options.audit, job.askedAt);
+    job.trail = await verifiedSince(audit, job.askedAt);
     const report = await this.#keepReport(id, open, holds);
-    this.#open.close(id);
+    jobs.close(id);
     return report;
   }
 
@@ -304,23 +317,26 @@ export class SecurityOrchestrator {
   }
 
   #runParts(): ConstructorParameters<typeof PreparedRun>[0] {
-    const { policy, stateDir } = this.#options;
-    return { engine: this.#engine, quota: this.quota, jobs: this.book.jobs, policy, folder: join(stateDir, "jobs") };
+    const { policy, stateDir, book } = this.#parts();
+    return { engine: this.#engine, quota: this.quota, jobs: book.jobs, policy, folder: join(stateDir, "jobs") };
   }
 
   #reconcileParts(): ReconcileParts {
-    const { audit, policy, clock, isGone, owner, stateDir } = this.#options;
-    return { book: this.book, engine: this.#engine, quota: this.quota, audit, policy, clock, isGone, owner, stateDir };
+    return { ...this.#parts(), engine: this.#engine, quota: this.quota };
   }
 
-  #opened(jobId: string): OpenJob {
-    this.#assertInitialized();
-    return this.#open.get(jobIdOf(jobId));
+  #openJob(jobId: string): OpenJob {
+    return this.#parts().open.get(jobIdOf(jobId));
   }
 
-  #assertInitialized(): void {
-    if (!this.#initialized) throw new CofferdamError("NOT_INITIALIZED", "SecurityOrchestrator: call initialize() first");
+  #parts(): Opened {
+    if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "SecurityOrchestrator: call initialize() first");
+    return this.#opened;
   }
+}
+
+function isEngine(dockerAPI: ContainerEngine | EngineTarget): dockerAPI is ContainerEngine {
+  return typeof dockerAPI === "object" && "containers" in dockerAPI && "images" in dockerAPI;
 }
 
 /** A new id that no other job has: short enough to be read aloud. */

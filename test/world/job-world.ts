@@ -8,7 +8,6 @@ import { EngineClient } from "../../src/engine/index.ts";
 import { systemClock } from "../../src/foundation/index.ts";
 import { type JobReport, type OrchestratorOptions, parseReport, SecurityOrchestrator } from "../../src/jobs/index.ts";
 import { type Level, loadPolicy } from "../../src/policy/index.ts";
-import { ownIdentity } from "../../src/quota/index.ts";
 import { SqliteStore } from "../../src/store/index.ts";
 import { startDocker, type TestDocker } from "./docker.ts";
 import { busyboxImage } from "./images.ts";
@@ -155,7 +154,7 @@ export class JobWorld implements AsyncDisposable {
     const audit = new AuditLogger({ store, storage: { directory: this.state }, checkpoint: { copies: policy.values["audit.copy"] } });
     await audit.initialize();
     const orchestrator = new SecurityOrchestrator(engine, {
-      ...{ policy, stateDir: this.state, store, audit, clock: systemClock, owner: JSON.stringify(ownIdentity()), isGone: () => false },
+      ...{ policy, stateDir: this.state, store, audit, clock: systemClock },
       ...more,
     });
     return {

@@ -2,12 +2,10 @@
  * What job commands open: the book of jobs alone, for whoever looks; with the engine and the policy, for whoever runs or ends
  * one, and then it says what was left behind and is ended now.
  */
-import { z } from "zod";
 import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError, systemClock } from "../../foundation/index.ts";
-import { JobBook, SecurityOrchestrator } from "../../jobs/index.ts";
+import { goneFrom, JobBook, ownName, SecurityOrchestrator } from "../../jobs/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
-import { lifeOf, type Owner, ownIdentity } from "../../quota/index.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
 import { openPolicy, withState } from "./session.ts";
@@ -15,8 +13,6 @@ import { openPolicy, withState } from "./session.ts";
 export const ENGINE_OPTION: Readonly<Record<string, OptionSpec>> = {
   engine: { type: "string", value: "ADDRESS", describe: "the container engine: a socket's path or a URL (default: $DOCKER_HOST, else /var/run/docker.sock)" },
 };
-
-const ownerSchema: z.ZodType<Owner> = z.strictObject({ host: z.string(), boot: z.string(), pidNamespace: z.string(), pid: z.int(), started: z.string() });
 
 export interface JobSession {
   readonly orchestrator: SecurityOrchestrator;
@@ -33,13 +29,9 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
     });
   const policy = await openPolicy(context);
   for (const notice of policy.notices) out.note(`cofferdam: ${notice}`);
-  const self = ownIdentity();
   return await withState(context, async ({ store, audit }) => {
     await using engine = new EngineClient(addressOf(values["engine"], env));
-    await using orchestrator = new SecurityOrchestrator(engine, {
-      ...{ policy, stateDir: globals.state, store, audit, clock: systemClock, owner: JSON.stringify(self) },
-      isGone: (owner) => isGone(owner, self),
-    });
+    await using orchestrator = new SecurityOrchestrator(engine, { policy, stateDir: globals.state, store, audit, clock: systemClock });
     for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
       const found = reconciled === undefined || reconciled.found.length === 0 ? "nothing was left of it" : `gone now: ${line(reconciled.found.join(", "))}`;
       out.fault(`cofferdam: the process of job ${line(jobId)} had died; the job is ended (${found})`);
@@ -51,9 +43,8 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
 
 /** Opens the book alone: no engine, and no more rights than reading the state directory takes. */
 export async function withBook<T>(context: CommandContext, work: (book: JobBook) => Promise<T>): Promise<T> {
-  const self = ownIdentity();
   return await withState(context, async ({ store, audit }) => {
-    const book = new JobBook({ store, audit, clock: systemClock, stateDir: context.globals.state, isGone: (owner) => isGone(owner, self) });
+    const book = new JobBook({ store, audit, clock: systemClock, stateDir: context.globals.state, isGone: goneFrom(ownName()) });
     await book.initialize();
     return await work(book);
   });
@@ -67,13 +58,4 @@ export function caller(): string {
 function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
   const named = typeof option === "string" ? option : env["DOCKER_HOST"];
   return named === undefined || named === "" ? "/var/run/docker.sock" : named.replace(/^unix:\/\//, "");
-}
-
-/** What cannot be read is nobody's. */
-function isGone(owner: string, self: Owner): boolean {
-  try {
-    return lifeOf(ownerSchema.parse(JSON.parse(owner)), self) === "gone";
-  } catch {
-    return true;
-  }
 }
