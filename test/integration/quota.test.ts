@@ -157,7 +157,7 @@ test("a workspace of limited size, with a sealed root: enforced, and the job liv
   const allocation = await quota.allocateResources("job", { requestedResources: small });
   const workspace = await quota.createWorkspace("job", { uid: 0, gid: 0 });
   const told = violation(quota, "disk");
-  const id = await run("dd if=/dev/zero of=/work/big bs=1M count=40; echo over; sleep 1000", {
+  const id = await run("dd if=/dev/zero of=/work/big bs=1M count=40 2>&1; echo over; sleep 1000", {
     ...quota.createLimits(allocation),
     ReadonlyRootfs: true,
     Binds: [`${workspace.path}:/work`],
