@@ -111,8 +111,8 @@ export class ContainerRun {
     await this.#job.record("JobStarted", "success", { container: id.slice(0, 12), image: imageId, controls: [...proof.held] });
     signal.throwIfAborted();
     await this.#hooks.onAttached?.(this.#attachment, id);
-    const started = await gate.go({}, signal);
     this.#job.workloadStarted();
+    const started = await gate.go({}, signal);
     if (started.kind === "started") {
       this.#hooks.onStarted?.();
       if (this.#spec.stdin === true) this.#hooks.stdin?.pipe(this.#attachment.stdin);

@@ -16,6 +16,8 @@ export interface OpenJob {
   readonly stop: AbortController;
   /** Looks for requests of other processes. */
   readonly watch: NodeJS.Timeout;
+  /** What goes on for it (see {@link during}): the end tells it to stop, and waits for it. */
+  work: Promise<unknown> | undefined;
   ending: Promise<JobReport> | undefined;
 }
 
@@ -35,7 +37,7 @@ export class OpenJobs {
   open(job: LiveJob): OpenJob {
     const { jobId } = job.identity;
     const watch = setInterval(() => void this.lookForRequest(jobId), WATCH_EVERY).unref();
-    const open: OpenJob = { job, state: "initializing", run: undefined, stop: new AbortController(), watch, ending: undefined };
+    const open: OpenJob = { job, state: "initializing", run: undefined, stop: new AbortController(), watch, work: undefined, ending: undefined };
     this.#jobs.set(jobId, open);
     return open;
   }
@@ -91,8 +93,17 @@ export class OpenJobs {
   }
 }
 
-function stopNow({ job, run, stop }: OpenJob, error: CofferdamError, keep: boolean): void {
+export function stopNow({ job, run, stop }: OpenJob, error: CofferdamError, keep: boolean): void {
   if (keep) run?.keep(error.message);
   job.stop(error);
   stop.abort(error);
+}
+
+export async function during(open: OpenJob, work: Promise<void>): Promise<void> {
+  open.work = work;
+  try {
+    await work;
+  } finally {
+    open.work = undefined;
+  }
 }

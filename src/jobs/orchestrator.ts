@@ -9,7 +9,7 @@ import { CofferdamError, messageOf, newId, wrapError } from "../foundation/index
 import { ResourceQuotaManager } from "../quota/index.ts";
 import { ContainerRun, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
-import { JobBook, type ListedJob, logPath } from "./job-book.ts";
+import { JobBook, logPath } from "./job-book.ts";
 import { contextOf, type JobSecurityContext } from "./job-context.ts";
 import { JobGate } from "./job-gate.ts";
 import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } from "./job-spec.ts";
@@ -17,7 +17,7 @@ import { hasEnded, type JobHoldings } from "./job-store.ts";
 import { verifiedSince } from "./job-trail.ts";
 import { LiveJob } from "./live-job.ts";
 import type { SecurityMetrics } from "./metrics.ts";
-import { type OpenJob, OpenJobs } from "./open-jobs.ts";
+import { during, type OpenJob, OpenJobs, stopNow } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import { type OrchestratorOptions, type OrchestratorParts, type OrchestratorPlaces, openParts, parseOptions, placesOf } from "./orchestrator-options.ts";
 import { PreparedRun, type SecuredResult } from "./prepared-run.ts";
@@ -110,10 +110,11 @@ export class SecurityOrchestrator {
     const limit = withDeadline(AbortSignal.any([signal, open.stop.signal]), Math.min(spec.timeout ?? most, most));
     try {
       const { allocation, imageId } = open.job;
-      if (open.state === "ready" && allocation !== undefined && imageId !== undefined) {
+      limit.signal.throwIfAborted();
+      if (open.state === "ready" && open.ending === undefined && allocation !== undefined && imageId !== undefined) {
         const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(stateDir, id) }, open.job, spec, hooks);
         open.run = run;
-        await run.run(allocation, imageId, limit.signal);
+        await during(open, run.run(allocation, imageId, limit.signal));
       }
     } catch (error) {
       open.job.stop(interruptionOf(limit.signal) ?? wrapError(error, "INTERNAL", "job"));
@@ -153,7 +154,7 @@ export class SecurityOrchestrator {
     const open = this.#openJob(jobId);
     if (!(open.run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
     try {
-      await open.run.start(open.stop.signal);
+      await during(open, open.run.start(open.stop.signal));
     } catch (error) {
       open.job.stop(wrapError(error, "INTERNAL", "container"));
       throw error;
@@ -161,14 +162,18 @@ export class SecurityOrchestrator {
   }
 
   /**
-   * Takes away everything that a job has, whatever fails on the way, and returns its report. Idempotent: of a job that has ended,
-   * the report that was kept. Throws NOT_FOUND.
+   * Takes away everything that a job has, whatever fails on the way, and returns its report. One that still runs is stopped.
+   * Idempotent: of a job that has ended, the report that was kept. Throws NOT_FOUND.
    */
   async cleanupJobSecurity(jobId: string): Promise<JobReport> {
     const id = jobIdOf(jobId);
     const open = this.#parts().open.find(id);
     if (open === undefined) return await this.book.report(id);
-    open.ending ??= this.#end(id, open);
+    return await this.#endOnce(id, open, new CofferdamError("CANCELLED", "cleaned up while it ran"));
+  }
+
+  async #endOnce(id: string, open: OpenJob, why: CofferdamError): Promise<JobReport> {
+    open.ending ??= this.#end(id, open, why);
     return await open.ending;
   }
 
@@ -183,14 +188,6 @@ export class SecurityOrchestrator {
   /** Somebody looked at it, on record. Throws NOT_FOUND, CONFLICT when it is resolved already, INVALID_ARGUMENT without a name. */
   async resolveThreat(threatId: string, by: string, note: string): Promise<Threat> {
     return await this.book.resolveThreat(threatId, by, note);
-  }
-
-  async report(jobId: string): Promise<JobReport> {
-    return await this.book.report(jobId);
-  }
-
-  async list(filter: { readonly repository?: string | undefined; readonly limit?: number } = {}): Promise<readonly ListedJob[]> {
-    return await this.book.list(filter);
   }
 
   /**
@@ -221,12 +218,8 @@ export class SecurityOrchestrator {
 
   /** Ends what runs in this process, with its reports. */
   async close(): Promise<void> {
-    for (const [id, { job, stop }] of this.#opened?.open.entries() ?? []) {
-      const error = new CofferdamError("CANCELLED", "the orchestrator was closed");
-      job.stop(error);
-      stop.abort(error);
-      await this.cleanupJobSecurity(id);
-    }
+    const why = new CofferdamError("CANCELLED", "the orchestrator was closed");
+    for (const [id, open] of this.#opened?.open.entries() ?? []) await this.#endOnce(id, open, why);
     await this.quota.close();
     await this.#opened?.close();
     this.#opened = undefined;
@@ -238,35 +231,43 @@ export class SecurityOrchestrator {
   }
 
   async #create(id: string, config: JobConfig, command: readonly string[], signal: AbortSignal): Promise<OpenJob> {
-    const { audit, clock, policy, owner, stateDir, book, open: jobs } = this.#parts();
+    const { audit, clock, policy, owner, book, open: jobs } = this.#parts();
     const { level } = policy.values;
     const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
     await book.jobs.create({ ...identity, owner });
     const open = jobs.open(new LiveJob(identity, policy, audit, clock));
+    await during(open, this.#decide(open, config, AbortSignal.any([signal, open.stop.signal])));
+    return open;
+  }
+
+  /** Never throws: a refusal is the job's state. */
+  async #decide(open: OpenJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     const { job } = open;
-    const either = AbortSignal.any([signal, open.stop.signal]);
+    const { jobId: id, image, command, level } = job.identity;
+    const { audit, clock, policy, stateDir, book } = this.#parts();
     try {
-      await job.record("JobRequested", "success", { image: identity.image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
-      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, either);
+      await job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
+      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, signal);
       await book.jobs.move(id, ["initializing"], "ready");
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {
-      job.stop(interruptionOf(either) ?? wrapError(error, "INTERNAL", "job"));
+      job.stop(interruptionOf(signal) ?? wrapError(error, "INTERNAL", "job"));
       open.state = "blocked";
       const { code = "INTERNAL", message = "" } = job.stoppedBy ?? {};
       await this.#best(job, "resources", async () => await this.quota.releaseResources(id));
       await this.#best(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
       tellAll(this.events, "jobBlocked", { jobId: id, reason: message });
     }
-    return open;
   }
 
   /** Whatever fails, the next step is tried, and the report says what failed. */
-  async #end(id: string, open: OpenJob): Promise<JobReport> {
+  async #end(id: string, open: OpenJob, why: CofferdamError): Promise<JobReport> {
     const { job } = open;
     const { audit, open: jobs, book } = this.#parts();
     await jobs.lookForRequest(id);
+    if (open.work !== undefined) stopNow(open, why, false);
+    await open.work?.catch(() => undefined);
     clearInterval(open.watch);
     const holds = (await open.run?.end()) ?? {};
     if (holds.kept === undefined) job.usage = (await this.#best(job, "resources", async () => await this.quota.releaseResources(id)))?.usage;

@@ -81,6 +81,7 @@ export class PreparedRun {
     );
   }
 
+  /** Never throws: what is left is in the report, and returned for the book. */
   async end(): Promise<JobHoldings> {
     const { jobId } = this.#job.identity;
     const id = this.#containerId;
@@ -89,6 +90,7 @@ export class PreparedRun {
       this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why: this.#kept });
       return { ...holds, kept: this.#kept };
     }
+    await this.#lookAtEnd();
     try {
       await this.#container?.remove();
       this.#container = undefined;
@@ -98,5 +100,17 @@ export class PreparedRun {
       this.#job.leftBehind.push({ what: "container", why: messageOf(error).slice(0, 500) });
       return holds;
     }
+  }
+
+  /** Whoever waited for it elsewhere may be here before our own wait is. */
+  async #lookAtEnd(): Promise<void> {
+    const id = this.#containerId;
+    if (id === undefined || !this.#job.started || this.#job.exit !== undefined) return;
+    const state = await this.#parts.engine.containers.inspect(id).then(
+      ({ State }) => State,
+      () => undefined,
+    );
+    if (state?.Running === false) this.#job.workloadEnded(state.ExitCode);
+    else this.#job.stop(new CofferdamError("CANCELLED", "cleaned up while it ran"));
   }
 }

@@ -228,7 +228,7 @@ export class ResourceQuotaManager {
     const id = parseInput(jobIdSchema, jobId, "job id");
     const usage = await monitor.end(id, monitor.has(id) && (await this.#oomKilled(self, id)));
     const workspace = await workspaces?.remove(id);
-    if (usage !== undefined) await forgetTarget(this.#store, id);
+    await forgetTarget(this.#store, id);
     const allocation = await ledger.release(id);
     this.#held.delete(id);
     if (allocation === undefined) return undefined;

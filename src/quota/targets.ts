@@ -35,6 +35,8 @@ export async function loadTarget(store: Store, self: Owner, jobId: string): Prom
   return { pid: Number(pid), started: String(started), ...parsed.data, ...(typeof container === "string" && { containerId: container }) };
 }
 
+/** Also of a process that was killed: whoever releases what it had forgets where it ran. */
 export async function forgetTarget(store: Store, jobId: string): Promise<void> {
+  if ((await store.read((tx) => tx.get("SELECT 1 AS found FROM quota_targets WHERE job_id = ?", [jobId]))) === undefined) return;
   await store.write((tx) => tx.run("DELETE FROM quota_targets WHERE job_id = ?", [jobId]));
 }
