@@ -6,6 +6,7 @@ import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine/index.ts";
 import { CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
+import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
 import { ContainerRun, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
@@ -60,7 +61,9 @@ export class SecurityOrchestrator {
     this.#ownsEngine = !isEngine(dockerAPI);
     this.#engine = isEngine(dockerAPI) ? dockerAPI : new EngineClient(dockerAPI);
     const { store, stateDir, clock } = this.#places;
-    this.quota = new ResourceQuotaManager(this.#engine, { store, workspaces: join(stateDir, "workspaces"), clock });
+    const { policy } = this.#options;
+    const quotas = policy === undefined ? {} : quotaOptionsOf(policy.values);
+    this.quota = new ResourceQuotaManager(this.#engine, { ...quotas, store, workspaces: join(stateDir, "workspaces"), clock });
     this.quota.events.on("quotaViolation", (violation) => this.#opened?.open.violated(violation));
   }
 
