@@ -121,7 +121,8 @@ export class JobWorld implements AsyncDisposable {
     const own = ["--config", level === "high" || level === "paranoid" ? this.strictFile : this.policyFile, ...(level === undefined ? [] : ["--level", level])];
     const image = options.includes("--image") || options.includes("--load") ? [] : ["--image", this.image];
     const memory = options.includes("--memory") ? [] : ["--memory", "256MiB"];
-    return ["job", "run", ...own, ...image, "--repo", "acme/web", ...memory, "--disk", "200MiB", "--id", id, ...options, "--", ...command];
+    const disk = options.includes("--disk") ? [] : ["--disk", "200MiB"];
+    return ["job", "run", ...own, ...image, "--repo", "acme/web", ...memory, ...disk, "--id", id, ...options, "--", ...command];
   }
 
   newId(): string {
