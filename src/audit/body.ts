@@ -22,14 +22,14 @@ export class PreparedEvent {
 
   /**
    * @param input validated by parseEvent, its personal data sealed.
-   * @param random {@link RANDOM_BYTES} of its own.
+   * @param random of its own, from {@link RandomPool}.
    * Throws INVALID_ARGUMENT and PAYLOAD_TOO_LARGE: what was prepared can be appended, so that it never fails its neighbours.
    */
-  constructor(input: SealedInput, logId: string, random: Buffer) {
-    this.id = eventId(Date.now(), random);
+  constructor(input: SealedInput, logId: string, random: EventRandom) {
+    this.id = eventId(Date.now(), random.id);
     this.input = input;
     this.#logId = logId;
-    this.#salt = random.toString("hex", 10);
+    this.#salt = random.salt;
     const { action, category, resourceId, resourceType, result, sessionId, userId, personal } = input;
     this.#details = input.details === undefined ? undefined : canonicalText(input.details);
     this.#compliance = input.compliance === undefined ? undefined : canonicalText(input.compliance);
@@ -74,21 +74,31 @@ export class PreparedEvent {
   }
 }
 
-/** Random bytes that an event is made with: 10 for its id, 16 for its salt. */
-export const RANDOM_BYTES = 26;
+/** What an event is made with, hex. */
+export interface EventRandom {
+  /** 80 bits. */
+  readonly id: string;
+  /** 128 bits. */
+  readonly salt: string;
+}
 
-/** Random bytes drawn in blocks: asking the system for each event's own costs as much as hashing it. */
+const ID_DIGITS = 20;
+const SALT_DIGITS = 32;
+
+/** Random bits drawn in blocks: asking the system for each event's own costs as much as hashing it. */
 export class RandomPool {
-  #block: Buffer = Buffer.alloc(0);
+  #block = "";
   #used = 0;
 
-  take(count: number): Buffer {
-    if (this.#used + count > this.#block.length) {
-      this.#block = randomBytes(RANDOM_BYTES * 128);
+  take(): EventRandom {
+    if (this.#used === this.#block.length) {
+      this.#block = randomBytes(64 * (ID_DIGITS + SALT_DIGITS)).toString("hex");
       this.#used = 0;
     }
-    const taken = this.#block.subarray(this.#used, this.#used + count);
-    this.#used += count;
+    const salt = this.#used + ID_DIGITS;
+    const end = salt + SALT_DIGITS;
+    const taken = { id: this.#block.slice(this.#used, salt), salt: this.#block.slice(salt, end) };
+    this.#used = end;
     return taken;
   }
 }
@@ -112,8 +122,8 @@ function member(name: string, value: string | undefined): string {
  * An id that sorts by when it was made: milliseconds in base 32, then 80 random bits. Ids that come in order keep the index
  * that makes them unique from being written all over.
  */
-function eventId(now: number, random: Buffer): string {
-  return `evt_${now.toString(32).padStart(10, "0")}${random.toString("hex", 0, 10)}`;
+function eventId(now: number, random: string): string {
+  return `evt_${now.toString(32).padStart(10, "0")}${random}`;
 }
 
 /** A stored body, or undefined for a text that is none. What was stored is returned whole: nothing is left out or renamed. */

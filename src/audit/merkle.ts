@@ -2,8 +2,8 @@
  * RFC 6962 Merkle trees without storage: the hash of an inner node, roots that grow leaf by leaf, and the verification of
  * inclusion and consistency proofs. What a third party needs to check a log, and nothing else.
  */
-import { hash } from "node:crypto";
 import { CofferdamError } from "../foundation/index.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Bytes of every hash here. */
 export const HASH_BYTES = 32;
@@ -11,11 +11,11 @@ export const HASH_BYTES = 32;
 export const MAX_PROOF = 63;
 const NODE_PREFIX = Buffer.from([0x01]);
 /** Root of the tree without leaves: SHA-256 of nothing (RFC 6962, 2.1). */
-export const EMPTY_ROOT: Buffer = hash("sha256", Buffer.alloc(0), "buffer");
+export const EMPTY_ROOT: Buffer = sha256("");
 
 /** SHA-256(0x01 || left || right). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return hash("sha256", Buffer.concat([NODE_PREFIX, left, right]), "buffer");
+  return sha256(Buffer.concat([NODE_PREFIX, left, right]));
 }
 
 /** The largest power of two below `n`, for n >= 2: where RFC 6962 splits a tree. */

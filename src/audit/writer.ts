@@ -4,7 +4,7 @@
  */
 import { BoundedQueue, type Clock, CofferdamError, type ErrorCode, wrapError } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
-import { PreparedEvent, RANDOM_BYTES, RandomPool } from "./body.ts";
+import { PreparedEvent, RandomPool } from "./body.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent, type SealedInput } from "./event.ts";
 import type { AuditFault } from "./faults.ts";
 import { headFault } from "./head-check.ts";
@@ -59,12 +59,12 @@ export class Writer {
     this.#appended = parts.appended;
   }
 
-  /** Takes an event that parseEvent passed. Resolves when it is on the disk; what it throws is told at AuditLogger.log. */
-  async log(event: SealedInput): Promise<AuditEvent> {
+  /** Takes an event that parseEvent passed. Resolves when it is on the disk; what it throws, also at once, is told at AuditLogger.log. */
+  log(event: SealedInput): Promise<AuditEvent> {
     // What the log says about itself (keys, prunings, holds) is believed by whoever verifies it.
     if (event.category === OWN_CATEGORY) throw new CofferdamError("INVALID_ARGUMENT", `the category "${OWN_CATEGORY}" is the log's own`);
-    const prepared = new PreparedEvent(event, this.#log.logId, this.#random.take(RANDOM_BYTES));
-    return await new Promise<AuditEvent>((resolve, reject) => {
+    const prepared = new PreparedEvent(event, this.#log.logId, this.#random.take());
+    return new Promise<AuditEvent>((resolve, reject) => {
       this.#queue.push({ event: prepared, resolve, reject });
       this.#writing ??= this.#drain();
     });
@@ -191,7 +191,7 @@ export class Writer {
 
   #own(event: AuditEventInput): PreparedEvent {
     const { personal: _none, ...parsed } = parseEvent(event);
-    return new PreparedEvent(parsed, this.#log.logId, this.#random.take(RANDOM_BYTES));
+    return new PreparedEvent(parsed, this.#log.logId, this.#random.take());
   }
 
   /**
