@@ -41,6 +41,9 @@ export class PreparedEvent {
       `${member("sessionId", sessionId && text(sessionId))},"timestamp":`,
       `${member("userId", userId && text(userId))}}`,
     ];
+    const units = this.#pieces[0].length + this.#pieces[1].length + this.#pieces[2].length;
+    // A UTF-16 unit is three bytes at most: only what may be too large is counted.
+    if (units * 3 + LONGEST_PLACE <= MAX_EVENT_BYTES) return;
     const length = this.#pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), LONGEST_PLACE);
     if (length > MAX_EVENT_BYTES) throw tooLarge(length);
   }

@@ -25,6 +25,8 @@ const recordSchema: z.ZodType<Head> = z.strictObject({ logId: z.string(), seq: z
 
 export class HeadFile {
   readonly #path: string;
+  /** The slots as they were read or written last, and what they say: most commits find them unchanged. */
+  readonly #known: [KnownSlot, KnownSlot] = [NOTHING, NOTHING];
 
   constructor(path: string) {
     this.#path = path;
@@ -42,7 +44,7 @@ export class HeadFile {
       throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be read");
     }
     try {
-      const { head } = newest(readSlots(fd));
+      const { head } = newest(this.#slots(fd));
       return head === undefined ? { damaged: "neither of its records is whole" } : { head };
     } catch (error) {
       if (errnoOf(error) === "EISDIR") return { damaged: "it is not a regular file" };
@@ -86,22 +88,37 @@ export class HeadFile {
       throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be written");
     }
     try {
-      const { head: known, slot } = newest(readSlots(fd));
+      const { head: known, slot } = newest(this.#slots(fd));
       if (known?.seq === head.seq && known.hash === head.hash) return;
       if (known !== undefined && known.seq >= head.seq) throw new CofferdamError("INTEGRITY_FAILURE", "the audit log is behind its acknowledged head");
-      writeWhole(fd, slotOf(head), (1 - slot) * SLOT);
+      const other = slot === 0 ? 1 : 0;
+      const bytes = slotOf(head);
+      writeWhole(fd, bytes, other * SLOT);
       fdatasyncSync(fd);
+      this.#known[other] = { bytes, head };
     } finally {
       closeSync(fd);
     }
   }
+
+  /** What the file says now; only bytes that are not known yet are looked into. */
+  #slots(fd: number): (Head | undefined)[] {
+    const bytes = Buffer.alloc(2 * SLOT);
+    readSync(fd, bytes, 0, bytes.length, 0);
+    for (const slot of [0, 1] as const) {
+      const found = bytes.subarray(slot * SLOT, (slot + 1) * SLOT);
+      if (!found.equals(this.#known[slot].bytes)) this.#known[slot] = { bytes: found, head: parseSlot(found) };
+    }
+    return this.#known.map(({ head }) => head);
+  }
 }
 
-function readSlots(fd: number): (Head | undefined)[] {
-  const bytes = Buffer.alloc(2 * SLOT);
-  readSync(fd, bytes, 0, bytes.length, 0);
-  return [parseSlot(bytes.subarray(0, SLOT)), parseSlot(bytes.subarray(SLOT))];
+interface KnownSlot {
+  readonly bytes: Buffer;
+  readonly head: Head | undefined;
 }
+
+const NOTHING: KnownSlot = { bytes: Buffer.alloc(0), head: undefined };
 
 function newest([first, second]: readonly (Head | undefined)[]): { head: Head | undefined; slot: 0 | 1 } {
   return second !== undefined && (first === undefined || second.seq > first.seq) ? { head: second, slot: 1 } : { head: first, slot: 0 };

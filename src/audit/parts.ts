@@ -31,12 +31,12 @@ export interface LogParts {
   readonly subtrees: SubtreeCache;
 }
 
-/** Validates, seals and writes. Without personal data the event is settled before this returns. */
-export async function record({ writer, subjects }: Pick<LogParts, "writer" | "subjects">, event: AuditEventInput): Promise<AuditEvent> {
+/** Validates, seals and writes. Without personal data the event is settled before this returns. Throws at once for what is no event. */
+export function record({ writer, subjects }: Pick<LogParts, "writer" | "subjects">, event: AuditEventInput): Promise<AuditEvent> {
   const { personal, ...parsed } = parseEvent(event);
-  if (personal === undefined) return await writer.log(parsed);
+  if (personal === undefined) return writer.log(parsed);
   // What the caller changes while the key is fetched is not recorded.
-  return await writer.log(await subjects.seal(structuredClone({ ...parsed, personal })));
+  return subjects.seal(structuredClone({ ...parsed, personal })).then((sealed) => writer.log(sealed));
 }
 
 /** What the parts stand on. */
@@ -66,7 +66,7 @@ export function assemble(foundation: LogFoundation, checkpoint: NonNullable<Audi
   const reserve = paths === undefined ? undefined : new Reserve(paths.reserve);
   const writer = new Writer({ store, log, headFile: foundation.headFile, reserve, clock, appended: (size) => checkpointer.appended(size) });
   const subjects = new Subjects(store, log);
-  const denials = new Denials((event) => record({ writer, subjects }, event), clock);
+  const denials = new Denials(async (event) => await record({ writer, subjects }, event), clock);
   return { log, writer, subjects, subtrees: new SubtreeCache(), denials, signer, checkpointer, deliveries };
 }
 
