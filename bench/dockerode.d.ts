@@ -4,7 +4,8 @@ declare module "dockerode" {
     start(): Promise<unknown>;
     wait(options: { condition: string }): Promise<{ StatusCode: number }>;
     inspect(): Promise<unknown>;
-    remove(): Promise<unknown>;
+    attach(options: { stream: boolean; stdout: boolean; stderr: boolean }): Promise<{ resume(): unknown }>;
+    remove(options?: { force: boolean; v: boolean }): Promise<unknown>;
   }
   export default class Docker {
     constructor(options: { socketPath: string });

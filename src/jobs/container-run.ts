@@ -3,7 +3,7 @@
  * the gate shut, proven, let go, watched, collected. Whatever fails ends it there; nothing is left that the store does not name.
  */
 import { join } from "node:path";
-import type { Attachment, ContainerEngine, ContainerExit, OutputChunk } from "../engine/index.ts";
+import type { Attachment, ContainerEngine, ContainerExit, ImageInspect, OutputChunk } from "../engine/index.ts";
 import { CofferdamError, messageOf } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
@@ -30,6 +30,9 @@ export interface RunHooks {
   readonly onStarted?: () => void;
 }
 
+/** As the engine showed it when it was decided on. */
+export type JobImage = Pick<ImageInspect, "Id" | "Config">;
+
 export interface ContainerRunParts {
   readonly engine: ContainerEngine;
   readonly quota: ResourceQuotaManager;
@@ -47,6 +50,11 @@ const GRACE_SECONDS = 2;
 const REMOVE_MS = 60_000;
 /** Output that is still on its way when its container is gone, ms. */
 const DRAIN_MS = 5000;
+
+/** What a run comes to have, by its id alone: written down before any of it is made. */
+export function holdingsOf(jobId: string, folder: string): JobHoldings {
+  return { container: containerName(jobId), folder: join(folder, jobId) };
+}
 
 export function containerName(jobId: string): string {
   return `cofferdam-${jobId}`;
@@ -80,35 +88,43 @@ export class ContainerRun {
     return this.#containerId;
   }
 
+  /** Nothing that quota has for the job is in use by its container: no workspace to be unmounted first, nothing kept. */
+  get isApart(): boolean {
+    return this.#workspace === undefined && this.#kept === undefined;
+  }
+
   /** Its container stays as it is, frozen, after the end of the job. */
   keep(why: string): void {
     this.#kept = why;
   }
 
   /** Runs the workload to its end. Throws what stopped it; {@link end} must follow in any case. */
-  async run(allocation: Allocation, imageId: string, signal: AbortSignal): Promise<void> {
+  async run(allocation: Allocation, image: JobImage, signal: AbortSignal): Promise<void> {
     const { engine, jobs, quota } = this.#parts;
     const { jobId } = this.#job.identity;
-    const { body, expected, notes } = await this.#prepare(allocation, imageId, signal);
+    const imageId = image.Id;
+    const { body, expected, notes } = await this.#prepare(allocation, image, signal);
     this.#job.refused.push(...notes);
     signal.throwIfAborted();
     this.#mayExist = true;
     const { Id: id } = await engine.containers.create(body, { name: containerName(jobId), signal });
     this.#containerId = id;
-    const { exit } = await engine.containers.startWait(id, { condition: "next-exit", timeoutMs: REMOVE_MS });
+    const attaching = engine.containers.attach(id, { tty: body.Tty === true, stdin: this.#spec.stdin === true });
+    const [{ exit }, attachment] = await Promise.all([engine.containers.startWait(id, { condition: "next-exit", timeoutMs: REMOVE_MS }), attaching]);
     const over = watchExit(exit);
-    this.#attachment = await engine.containers.attach(id, { tty: body.Tty === true, stdin: this.#spec.stdin === true });
+    this.#attachment = attachment;
     this.#output = this.#follow(this.#attachment);
     await engine.containers.start(id, { signal });
     const gate = this.#openGate();
     const probes = await sooner(gate.arrival(GATE_SECONDS * 1000, either(signal, over.signal)), signal, over.signal);
-    this.#job.limited(await quota.applyResourceLimits(id, jobId), expected.profile.readOnlyRoot);
-    const proof = prove({ container: await engine.containers.inspect(id, { signal }), imageId, expected, shim: gate.shim, probes });
+    const inspect = await engine.containers.inspect(id, { signal });
+    const proof = prove({ container: inspect, imageId, expected, shim: gate.shim, probes });
     this.#job.proof = proof;
     requireProof(proof);
+    this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true }), expected.profile.readOnlyRoot);
     this.#job.applied.push(...proof.held);
-    await jobs.move(jobId, ["ready"], "running");
-    await this.#job.record("JobStarted", "success", { container: id.slice(0, 12), image: imageId, controls: [...proof.held] });
+    const record = this.#job.record("JobStarted", "success", { container: id.slice(0, 12), image: imageId, controls: [...proof.held] });
+    await Promise.all([jobs.move(jobId, ["initializing"], "running"), record]);
     signal.throwIfAborted();
     await this.#hooks.onAttached?.(this.#attachment, id);
     this.#job.workloadStarted();
@@ -140,16 +156,18 @@ export class ContainerRun {
     this.#hooks.stdin?.unpipe(this.#attachment?.stdin);
     if (this.#job.started && !this.#exited && id !== undefined && (code === "CANCELLED" || code === "DEADLINE_EXCEEDED"))
       await this.#parts.engine.containers.stop(id, { graceSeconds: GRACE_SECONDS, timeoutMs: 1000 * GRACE_SECONDS + 5000 }).catch(() => false);
-    // The shim ends with its gate, also where the engine does not answer.
-    this.#gate?.close();
     if (this.#job.started) this.#job.workloadEnded(this.#job.exit);
     // By its name too: a create that was cut off may have made it all the same.
-    if (this.#mayExist)
-      await this.#try("container", async () => {
-        await removeContainer(this.#parts.engine, id ?? containerName(jobId));
-        this.#containerId = undefined;
-        this.#mayExist = false;
-      });
+    const removed = this.#mayExist
+      ? this.#try("container", async () => {
+          await removeContainer(this.#parts.engine, id ?? containerName(jobId));
+          this.#containerId = undefined;
+          this.#mayExist = false;
+        })
+      : undefined;
+    // The shim ends with its gate, also where the engine does not answer.
+    this.#gate?.close();
+    await removed;
     await Promise.race([this.#output, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
     this.#attachment?.close();
     this.#log?.close();
@@ -173,16 +191,13 @@ export class ContainerRun {
     return { container: containerName(this.#job.identity.jobId), folder: this.#folder, kept: why };
   }
 
-  async #prepare(allocation: Allocation, imageId: string, signal: AbortSignal): Promise<CreatePlan> {
-    const { engine, jobs, policy, quota, logFile } = this.#parts;
+  async #prepare(allocation: Allocation, { Id: imageId, Config: imageConfig }: JobImage, signal: AbortSignal): Promise<CreatePlan> {
+    const { policy, quota, logFile } = this.#parts;
     const { jobId, level } = this.#job.identity;
     const folder = join(this.#parts.folder, jobId);
-    // First what will be there, then the making of it: a killed process leaves nothing that nobody knows of.
-    await jobs.hold(jobId, { container: containerName(jobId), folder });
     this.#folder = makeJobFolder(this.#parts.folder, jobId);
     this.#log = new JobLog(logFile, policy.values["jobs.log"]);
     const profile = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
-    const { Config: imageConfig } = await engine.images.inspect(imageId, { signal });
     const gate = join(folder, "gate");
     this.#gate = await Gate.open(gate);
     const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;

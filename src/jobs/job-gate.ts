@@ -63,7 +63,7 @@ export class JobGate {
       );
     try {
       const found = await engine.images.inspect(image, { signal });
-      job.imageId = found.Id;
+      job.image = found;
       job.digest = found.RepoDigests?.map((name) => name.slice(name.indexOf("@") + 1))[0];
     } catch (error) {
       if (error instanceof CofferdamError && error.code === "NOT_FOUND")

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { type Clock, CofferdamError, ERROR_TABLE, type ErrorCode, type JsonValue } from "../foundation/index.ts";
 import type { Migration, Row, Store, Transaction } from "../store/index.ts";
 
-/** `initializing` and `ready` are before the container, `running` and `ending` with one, the others are ends. */
+/** `initializing` until it is decided on and its container proven, `ready` when it waits for a container of others; then `running`, and ends. */
 export const JOB_STATES = ["initializing", "ready", "running", "ending", "blocked", "finished", "aborted"] as const;
 export type JobState = (typeof JOB_STATES)[number];
 const ENDS: readonly JobState[] = ["blocked", "finished", "aborted"];
@@ -90,14 +90,24 @@ export class JobStore {
     await this.#store.migrate("jobs", MIGRATIONS);
   }
 
-  /** Throws CONFLICT when there is a job of that id, whatever became of it. */
-  async create(job: Pick<StoredJob, "jobId" | "repository" | "level" | "command" | "image" | "owner">): Promise<void> {
+  /** Throws CONFLICT when there is a job of that id, whatever became of it. @param holds what it may come to have. */
+  async create(job: Pick<StoredJob, "jobId" | "repository" | "level" | "command" | "image" | "owner">, holds: JobHoldings = {}): Promise<void> {
     const now = this.#clock.now();
     await this.#store.write(async (tx) => {
       if ((await tx.get("SELECT job_id FROM jobs WHERE job_id = ?", [job.jobId])) !== undefined)
         throw new CofferdamError("CONFLICT", `there is a job ${job.jobId} already`, { hint: "leave --id out, or take another one" });
-      await tx.run(`INSERT INTO jobs (${COLUMNS}) VALUES (?, ?, 'initializing', ?, ?, ?, ?, ?, ?, '{}', NULL)`, [
-        ...[job.jobId, job.repository, job.level, JSON.stringify(firstWords(job.command)), job.image.slice(0, 1024), now, now, job.owner],
+      await tx.run(`INSERT INTO jobs (${COLUMNS}) VALUES (?, ?, 'initializing', ?, ?, ?, ?, ?, ?, ?, NULL)`, [
+        ...[
+          job.jobId,
+          job.repository,
+          job.level,
+          JSON.stringify(firstWords(job.command)),
+          job.image.slice(0, 1024),
+          now,
+          now,
+          job.owner,
+          JSON.stringify(holds),
+        ],
       ]);
     });
   }

@@ -1,5 +1,6 @@
 /** What is known of a job while it goes on, gathered step by step; in the end the facts of its report. */
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
+import type { ImageInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
@@ -42,7 +43,7 @@ export class LiveJob {
     resourceAllocation: NOT_REACHED,
     networkIsolation: NOT_REACHED,
   };
-  imageId: string | undefined;
+  image: Pick<ImageInspect, "Id" | "Config"> | undefined;
   digest: string | undefined;
   allocation: Allocation | undefined;
   proof: Proof | undefined;
@@ -167,7 +168,7 @@ export class LiveJob {
       ...{ jobId, repository, level, command, exit: this.exit, stoppedBy: this.stoppedBy, reconciled: this.reconciled },
       verdict: aborted ? "aborted" : this.#verdict(),
       identity: { rule: LOCAL_OWNER, uid },
-      image: { reference: image, id: this.imageId, digest: this.digest, scanned: "not-scanned" },
+      image: { reference: image, id: this.image?.Id, digest: this.digest, scanned: "not-scanned" },
       times: {
         ...{ asked: this.#askedAt, started: this.#startedAt?.at, ended: isoTime(this.#clock), runMs: this.#runMs },
         totalMs: this.#clock.monotonic() - this.#asked,

@@ -5,17 +5,17 @@
 import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine/index.ts";
-import { CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
+import { CofferdamError, newId, wrapError } from "../foundation/index.ts";
 import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
-import { ContainerRun, type RunHooks } from "./container-run.ts";
+import { ContainerRun, holdingsOf, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, logPath } from "./job-book.ts";
 import { contextOf, type JobSecurityContext } from "./job-context.ts";
+import { attempt, endJob } from "./job-end.ts";
 import { JobGate } from "./job-gate.ts";
 import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } from "./job-spec.ts";
 import { hasEnded, type JobHoldings } from "./job-store.ts";
-import { verifiedSince } from "./job-trail.ts";
 import { LiveJob } from "./live-job.ts";
 import type { SecurityMetrics } from "./metrics.ts";
 import { during, type OpenJob, OpenJobs, stopNow } from "./open-jobs.ts";
@@ -23,7 +23,6 @@ import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import { type OrchestratorOptions, type OrchestratorParts, type OrchestratorPlaces, openParts, parseOptions, placesOf } from "./orchestrator-options.ts";
 import { PreparedRun, type SecuredResult } from "./prepared-run.ts";
 import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
-import { buildReport } from "./report/report.ts";
 import type { JobReport } from "./report/schema.ts";
 import { type HandledThreat, handleThreat } from "./threat-desk.ts";
 import type { Threat } from "./threats/threat.ts";
@@ -31,6 +30,7 @@ import type { Threat } from "./threats/threat.ts";
 interface Opened extends OrchestratorParts {
   readonly book: JobBook;
   readonly open: OpenJobs;
+  readonly quota: ResourceQuotaManager;
 }
 
 /**
@@ -44,7 +44,6 @@ interface Opened extends OrchestratorParts {
  */
 export class SecurityOrchestrator {
   readonly events: EventEmitter<OrchestratorEvents> = new EventEmitter();
-  readonly quota: ResourceQuotaManager;
   readonly #engine: ContainerEngine;
   readonly #ownsEngine: boolean;
   readonly #options: OrchestratorOptions;
@@ -60,11 +59,6 @@ export class SecurityOrchestrator {
     this.#places = placesOf(this.#options);
     this.#ownsEngine = !isEngine(dockerAPI);
     this.#engine = isEngine(dockerAPI) ? dockerAPI : new EngineClient(dockerAPI);
-    const { store, stateDir, clock } = this.#places;
-    const { policy } = this.#options;
-    const quotas = policy === undefined ? {} : quotaOptionsOf(policy.values);
-    this.quota = new ResourceQuotaManager(this.#engine, { ...quotas, store, workspaces: join(stateDir, "workspaces"), clock });
-    this.quota.events.on("quotaViolation", (violation) => this.#opened?.open.violated(violation));
   }
 
   /** Opens the book, and ends what processes left that are gone. Throws UPSTREAM_UNAVAILABLE without an engine. Idempotent. */
@@ -72,18 +66,27 @@ export class SecurityOrchestrator {
     if (this.#opened !== undefined) return [];
     await this.#engine.ping();
     const parts = await openParts(this.#options, this.#places);
+    const { policy, store, stateDir, clock } = parts;
     const book = new JobBook(parts);
+    const open = new OpenJobs(this.#engine, book);
+    const quota = new ResourceQuotaManager(this.#engine, { ...quotaOptionsOf(policy.values), store, workspaces: join(stateDir, "workspaces"), clock });
+    quota.events.on("quotaViolation", (violation) => open.violated(violation));
     try {
       await book.initialize();
-      await this.quota.initialize();
+      await quota.initialize();
     } catch (error) {
       await parts.close();
       throw error;
     }
-    this.#opened ??= { ...parts, book, open: new OpenJobs(this.#engine, book) };
+    this.#opened ??= { ...parts, book, open, quota };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
+  }
+
+  /** Who has how much of this host. Throws NOT_INITIALIZED. */
+  get quota(): ResourceQuotaManager {
+    return this.#parts().quota;
   }
 
   /** What is known of jobs and threats. Throws NOT_INITIALIZED. */
@@ -96,7 +99,9 @@ export class SecurityOrchestrator {
    * kept for the report. Throws CONFLICT for an id that is taken, INVALID_ARGUMENT, NOT_INITIALIZED.
    */
   async createJobSecurityContext(jobId: string, jobConfig: JobConfig, command: readonly string[] = []): Promise<JobSecurityContext> {
-    const open = await this.#create(jobIdOf(jobId), parseJobConfig(jobConfig), command, new AbortController().signal);
+    const open = await this.#create(jobIdOf(jobId), parseJobConfig(jobConfig), command, {});
+    await during(open, this.#decide(open, parseJobConfig(jobConfig), open.stop.signal));
+    if (open.state === "ready") await this.book.jobs.move(open.job.identity.jobId, ["initializing"], "ready");
     return contextOf(open.job, open.state);
   }
 
@@ -108,16 +113,19 @@ export class SecurityOrchestrator {
     const { policy, stateDir } = this.#parts();
     const spec = parseJobSpec(jobSpec);
     const id = jobIdOf(jobId);
-    const open = await this.#create(id, parseJobConfig(jobConfig), spec.command ?? [], signal);
+    const config = parseJobConfig(jobConfig);
+    // First what will be there, then the making of it: a killed process leaves nothing that nobody knows of.
+    const open = await this.#create(id, config, spec.command ?? [], holdingsOf(id, join(stateDir, "jobs")));
+    await during(open, this.#decide(open, config, AbortSignal.any([signal, open.stop.signal])));
     const most = policy.values["jobs.timeout"];
     const limit = withDeadline(AbortSignal.any([signal, open.stop.signal]), Math.min(spec.timeout ?? most, most));
     try {
-      const { allocation, imageId } = open.job;
+      const { allocation, image } = open.job;
       limit.signal.throwIfAborted();
-      if (open.state === "ready" && open.ending === undefined && allocation !== undefined && imageId !== undefined) {
+      if (open.state === "ready" && open.ending === undefined && allocation !== undefined && image !== undefined) {
         const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(stateDir, id) }, open.job, spec, hooks);
         open.run = run;
-        await during(open, run.run(allocation, imageId, limit.signal));
+        await during(open, run.run(allocation, image, limit.signal));
       }
     } catch (error) {
       open.job.stop(interruptionOf(limit.signal) ?? wrapError(error, "INTERNAL", "job"));
@@ -223,7 +231,7 @@ export class SecurityOrchestrator {
   async close(): Promise<void> {
     const why = new CofferdamError("CANCELLED", "the orchestrator was closed");
     for (const [id, open] of this.#opened?.open.entries() ?? []) await this.#endOnce(id, open, why);
-    await this.quota.close();
+    await this.#opened?.quota.close();
     await this.#opened?.close();
     this.#opened = undefined;
     if (this.#ownsEngine) await this.#engine.close();
@@ -233,91 +241,43 @@ export class SecurityOrchestrator {
     await this.close();
   }
 
-  async #create(id: string, config: JobConfig, command: readonly string[], signal: AbortSignal): Promise<OpenJob> {
+  async #create(id: string, config: JobConfig, command: readonly string[], holds: JobHoldings): Promise<OpenJob> {
     const { audit, clock, policy, owner, book, open: jobs } = this.#parts();
     const { level } = policy.values;
     const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
-    await book.jobs.create({ ...identity, owner });
-    const open = jobs.open(new LiveJob(identity, policy, audit, clock));
-    await during(open, this.#decide(open, config, AbortSignal.any([signal, open.stop.signal])));
-    return open;
+    await book.jobs.create({ ...identity, owner }, holds);
+    return jobs.open(new LiveJob(identity, policy, audit, clock));
   }
 
   /** Never throws: a refusal is the job's state. */
   async #decide(open: OpenJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     const { job } = open;
     const { jobId: id, image, command, level } = job.identity;
-    const { audit, clock, policy, stateDir, book } = this.#parts();
+    const { audit, clock, policy, stateDir } = this.#parts();
     try {
       await job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
       await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, signal);
-      await book.jobs.move(id, ["initializing"], "ready");
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {
       job.stop(interruptionOf(signal) ?? wrapError(error, "INTERNAL", "job"));
       open.state = "blocked";
       const { code = "INTERNAL", message = "" } = job.stoppedBy ?? {};
-      await this.#best(job, "resources", async () => await this.quota.releaseResources(id));
-      await this.#best(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
+      await attempt(job, "resources", async () => await this.quota.releaseResources(id));
+      await attempt(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
       tellAll(this.events, "jobBlocked", { jobId: id, reason: message });
     }
   }
 
-  /** Whatever fails, the next step is tried, and the report says what failed. */
   async #end(id: string, open: OpenJob, why: CofferdamError): Promise<JobReport> {
-    const { job } = open;
-    const { audit, open: jobs, book } = this.#parts();
-    await jobs.lookForRequest(id);
+    const parts = this.#parts();
+    await parts.open.lookForRequest(id);
     if (open.work !== undefined) stopNow(open, why, false);
     await open.work?.catch(() => undefined);
     clearInterval(open.watch);
-    const holds = (await open.run?.end()) ?? {};
-    if (holds.kept === undefined) job.usage = (await this.#best(job, "resources", async () => await this.quota.releaseResources(id)))?.usage;
-    job.judgeMemory();
-    job.threats = (await this.#best(job, "threats", async () => await book.threats.ofJob(id))) ?? job.threats;
-    await this.#recordEnd(job);
-    job.trail = await verifiedSince(audit, job.askedAt);
-    const report = await this.#keepReport(id, open, holds);
-    jobs.close(id);
+    const report = await endJob(id, open, parts);
+    parts.open.close(id);
     return report;
-  }
-
-  /** What is not on record did not pass. */
-  async #recordEnd(job: LiveJob): Promise<void> {
-    const { verdict } = job.facts();
-    try {
-      await job.record("JobEnded", verdict === "passed" ? "success" : "failure", {
-        verdict,
-        exit: job.exit ?? null,
-        code: job.stoppedBy?.code ?? null,
-        threats: job.threats.length,
-        violations: job.violations.map(({ rule, times }) => ({ rule, times })).slice(0, 50),
-        leftBehind: job.leftBehind.map(({ what }) => what).slice(0, 20),
-      });
-    } catch (error) {
-      job.stop(wrapError(error, "AUDIT_UNAVAILABLE", "the end of the job is not on record"));
-    }
-  }
-
-  async #keepReport(id: string, { job, state }: OpenJob, holds: JobHoldings): Promise<JobReport> {
-    const report = buildReport(job.facts());
-    try {
-      await this.book.removeLogs(await this.book.jobs.end(id, state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)), holds));
-      return report;
-    } catch (error) {
-      job.leftBehind.push({ what: "its report is not kept", why: messageOf(error).slice(0, 500) });
-      return buildReport(job.facts());
-    }
-  }
-
-  async #best<T>(job: LiveJob, what: string, work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
-      return undefined;
-    }
   }
 
   #runParts(): ConstructorParameters<typeof PreparedRun>[0] {
@@ -326,7 +286,7 @@ export class SecurityOrchestrator {
   }
 
   #reconcileParts(): ReconcileParts {
-    return { ...this.#parts(), engine: this.#engine, quota: this.quota };
+    return { ...this.#parts(), engine: this.#engine };
   }
 
   #openJob(jobId: string): OpenJob {

@@ -43,6 +43,10 @@ export class PreparedRun {
     return this.#containerId;
   }
 
+  get isApart(): boolean {
+    return this.#kept === undefined;
+  }
+
   keep(why: string): void {
     this.#kept = why;
   }

@@ -35,8 +35,8 @@ type Missing = AppliedLimits["missing"][number];
 const RATE_SLACK = 0.01;
 
 /** Throws NOT_FOUND, FAILED_PRECONDITION when it does not run, ENVIRONMENT_UNFIT when its cgroup cannot be seen from here. */
-export async function liveContainer(engine: QuotaEngine, containerId: string): Promise<LiveContainer> {
-  const facts = await engine.containers.inspect(containerId);
+export async function liveContainer(engine: QuotaEngine, containerId: string, known?: ContainerInspect): Promise<LiveContainer> {
+  const facts = known ?? (await engine.containers.inspect(containerId));
   const { Running: running, Pid: pid } = facts.State;
   const started = running && pid > 0 ? startOf(pid) : undefined;
   if (started === undefined)
@@ -60,6 +60,8 @@ interface ApplyRequest {
   readonly container: LiveContainer;
   readonly workspaces: Workspaces | undefined;
   readonly hostNetwork: string | undefined;
+  /** It was created with its limits: they are proven, and not set once more. */
+  readonly created: boolean;
 }
 
 export async function applyLimits(request: ApplyRequest): Promise<AppliedLimits> {
@@ -67,7 +69,7 @@ export async function applyLimits(request: ApplyRequest): Promise<AppliedLimits>
   const { limits, enforcement, jobId } = allocation;
   // Not for a live container: ulimits are its processes', the storage option its layer's, io is set below.
   const { Ulimits: _ulimits, StorageOpt: _storage, ...update } = createLimits(allocation);
-  await engine.containers.update(containerId, update);
+  if (!request.created) await engine.containers.update(containerId, update);
   const devices = IO_LIMITS.some((name) => limits[name] !== undefined) ? devicesOf(container.target.trees) : [];
   const failed = writeIo(container.place, allocation, devices);
   const numbers = devices.map(({ number }) => number);

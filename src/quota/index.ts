@@ -13,7 +13,7 @@ export { type StorageFacts, type StorageSupport, storageOptSupport } from "./dis
 export type { Workspace } from "./disk/workspaces.ts";
 export type { AppliedLimits, QuotaEvents, QuotaViolation, UsageAlert, ViolationKind, WatchedResource } from "./events.ts";
 export { LIMIT_NAMES, type LimitName, type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
-export { type ReleasedResources, ResourceQuotaManager } from "./manager.ts";
+export { type KnownContainer, type ReleasedResources, ResourceQuotaManager } from "./manager.ts";
 export type { NetworkRates, ShapedInterface, ShapeTarget } from "./network/shaper.ts";
 export { lifeOf, type Owner, ownIdentity } from "./owner.ts";
 export type { Capacity } from "./pool.ts";

@@ -5,6 +5,7 @@
 import { EventEmitter } from "node:events";
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import type { ContainerInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, errnoOf, formatBytes, parseInput, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { Allocation, Reservation } from "./allocation.ts";
@@ -55,6 +56,14 @@ export interface ReleasedResources {
   readonly usage?: ResourceUsage | undefined;
   /** Its workspace was removed; something still has it open when `lingering`. */
   readonly workspace?: { readonly lingering: boolean } | undefined;
+}
+
+/** Of a container that is to be limited. */
+export interface KnownContainer {
+  /** As the engine showed it since it was started. */
+  readonly inspect?: ContainerInspect | undefined;
+  /** It was created with {@link ResourceQuotaManager.createLimits} of this allocation: there is nothing to set, only to prove. */
+  readonly created?: boolean | undefined;
 }
 
 /** Two samples make a rate; for a job that another process watches, both are taken now, this far apart, ms. */
@@ -166,15 +175,17 @@ export class ResourceQuotaManager {
   /**
    * Sets and proves the limits of a running container, network rates too, and watches it from then on.
    * Throws SECURITY_VIOLATION when enforcement is hard and one is not in force (`details.missing`), FAILED_PRECONDITION when
-   * the container does not run, NOT_FOUND.
+   * the container does not run, NOT_FOUND. @param known what a caller that made the container knows: asking the engine again
+   * costs more than the proof.
    */
-  async applyResourceLimits(containerId: string, jobId: string): Promise<AppliedLimits> {
+  async applyResourceLimits(containerId: string, jobId: string, known: KnownContainer = {}): Promise<AppliedLimits> {
     const { workspaces, monitor } = this.#open();
     const engine = this.#engine;
     if (engine === undefined) throw new CofferdamError("FAILED_PRECONDITION", "there is no container engine", { hint: "new ResourceQuotaManager(engine)" });
     const allocation = await this.#allocation(jobId);
-    const container = await liveContainer(engine, containerId);
-    const applied = await applyLimits({ engine, containerId, allocation, container, workspaces, hostNetwork: this.#options.hostNetwork });
+    const container = await liveContainer(engine, containerId, known.inspect);
+    const { hostNetwork } = this.#options;
+    const applied = await applyLimits({ engine, containerId, allocation, container, workspaces, hostNetwork, created: known.created === true });
     await monitor.watch(allocation, sourceOf(container.target, container.place, allocation, workspaces), () => engine.containers.kill(containerId));
     await this.#save(jobId, { ...container.target, containerId });
     tell(this.events, "limitsApplied", applied);
@@ -221,12 +232,13 @@ export class ResourceQuotaManager {
 
   /**
    * Gives back what a job has, and removes its workspace. Also of one that another process holds, or that waits. Idempotent.
+   * @param oomKilled what the engine said of its container; absent: it is asked, while it has one.
    * @returns undefined when there was nothing.
    */
-  async releaseResources(jobId: string): Promise<ReleasedResources | undefined> {
+  async releaseResources(jobId: string, oomKilled?: boolean): Promise<ReleasedResources | undefined> {
     const { self, ledger, monitor, workspaces } = this.#open();
     const id = parseInput(jobIdSchema, jobId, "job id");
-    const usage = await monitor.end(id, monitor.has(id) && (await this.#oomKilled(self, id)));
+    const usage = await monitor.end(id, monitor.has(id) && (oomKilled ?? (await this.#oomKilled(self, id))));
     const workspace = await workspaces?.remove(id);
     await forgetTarget(this.#store, id);
     const allocation = await ledger.release(id);

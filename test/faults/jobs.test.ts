@@ -48,19 +48,22 @@ async function reconciled(id: string): Promise<void> {
 
 describe("kill -9 of the process that runs a job", () => {
   const state = (name: string): KillPoint => ({ name, reached: (row) => row?.state === name });
+  const place = (): string => join(world.state, "jobs", nextId, "gate");
+  let nextId = "";
   const points: readonly KillPoint[] = [
     state("initializing"),
-    state("ready"),
-    { name: "what it will have is written down", reached: (row) => row?.holds.includes("container") === true },
-    { name: "its folder is there", reached: (row) => row?.holds.includes("container") === true && existsSync(join(world.state, "jobs", lastId(), "gate")) },
+    { name: "its folder is there", reached: () => existsSync(join(world.state, "jobs", nextId)) },
+    { name: "its workspace is there", reached: () => existsSync(join(world.state, "workspaces", nextId, "image")) },
+    { name: "its gate is open", reached: () => existsSync(join(place(), "gate")) },
+    { name: "somebody came to its gate", reached: (row) => row !== undefined && existsSync(join(place(), "hosts")) && !existsSync(join(place(), "gate")) },
     state("running"),
   ];
-  let counter = "";
-  const lastId = (): string => counter;
 
   test.each(points)("at: $name", async (point) => {
-    counter = `t${Number(/\d+/.exec(world.newId())?.[0]) + 2}`;
-    const { id, caught } = await killedAt(world, { command: LONG, options: ["--workspace", world.folder({ a: "a" })] }, point);
+    const folder = world.folder({ a: "a" });
+    nextId = `t${Number(/\d+/.exec(world.newId())?.[0]) + 1}`;
+    const { id, caught } = await killedAt(world, { command: LONG, options: ["--workspace", folder] }, point);
+    expect(id).toBe(nextId);
     expect(caught).toBe(true);
     expect((await world.cli(["job", "list"])).stdout).toMatch(new RegExp(`  ${id} +abandoned`));
     await reconciled(id);

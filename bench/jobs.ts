@@ -1,0 +1,75 @@
+/**
+ * A guarded job's whole life - context, create, attach, start, proof, exit, remove, report - through the orchestrator of one
+ * process, against the same steps of a plain container as raw engine calls, and against what people use for it. The dockerd is the
+ * benchmark's own; the state directory lies on the disk of the temporary folder, with its syncs.
+ */
+import { execFile } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import Docker from "dockerode";
+import { EngineClient } from "../dist/engine/index.js";
+import { SecurityOrchestrator } from "../dist/jobs/index.js";
+import { loadPolicy } from "../dist/policy/index.js";
+import { startDocker } from "../test/world/docker.ts";
+import { busyboxImage } from "../test/world/images.ts";
+import { interleaved, print, timed } from "./measure.ts";
+
+const LIVES = 20;
+const WARM = 3;
+const run = promisify(execFile);
+const NEVER = new AbortController().signal;
+
+await using world = await startDocker();
+const { socketPath } = world;
+await using engine = new EngineClient(socketPath);
+const dockerode = new Docker({ socketPath });
+const Image = await busyboxImage(engine, { reference: "bench:1" });
+const folder = join(world.mounts, "bench");
+mkdirSync(folder, { mode: 0o700 });
+const policy = await loadPolicy({ cwd: folder, env: {}, flags: { level: "low" } });
+await using orchestrator = new SecurityOrchestrator(engine, { stateDir: join(folder, "state"), policy });
+await orchestrator.initialize();
+let count = 0;
+
+async function guarded(): Promise<void> {
+  const job = { repository: "bench/jobs", image: Image, resources: { memory: "64MiB" } };
+  const { verdict, leftBehind } = await orchestrator.runJob(`b${count++}`, job, { command: ["true"] }, NEVER);
+  if (verdict !== "passed" || leftBehind.length > 0) throw new Error(`a job of the benchmark is ${verdict}`);
+}
+
+const body = { Image, Cmd: ["true"], AttachStdout: true, AttachStderr: true, HostConfig: { NetworkMode: "none", Memory: 64 * 2 ** 20 } };
+
+/** The same calls without a guard: nothing is decided, proven, recorded or kept. */
+async function raw(): Promise<void> {
+  await engine.images.inspect(Image);
+  const { Id } = await engine.containers.create(body);
+  const { exit } = await engine.containers.startWait(Id, { condition: "next-exit" });
+  const { output } = await engine.containers.attach(Id, { tty: false });
+  await engine.containers.start(Id);
+  await engine.containers.inspect(Id);
+  for await (const _ of output);
+  await exit;
+  await engine.containers.remove(Id, { force: true, volumes: true });
+}
+
+async function withDockerode(): Promise<void> {
+  const container = await dockerode.createContainer(body);
+  const stream = await container.attach({ stream: true, stdout: true, stderr: true });
+  const wait = container.wait({ condition: "next-exit" });
+  await container.start();
+  stream.resume();
+  await wait;
+  await container.remove({ force: true, v: true });
+}
+
+async function withDocker(): Promise<void> {
+  await run("docker", ["--host", `unix://${socketPath}`, "run", "--rm", "--network", "none", "--memory", "64m", "bench:1", "true"]);
+}
+
+for (let i = 0; i < WARM; i++) for (const life of [guarded, raw, withDockerode, withDocker]) await life();
+const lives = [guarded, raw, withDockerode, withDocker].map((life) => ({ name: life.name, run: async () => await timed(life) }));
+const [ours = 0, plain = 0, node = 0, docker = 0] = await interleaved(lives, LIVES);
+print({ name: "jobs a guarded job against raw engine calls", ours, peer: plain, unit: "ms", goal: { kind: "at-most", ratio: 1.1 } });
+print({ name: "jobs a guarded job against dockerode", ours, peer: node, unit: "ms" });
+print({ name: "jobs a guarded job against docker run --rm", ours, peer: docker, unit: "ms" });

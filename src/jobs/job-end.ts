@@ -1,0 +1,76 @@
+/** The end of a job: what it has goes, its end goes on record, its report is kept. Whatever fails, the next step is tried, and told. */
+import { messageOf, wrapError } from "../foundation/index.ts";
+import type { ResourceQuotaManager } from "../quota/index.ts";
+import type { JobBook } from "./job-book.ts";
+import type { JobHoldings } from "./job-store.ts";
+import { type JobTrail, verifiedSince } from "./job-trail.ts";
+import type { LiveJob } from "./live-job.ts";
+import type { OpenJob } from "./open-jobs.ts";
+import { buildReport } from "./report/report.ts";
+import type { JobReport } from "./report/schema.ts";
+
+export interface EndParts {
+  readonly audit: JobTrail;
+  readonly book: JobBook;
+  readonly quota: ResourceQuotaManager;
+}
+
+/** Never throws. Nothing of the job may go on any more. */
+export async function endJob(id: string, open: OpenJob, { audit, book, quota }: EndParts): Promise<JobReport> {
+  const { job } = open;
+  const holds = await takeAway(id, open, quota);
+  job.judgeMemory();
+  job.threats = (await attempt(job, "threats", async () => await book.threats.ofJob(id))) ?? job.threats;
+  await recordEnd(job);
+  job.trail = await verifiedSince(audit, job.askedAt);
+  return await keepReport(id, open, holds, book);
+}
+
+/** Container, then what quota has for it; both at once where neither needs the other. */
+async function takeAway(id: string, { job, run }: OpenJob, quota: ResourceQuotaManager): Promise<JobHoldings> {
+  const release = async (): Promise<void> => {
+    job.usage = (await attempt(job, "resources", async () => await quota.releaseResources(id, job.outOfMemory)))?.usage;
+  };
+  if (run === undefined || run.isApart) return (await Promise.all([run?.end() ?? {}, release()]))[0];
+  const holds = await run.end();
+  if (holds.kept === undefined) await release();
+  return holds;
+}
+
+/** What is not on record did not pass. */
+async function recordEnd(job: LiveJob): Promise<void> {
+  const { verdict } = job.facts();
+  try {
+    await job.record("JobEnded", verdict === "passed" ? "success" : "failure", {
+      verdict,
+      exit: job.exit ?? null,
+      code: job.stoppedBy?.code ?? null,
+      threats: job.threats.length,
+      violations: job.violations.map(({ rule, times }) => ({ rule, times })).slice(0, 50),
+      leftBehind: job.leftBehind.map(({ what }) => what).slice(0, 20),
+    });
+  } catch (error) {
+    job.stop(wrapError(error, "AUDIT_UNAVAILABLE", "the end of the job is not on record"));
+  }
+}
+
+async function keepReport(id: string, { job, state }: OpenJob, holds: JobHoldings, book: JobBook): Promise<JobReport> {
+  const report = buildReport(job.facts());
+  try {
+    await book.removeLogs(await book.jobs.end(id, state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)), holds));
+    return report;
+  } catch (error) {
+    job.leftBehind.push({ what: "its report is not kept", why: messageOf(error).slice(0, 500) });
+    return buildReport(job.facts());
+  }
+}
+
+/** What fails is told among what is left behind. */
+export async function attempt<T>(job: LiveJob, what: string, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
+    return undefined;
+  }
+}
