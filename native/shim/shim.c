@@ -11,7 +11,8 @@
  *
  * To the host go lines of JSON: `{"hello":...}` with what the filter answered to calls that do nothing, `{"started":true}` or
  * `{"failed":ERRNO}`, and `{"ended":true,...}`. From the host comes one message: a length (32 bits, little-endian), then texts
- * that each end with NUL: the word "go" and variables NAME=VALUE that only the workload gets.
+ * that each end with NUL: the word "go" and variables NAME=VALUE that only the workload gets. After the last line a byte comes
+ * back when the host has seen what it wanted to see.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -40,6 +41,8 @@
 #define EXIT_NOT_FOUND 127
 #define MAX_MESSAGE (4U << 20)
 #define MAX_SECONDS 86400
+/* How long the host has for a last look, ms: with process 1 its cgroup goes, and what was counted there. */
+#define LAST_LOOK 1000
 
 extern char **environ;
 
@@ -218,6 +221,8 @@ static int finish(const struct shim *self, int status) {
     kill(-1, SIGKILL);
     while (waitpid(-1, NULL, 0) > 0) leftovers++;
     tell(self->gate, "{\"ended\":true,\"exit\":%d,\"signal\":%d,\"leftovers\":%u}", WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0, leftovers);
+    struct pollfd answer = {.fd = self->gate, .events = POLLIN};
+    poll(&answer, 1, LAST_LOOK);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

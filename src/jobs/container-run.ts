@@ -128,6 +128,7 @@ export class ContainerRun {
     signal.throwIfAborted();
     await this.#hooks.onAttached?.(this.#attachment, id);
     this.#job.workloadStarted();
+    gate.lastLook(async () => await quota.monitorResourceUsage(jobId));
     const started = await gate.go({}, signal);
     if (started.kind === "started") {
       this.#hooks.onStarted?.();
@@ -135,8 +136,6 @@ export class ContainerRun {
     }
     const lost = over.lost;
     const ended = started.kind === "failed" ? undefined : await sooner(gate.ended(either(signal, lost)), signal, lost);
-    // Its cgroup is there for as long as process 1 takes to end: the last chance to read what it used.
-    if (ended !== undefined) await quota.monitorResourceUsage(jobId).catch(() => undefined);
     const { exitCode } = await sooner(exit, signal, lost);
     this.#exited = true;
     this.#job.workloadEnded(ended?.exit ?? (ended?.signal === undefined ? exitCode : 128 + ended.signal));

@@ -66,7 +66,15 @@ export async function prepareJobWorkspace(request: JobWorkspaceRequest, signal: 
 /** What came of it, taken over. Once, when nothing runs in it any more. Throws what {@link Workspace.collect} throws. */
 export async function collectJobWorkspace({ workspace, path, mode }: PreparedWorkspace): Promise<JobWorkspace> {
   const { written, refused, planted, more } = await workspace.collect(AbortSignal.timeout(COLLECT_TIMEOUT));
-  return { mode, path, planted, leftOut: refused, ...(mode === "copy" ? { copiedOut: { files: written.length + more } } : {}) };
+  // What did not come over is no danger to whoever goes on.
+  const stayed = new Set(refused.map(({ path: one }) => one));
+  return {
+    mode,
+    path,
+    planted: planted.filter((one) => !stayed.has(one)),
+    leftOut: refused,
+    ...(mode === "copy" ? { copiedOut: { files: written.length + more } } : {}),
+  };
 }
 
 /** Links in the name are followed here, once; from then on none is. */

@@ -64,6 +64,28 @@ test("hello, go and the end, in pieces of any size; the word is a length and tex
   expect([word.readUInt32LE(0), word.subarray(4).toString()]).toEqual([word.length - 4, "go\0A=1\0B=ü\0"]);
 });
 
+test("the last look comes before the shim is let go, and its failure keeps nobody", async () => {
+  const shim = await client();
+  shim.write(HELLO);
+  await gate.arrival(5000, NEVER);
+  const looked = Promise.withResolvers<void>();
+  const done: string[] = [];
+  gate.lastLook(async () => {
+    await looked.promise;
+    done.push("looked");
+    throw new Error("gone");
+  });
+  const going = gate.go({}, NEVER);
+  await once(shim, "data");
+  shim.write('{"started":true}\n{"ended":true,"exit":0,"signal":0,"leftovers":0}\n');
+  await going;
+  await gate.ended(NEVER);
+  const answer = once(shim, "data").then(([byte]) => done.push(`answer ${byte.length}`));
+  looked.resolve();
+  await answer;
+  expect(done).toEqual(["looked", "answer 1"]);
+});
+
 test("the shim dies after go: that is an end that nobody told of", async () => {
   const shim = await client();
   shim.write(HELLO);

@@ -52,6 +52,7 @@ export class Gate {
   readonly #lines: string[] = [];
   #failure: CofferdamError | undefined;
   #wake: () => void = () => undefined;
+  #look: (() => Promise<unknown>) | undefined;
 
   private constructor(folder: string, server: Server) {
     this.#folder = folder;
@@ -120,6 +121,14 @@ export class Gate {
     return "failed" in started ? { kind: "failed", errno: started.failed } : { kind: "started" };
   }
 
+  /**
+   * Done when the workload has ended, while its container still stands: for at most a second, then its cgroup goes with what
+   * was counted in it. Set it before {@link go}. What it throws is nobody's.
+   */
+  lastLook(look: () => Promise<unknown>): void {
+    this.#look = look;
+  }
+
   /** The workload's own end; undefined when process 1 was killed and could not tell. */
   async ended(signal: AbortSignal): Promise<Ended | undefined> {
     try {
@@ -158,12 +167,19 @@ export class Gate {
   #heard(text: string): void {
     this.#text += text;
     for (let at = this.#text.indexOf("\n"); at >= 0; at = this.#text.indexOf("\n")) {
-      this.#lines.push(this.#text.slice(0, at));
+      const line = this.#text.slice(0, at);
+      this.#lines.push(line);
+      if (line.startsWith('{"ended"')) void this.#answer();
       this.#text = this.#text.slice(at + 1);
     }
     if (this.#text.length > MAX_LINE || this.#lines.length > MAX_LINES)
       this.#fail(new CofferdamError("SECURITY_VIOLATION", "what came to the gate is not the shim", { details: { control: "gate" } }));
     this.#wake();
+  }
+
+  async #answer(): Promise<void> {
+    await this.#look?.().catch(() => undefined);
+    this.#socket?.write("\n");
   }
 
   #gone(errno: string | undefined): void {
