@@ -1,5 +1,6 @@
 #!/bin/sh
-# The demo: advisories, the guarded install of a real application, a vulnerable branch, a tampered copy, the audit trail.
+# The demo: advisories, the guarded install of a real application, a vulnerable branch, a tampered copy, the audit trail, and
+# a guarded job on a container engine of its own.
 # Called by `./dev demo`, which has built everything and put the pinned Node on PATH.
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -106,6 +107,18 @@ cofferdam audit verify
 cofferdam audit search --action PackageInstall
 cofferdam audit search --action RuntimeProtection
 
+step "10. A job in a container that has only what it was given" "cofferdam job run -- sh build.sh"
+missing=""
+[ "$(id -u)" = 0 ] || missing="root"
+[ -x /bin/busybox ] || missing="busybox"
+command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || missing="dockerd"
+command -v docker >/dev/null 2>&1 || missing="the docker command"
+if [ -n "$missing" ]; then
+  printf 'skipped: %s is missing\n' "$missing"
+else
+  node "$ROOT/examples/job/demo.ts" "$WORK/job" || fail "the guarded job did not do what it should"
+fi
+
 cat <<'EOF'
 
 Next:
@@ -113,6 +126,7 @@ Next:
   ./dev run install -- npm ci           in a project of yours (or: ./dev run npm ci)
   ./dev run scan                        what is known of a project's packages
   ./dev run sandbox run -- npm test     your tests, without your home and your network
+  ./dev run job run --help              a command in a container: what it needs, and what it gets
   ./dev run scripts list                which install scripts a project has, and what would happen to them
   ./dev run policy explain level        who decides what is enforced
   ./dev run audit search --since 1h     what was decided
