@@ -5,7 +5,7 @@ import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from 
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
 import type { Proof } from "./container/prove.ts";
-import { sizeText } from "./report/amounts.ts";
+import { sizeText, sizeWord } from "./report/amounts.ts";
 import type { Check, CheckName, JobFacts, JobResources, JobWorkspace, StoppedBy, TrailEvent, Verdict, Violation } from "./report/schema.ts";
 import { LOCAL_OWNER } from "./score/job-evidence.ts";
 import type { Threat } from "./threats/threat.ts";
@@ -22,6 +22,12 @@ export interface JobIdentity {
 }
 
 const MAX_EVENTS = 100;
+const MESSAGES: Readonly<Record<QuotaViolation["kind"], string>> = {
+  killed: "the kernel ended a process",
+  refused: "a process more was not started",
+  throttled: "it was made to wait",
+  exceeded: "it is full",
+};
 const NOT_REACHED: Check = { state: "not-reached", why: "an earlier check refused" };
 
 export class LiveJob {
@@ -135,7 +141,7 @@ export class LiveJob {
     const limit = this.allocation?.limits.memory;
     this.stop(
       new CofferdamError("RESOURCE_EXHAUSTED", `out of memory: the kernel ended it${limit === undefined ? "" : ` at ${sizeText(limit)}`}`, {
-        hint: "--memory, or jobs with less of it",
+        hint: limit === undefined ? "--memory" : `--memory ${sizeWord(2 * limit)}`,
       }),
     );
   }
@@ -144,7 +150,7 @@ export class LiveJob {
     const rule = `quota.${resource}.${kind}`;
     const known = this.violations.findIndex((one) => one.rule === rule);
     const total = times + (this.violations[known]?.times ?? 0);
-    const said = { at: isoTime(this.#clock), rule, message: `${resource}: ${kind} (${enforcement})`, times: total };
+    const said = { at: isoTime(this.#clock), rule, message: enforcement === "watched" ? `${MESSAGES[kind]} (watched)` : MESSAGES[kind], times: total };
     if (known < 0) this.violations.push(said);
     else this.violations[known] = said;
   }
