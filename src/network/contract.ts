@@ -13,6 +13,8 @@ export type IsolationMode = "strict" | "moderate" | "relaxed";
 /** What one job may reach, as it was written. rules/ has its strict schema and its compiled form. */
 export interface NetworkPolicy {
   readonly mode: IsolationMode;
+  /** What would be refused is let go and recorded as `observed`; what is closed to every job stays closed. */
+  readonly observe?: boolean | undefined;
   /** `github.com`, `*.githubusercontent.com`, `host:port`, `host:port/udp`, CIDR[:port]. Without a port: {@link allowedPorts}. */
   readonly allow: readonly string[];
   /** Same grammar; beats allow. */
@@ -23,7 +25,8 @@ export interface NetworkPolicy {
   readonly blockedPorts?: readonly number[] | undefined;
 }
 
-export type Verdict = "allowed" | "refused";
+/** `observed`: it went on, and the policy would have refused it. */
+export type Verdict = "allowed" | "refused" | "observed";
 
 /** One destination, all attempts at it together. */
 export interface TrafficConnection {

@@ -1,0 +1,16 @@
+/** Rules: what a job may reach, read strictly and asked fast. */
+export { type Address, formatAddress, normalAddress, parseAddress } from "./address.ts";
+export { CompiledPolicy, type Question } from "./compiled-policy.ts";
+export { type Decision, passes, type RefusalReason, refusalMessage } from "./decision.ts";
+export { normalName } from "./name.ts";
+export {
+  type EgressRule,
+  type IngressRule,
+  isolationModeSchema,
+  type NetworkPolicies,
+  networkPoliciesSchema,
+  networkPolicySchema,
+  type RulesOfPolicies,
+  rulesOfPolicies,
+} from "./policy-schema.ts";
+export { type Protocol, parseRule, type Rule } from "./rule.ts";

@@ -1,0 +1,82 @@
+/**
+ * One rule as it is written: `github.com`, `*.githubusercontent.com`, `host:port`, `host:port/udp`, `203.0.113.0/24:443`,
+ * `[2001:db8::]/32:443`. `/private` behind a name lets it lead to a private address.
+ */
+import { CofferdamError } from "../../foundation/index.ts";
+import { type Block, parseAddress, requireBlock } from "./address.ts";
+import { requireName } from "./name.ts";
+
+export type Protocol = "tcp" | "udp";
+
+/** `suffix`: every name below it, not itself. */
+export type RuleTarget = { readonly kind: "name" | "suffix"; readonly name: string } | { readonly kind: "block"; readonly block: Block };
+
+export interface Rule {
+  /** As it was written. */
+  readonly text: string;
+  readonly target: RuleTarget;
+  /** Undefined: see {@link NetworkPolicy.allowedPorts}; of a denial: every port. */
+  readonly port: number | undefined;
+  /** Undefined, of a denial only: both. */
+  readonly protocol: Protocol | undefined;
+  /** The name may lead to a private address. */
+  readonly private: boolean;
+}
+
+/** Longest rule: a name, a port and the words behind it. */
+export const MAX_RULE_LENGTH = 300;
+
+/** Top-level names that nobody can register, which a house uses for its own (RFC 6762 appendix G, RFC 2606, ICANN 2024). */
+const HOUSE_NAMES: ReadonlySet<string> = new Set(["intranet", "internal", "private", "corp", "home", "lan", "test"]);
+
+/** Throws INVALID_ARGUMENT with what is wrong and how it is written. @param verdict a denial may leave the protocol open. */
+export function parseRule(text: string, verdict: "allow" | "deny"): Rule {
+  const what = JSON.stringify(text.slice(0, 80));
+  const wrong = (problem: string, hint?: string): CofferdamError =>
+    new CofferdamError("INVALID_ARGUMENT", `${what}: ${problem}`, hint === undefined ? {} : { hint });
+  if (text.length > MAX_RULE_LENGTH) throw wrong(`a rule has at most ${MAX_RULE_LENGTH} characters`);
+  if (text.includes("://")) throw wrong("not an address of the web but a name", "write it like host.example:443");
+  const { rest, words } = wordsBehind(text);
+  const { host, port: portText } = hostAndPort(rest);
+  const port = portText === undefined ? undefined : Number(portText);
+  if (port !== undefined && (port < 1 || port > 65_535)) throw wrong("a port is 1 to 65535");
+  if (words.includes("udp") && words.includes("tcp")) throw wrong("one rule is for one protocol");
+  const named = words.includes("udp") ? "udp" : words.includes("tcp") ? "tcp" : undefined;
+  const protocol = named ?? (verdict === "allow" || port !== undefined ? "tcp" : undefined);
+  if (named === "udp" && port === undefined && verdict === "allow") throw wrong("udp is opened for one port", `write ${host}:PORT/udp`);
+  const target = targetOf(host, what, verdict);
+  if (words.includes("private") && (target.kind === "block" || verdict === "deny")) throw wrong("/private stands behind a name that is allowed");
+  return { text, target, port, protocol, private: words.includes("private") };
+}
+
+function targetOf(host: string, what: string, verdict: "allow" | "deny"): RuleTarget {
+  if (host.includes("/") || parseAddress(host) !== undefined) return { kind: "block", block: requireBlock(host, what) };
+  if (!host.startsWith("*.")) {
+    if (host === "*" && verdict === "allow")
+      throw new CofferdamError("INVALID_ARGUMENT", `${what}: every name is not a rule`, { hint: "mode relaxed lets a job reach the internet" });
+    return { kind: "name", name: requireName(host, what) };
+  }
+  const name = requireName(host.slice(2), what);
+  if (verdict === "allow" && !name.includes(".") && !HOUSE_NAMES.has(name))
+    throw new CofferdamError("INVALID_ARGUMENT", `${what}: that is everybody's names`, { hint: "name the domain below it: *.host.example" });
+  return { kind: "suffix", name };
+}
+
+function wordsBehind(text: string): { readonly rest: string; readonly words: readonly string[] } {
+  const words: string[] = [];
+  let rest = text;
+  for (;;) {
+    const [, head, word] = /^(.+)\/(udp|tcp|private)$/.exec(rest) ?? [];
+    if (head === undefined || word === undefined || words.includes(word)) return { rest, words };
+    words.push(word);
+    rest = head;
+  }
+}
+
+function hostAndPort(text: string): { readonly host: string; readonly port: string | undefined } {
+  const bracketed = /^\[([^\]]*)\](\/\d{1,3})?(?::(\d{1,5}))?$/.exec(text);
+  if (bracketed !== null) return { host: `${bracketed[1] ?? ""}${bracketed[2] ?? ""}`, port: bracketed[3] };
+  // Two colons and no bracket: an address of IPv6, whose last group is no port.
+  const [, host, port] = text.indexOf(":") === text.lastIndexOf(":") ? (/^(.*):(\d{1,5})$/.exec(text) ?? []) : [];
+  return host === undefined ? { host: text, port: undefined } : { host, port };
+}
