@@ -4,9 +4,9 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { chainHash, genesisHash, leafHash } from "../dist/audit/chain.js";
-import { HeadFile } from "../dist/audit/head-file.js";
 import { AuditLogger } from "../dist/audit/index.js";
 import { FANOUT, joined } from "../dist/audit/tree.js";
+import { HeadFile } from "../dist/store/index.js";
 
 interface TimedHash {
   readonly hash: Buffer;
@@ -73,6 +73,6 @@ export async function makeLog(directory: string, events: number): Promise<number
   for (const { sql } of indexes) db.exec(String(sql));
   db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   db.close();
-  new HeadFile(join(directory, "checkpoints", "head")).create({ logId: log.logId, seq: events, hash: previous.toString("hex") });
+  new HeadFile(join(directory, "checkpoints", "head"), "AUDIT_UNAVAILABLE").create({ logId: log.logId, seq: events, hash: previous.toString("hex") });
   return (performance.now() - started) / 1000;
 }

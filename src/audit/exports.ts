@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { CofferdamError, errnoOf, type JsonObject, messageOf, parseInput } from "../foundation/index.ts";
-import type { Store } from "../store/index.ts";
+import type { HeadFile, Store } from "../store/index.ts";
 import { Channel } from "./channel.ts";
 import { latestCheckpoint } from "./checkpoint-table.ts";
 import type { Checkpointer } from "./checkpointer.ts";
@@ -14,7 +14,6 @@ import type { AuditEvent, AuditEventInput } from "./event.ts";
 import { type ExportedBy, processUser } from "./exported-by.ts";
 import { EXPORTERS, type ExportSource } from "./exporters/format.ts";
 import type { ExportFormat } from "./exporters/format-names.ts";
-import type { HeadFile } from "./head-file.ts";
 import { eventOf, type LogIdentity } from "./log-table.ts";
 import { type AuditQuery, isoOf, parseQuery } from "./query.ts";
 import { matchingRows } from "./search.ts";

@@ -1,7 +1,6 @@
 /** The log's end held against the head that was acknowledged: at every commit, and when a log is verified. */
-import type { Transaction } from "../store/index.ts";
+import type { HeadState, Transaction } from "../store/index.ts";
 import type { AuditFault } from "./faults.ts";
-import type { HeadState } from "./head-file.ts";
 import { hashAt, type LastEvent, type LogIdentity } from "./log-table.ts";
 
 /** Why the log does not agree with the acknowledged head, or undefined when it does. */

@@ -5,8 +5,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CofferdamError, errnoOf, makeFolder, newId, readBounded, wrapError } from "../foundation/index.ts";
-import { syncFolder } from "./durable.ts";
+import { CofferdamError, errnoOf, makeFolder, newId, readBounded, syncFolder, wrapError } from "../foundation/index.ts";
 import { rawPublicKey } from "./note.ts";
 
 export interface LogKey {

@@ -1,10 +1,9 @@
 /** The log's tables read and written: its identity, its last event, appending, and rows as events. */
 import { type Clock, CofferdamError, newId } from "../foundation/index.ts";
-import type { Row, Transaction } from "../store/index.ts";
+import type { HeadFile, Row, Transaction } from "../store/index.ts";
 import { type PreparedEvent, parseBody } from "./body.ts";
 import { chainHash, genesisHash, hashText, leafHash } from "./chain.ts";
 import type { AuditEvent } from "./event.ts";
-import type { HeadFile } from "./head-file.ts";
 import { bytesOf } from "./row.ts";
 import { growTree, type TimedHash } from "./tree.ts";
 

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput, systemClock } from "../foundation/index.ts";
-import { SqliteStore, type Store } from "../store/index.ts";
+import { HeadFile, SqliteStore, type Store } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import { latestCheckpoint, type SignedCheckpoint } from "./checkpoint-table.ts";
 import type { Delivery } from "./deliveries.ts";
@@ -13,7 +13,6 @@ import type { AuditEvent, AuditEventInput } from "./event.ts";
 import type { EvidenceOptions, EvidenceReport } from "./evidence/write.ts";
 import type { ExportFormat } from "./exporters/format-names.ts";
 import type { ExportOptions, ExportParts } from "./exports.ts";
-import { HeadFile } from "./head-file.ts";
 import type { Hold, HoldScope } from "./holds.ts";
 import { KeyFiles, type LogKeys, MemoryKeys } from "./keys.ts";
 import { createLog, eventOf, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
@@ -80,7 +79,7 @@ export class AuditLogger implements GuardedTrail {
     const paths = pathsOf(directory, file);
     this.#paths = paths;
     this.#keys = paths === undefined ? new MemoryKeys() : new KeyFiles(paths.key);
-    this.#headFile = paths === undefined ? undefined : new HeadFile(paths.head);
+    this.#headFile = paths === undefined ? undefined : new HeadFile(paths.head, "AUDIT_UNAVAILABLE");
   }
 
   /**

@@ -1,11 +1,10 @@
 /** Where checkpoints go: the file beside the database, witnesses, and copies outside of this host. */
 import { tmpdir } from "node:os";
-import { CofferdamError } from "../foundation/index.ts";
+import { CofferdamError, writeDurably } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import type { SignedCheckpoint } from "./checkpoint-table.ts";
 import { type CheckpointCopy, copyAt } from "./copies/copy.ts";
-import { writeDurably } from "./durable.ts";
 import type { LogIdentity } from "./log-table.ts";
 import { verifyConsistency } from "./merkle.ts";
 import { parseVerifierKey } from "./note.ts";

@@ -1,13 +1,12 @@
 /** What an open log consists of, and how it is put together. */
 import type { Clock } from "../foundation/index.ts";
-import type { Store } from "../store/index.ts";
+import type { HeadFile, Store } from "../store/index.ts";
 import type { SignedCheckpoint } from "./checkpoint-table.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { placeKind, withoutCredentials, witnessName } from "./copies/place.ts";
 import { Deliveries, type Delivery } from "./deliveries.ts";
 import { Denials } from "./denials.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent } from "./event.ts";
-import type { HeadFile } from "./head-file.ts";
 import type { LogKeys } from "./keys.ts";
 import { type LogIdentity, lastEvent } from "./log-table.ts";
 import { parseVerifierKey } from "./note.ts";

@@ -1,7 +1,6 @@
 /** What a log is held against when it is verified: keys and checkpoints as callers have them, made ready for verify.ts. */
-import type { Transaction } from "../store/index.ts";
+import type { HeadState, Transaction } from "../store/index.ts";
 import { openCheckpoint } from "./checkpoint.ts";
-import type { HeadState } from "./head-file.ts";
 import type { LogIdentity } from "./log-table.ts";
 import { parseVerifierKey, SIGNATURE_TYPES } from "./note.ts";
 import { ringOf } from "./signer.ts";

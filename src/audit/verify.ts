@@ -2,14 +2,13 @@
  * Verification of a log: leaves, links and tree are computed again from the stored texts, and the result is held against
  * the acknowledged head, the log's own checkpoints, and what the caller brought from outside.
  */
-import type { Transaction } from "../store/index.ts";
+import type { HeadState, Transaction } from "../store/index.ts";
 import { hashText } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { CheckpointCheck, type CheckpointResult, firstKey } from "./checkpoint-check.ts";
 import { CHECKED_COLUMNS, type CheckedEvent, EventCheck } from "./event-check.ts";
 import type { AuditFault } from "./faults.ts";
 import { headFault } from "./head-check.ts";
-import type { HeadState } from "./head-file.ts";
 import { KeyRing, pinned } from "./key-ring.ts";
 import { hashAt, type LastEvent, type LogIdentity, lastEvent } from "./log-table.ts";
 import { GrowingRoot } from "./merkle.ts";

@@ -3,12 +3,11 @@
  * an event is recorded before the database and the head file are on the disk.
  */
 import { BoundedQueue, type Clock, CofferdamError, type ErrorCode, wrapError } from "../foundation/index.ts";
-import type { Store, Transaction } from "../store/index.ts";
+import type { Head, HeadFile, Store, Transaction } from "../store/index.ts";
 import { PreparedEvent, RandomPool } from "./body.ts";
 import { type AuditEvent, type AuditEventInput, parseEvent, type SealedInput } from "./event.ts";
 import type { AuditFault } from "./faults.ts";
 import { headFault } from "./head-check.ts";
-import type { Head, HeadFile } from "./head-file.ts";
 import { append, hashAt, type LastEvent, type LogIdentity, lastEvent, readLog } from "./log-table.ts";
 import type { Reserve } from "./reserve.ts";
 

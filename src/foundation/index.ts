@@ -4,6 +4,7 @@ export { BoundedQueue } from "./bounded-queue.ts";
 export { BoundedText } from "./bounded-text.ts";
 export { canonicalBytes, canonicalText, type JsonObject, type JsonValue } from "./canonical.ts";
 export { type Clock, isoTime, systemClock } from "./clock.ts";
+export { syncFolder, writeDurably } from "./durable.ts";
 export { CofferdamError, ERROR_TABLE, type ErrorCode, type ErrorDetails, type ErrorSpec, errnoOf, messageOf, wrapError } from "./errors.ts";
 export { makeFolder } from "./folders.ts";
 export { homeFolder } from "./home.ts";

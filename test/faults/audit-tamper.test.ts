@@ -10,10 +10,10 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkpointText } from "../../src/audit/checkpoint.ts";
-import { HeadFile } from "../../src/audit/head-file.ts";
 import { type AuditFaultKind, AuditLogger, type AuditVerifyRequest, type SignedCheckpoint, type VerifyReport } from "../../src/audit/index.ts";
 import { signatureLine } from "../../src/audit/note.ts";
 import { AUDIT_MIGRATIONS } from "../../src/audit/schema.ts";
+import { HeadFile } from "../../src/store/index.ts";
 
 const EVENTS = 40;
 let base: string;
@@ -168,7 +168,11 @@ describe("in the database", () => {
     const hash = db.prepare("SELECT hash FROM audit_events WHERE seq = ?").get(size)?.["hash"];
     const logId = String(db.prepare("SELECT log_id FROM audit_log").get()?.["log_id"]);
     db.close();
-    new HeadFile(join(state, "checkpoints", "head")).create({ logId, seq: size, hash: Buffer.from(hash instanceof Uint8Array ? hash : []).toString("hex") });
+    new HeadFile(join(state, "checkpoints", "head"), "AUDIT_UNAVAILABLE").create({
+      logId,
+      seq: size,
+      hash: Buffer.from(hash instanceof Uint8Array ? hash : []).toString("hex"),
+    });
   }
 
   test("a trigger that swallows events: the caller is told that nothing was recorded", async () => {
@@ -212,7 +216,11 @@ describe("complete: everything written again, with every hash right and signed w
     db.prepare("UPDATE audit_log SET log_id = ?, public_key = ?").run(log.logId, log.publicKey);
     db.close();
     const { genesisHash } = await import("../../src/audit/chain.ts");
-    new HeadFile(join(forged, "checkpoints", "head")).create({ logId: log.logId, seq: 0, hash: genesisHash(log.logId, log.publicKey).toString("hex") });
+    new HeadFile(join(forged, "checkpoints", "head"), "AUDIT_UNAVAILABLE").create({
+      logId: log.logId,
+      seq: 0,
+      hash: genesisHash(log.logId, log.publicKey).toString("hex"),
+    });
     await fill(events, forged, 1000);
     await withLog((audit) => audit.checkpoint(), forged);
     renameSync(state, `${state}.old`);

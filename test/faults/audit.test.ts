@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { HeadFile } from "../../src/audit/head-file.ts";
 import { type AuditFaultKind, AuditLogger, type VerifyReport } from "../../src/audit/index.ts";
+import { HeadFile } from "../../src/store/index.ts";
 import { requires } from "../world/needs.ts";
 
 const SCRIPT = fileURLToPath(new URL("../world/audit-process.ts", import.meta.url));
@@ -92,7 +92,7 @@ describe("tampering is found, and named", () => {
       return { hash: last?.integrity.hash, previousHash: last?.integrity.previousHash.slice("sha256:".length) ?? "", logId: last?.logId ?? "" };
     });
     sql("DELETE FROM audit_events WHERE seq = 8");
-    new HeadFile(head).create({ logId, seq: 7, hash: previousHash });
+    new HeadFile(head, "AUDIT_UNAVAILABLE").create({ logId, seq: 7, hash: previousHash });
     await fill(1);
     expect((await verify()).head?.hash).not.toBe(hash);
     writeFileSync(join(state, "forged-head"), readFileSync(head));

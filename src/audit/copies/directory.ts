@@ -1,8 +1,7 @@
 /** A folder, usually of another host or disk. It has to be there: a mount that is missing is not replaced by a local folder. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { CofferdamError, readBounded } from "../../foundation/index.ts";
-import { writeDurably } from "../durable.ts";
+import { CofferdamError, readBounded, writeDurably } from "../../foundation/index.ts";
 import { MAX_NOTE_BYTES } from "../note.ts";
 import type { CheckpointCopy } from "./copy.ts";
 

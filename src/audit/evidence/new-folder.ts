@@ -6,8 +6,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { CofferdamError, errnoOf, newId, wrapError } from "../../foundation/index.ts";
-import { syncFolder } from "../durable.ts";
+import { CofferdamError, errnoOf, newId, syncFolder, wrapError } from "../../foundation/index.ts";
 
 /** Digests of all files, as `sha256sum` writes and checks them. */
 export const SUMS = "SHA256SUMS";

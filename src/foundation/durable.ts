@@ -1,7 +1,9 @@
 /** Files that are on the disk when the call returns. */
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { CofferdamError, makeFolder, newId, wrapError } from "../foundation/index.ts";
+import { CofferdamError, wrapError } from "./errors.ts";
+import { makeFolder } from "./folders.ts";
+import { newId } from "./ids.ts";
 
 /** Writes a file beside its name and renames it there, both durable. */
 export function writeDurably(path: string, text: string, mode: number): void {

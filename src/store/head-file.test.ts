@@ -15,7 +15,7 @@ test("property: a write that is torn anywhere leaves the head before it, whateve
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 12 }), fc.integer({ min: 0, max: 1023 }), (steps, cut) => {
       const path = fresh();
-      const file = new HeadFile(path);
+      const file = new HeadFile(path, "AUDIT_UNAVAILABLE");
       file.create(headOf(0));
       let seq = 0;
       for (const step of steps) {
@@ -36,7 +36,7 @@ test("property: a write that is torn anywhere leaves the head before it, whateve
 });
 
 test("it only goes forward", () => {
-  const file = new HeadFile(fresh());
+  const file = new HeadFile(fresh(), "AUDIT_UNAVAILABLE");
   file.create(headOf(0));
   file.advance(headOf(5));
   file.advance(headOf(5));
@@ -47,7 +47,7 @@ test("it only goes forward", () => {
 
 test("absent, damaged, linked and private", () => {
   const path = fresh();
-  const file = new HeadFile(path);
+  const file = new HeadFile(path, "AUDIT_UNAVAILABLE");
   expect(file.read()).toEqual({ absent: true });
   expect(() => file.advance(headOf(1))).toThrow(expect.objectContaining({ code: "AUDIT_UNAVAILABLE" }));
   file.create(headOf(0));

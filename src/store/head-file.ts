@@ -6,10 +6,10 @@ import { hash } from "node:crypto";
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { CofferdamError, errnoOf, makeFolder, newId, wrapError } from "../foundation/index.ts";
-import { syncFolder } from "./durable.ts";
+import { CofferdamError, type ErrorCode, errnoOf, makeFolder, newId, syncFolder, wrapError } from "../foundation/index.ts";
 
 export interface Head {
+  /** Of the log, or whatever else the head is of. */
   readonly logId: string;
   /** Number of events; 0 for an empty log. */
   readonly seq: number;
@@ -25,14 +25,17 @@ const recordSchema: z.ZodType<Head> = z.strictObject({ logId: z.string(), seq: z
 
 export class HeadFile {
   readonly #path: string;
+  readonly #unavailable: ErrorCode;
   /** The slots as they were read or written last, and what they say: most commits find them unchanged. */
   readonly #known: [KnownSlot, KnownSlot] = [NOTHING, NOTHING];
 
-  constructor(path: string) {
+  /** @param unavailable code of the error when the system does not let us read or write it. */
+  constructor(path: string, unavailable: ErrorCode) {
     this.#path = path;
+    this.#unavailable = unavailable;
   }
 
-  /** Throws AUDIT_UNAVAILABLE when the file is there and the system does not let us read it now. */
+  /** Throws the code for that when the file is there and the system does not let us read it now. */
   read(): HeadState {
     let fd: number;
     try {
@@ -41,14 +44,14 @@ export class HeadFile {
       const errno = errnoOf(error);
       if (errno === "ENOENT") return { absent: true };
       if (errno === "ELOOP" || errno === "ENOTDIR") return { damaged: "it is not a regular file" };
-      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be read");
+      throw wrapError(error, this.#unavailable, `the head file cannot be read: ${this.#path}`);
     }
     try {
       const { head } = newest(this.#slots(fd));
       return head === undefined ? { damaged: "neither of its records is whole" } : { head };
     } catch (error) {
       if (errnoOf(error) === "EISDIR") return { damaged: "it is not a regular file" };
-      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be read");
+      throw wrapError(error, this.#unavailable, `the head file cannot be read: ${this.#path}`);
     } finally {
       closeSync(fd);
     }
@@ -63,7 +66,7 @@ export class HeadFile {
     try {
       const fd = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
       try {
-        writeWhole(fd, Buffer.concat([slotOf(head), Buffer.alloc(SLOT, 0x20)]), 0);
+        this.#writeWhole(fd, Buffer.concat([slotOf(head), Buffer.alloc(SLOT, 0x20)]), 0);
         fsyncSync(fd);
       } finally {
         closeSync(fd);
@@ -78,22 +81,22 @@ export class HeadFile {
   /**
    * Moves the head forward, durably; the caller holds the database's write turn. A head that is there already is left
    * alone: whoever wrote it waited for the disk.
-   * Throws INTEGRITY_FAILURE when the file is further than `head`, and AUDIT_UNAVAILABLE when it is gone or cannot be written.
+   * Throws INTEGRITY_FAILURE when the file is further than `head`, and the code for that when it is gone or cannot be written.
    */
   advance(head: Head): void {
     let fd: number;
     try {
       fd = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (error) {
-      throw wrapError(error, "AUDIT_UNAVAILABLE", "the audit head file cannot be written");
+      throw wrapError(error, this.#unavailable, `the head file cannot be written: ${this.#path}`);
     }
     try {
       const { head: known, slot } = newest(this.#slots(fd));
       if (known?.seq === head.seq && known.hash === head.hash) return;
-      if (known !== undefined && known.seq >= head.seq) throw new CofferdamError("INTEGRITY_FAILURE", "the audit log is behind its acknowledged head");
+      if (known !== undefined && known.seq >= head.seq) throw new CofferdamError("INTEGRITY_FAILURE", "the database is behind its acknowledged head");
       const other = slot === 0 ? 1 : 0;
       const bytes = slotOf(head);
-      writeWhole(fd, bytes, other * SLOT);
+      this.#writeWhole(fd, bytes, other * SLOT);
       fdatasyncSync(fd);
       this.#known[other] = { bytes, head };
     } finally {
@@ -110,6 +113,12 @@ export class HeadFile {
       if (!found.equals(this.#known[slot].bytes)) this.#known[slot] = { bytes: found, head: parseSlot(found) };
     }
     return this.#known.map(({ head }) => head);
+  }
+
+  #writeWhole(fd: number, bytes: Buffer, position: number): void {
+    // A full disk makes a short write without an error: the length has to be looked at.
+    if (writeSync(fd, bytes, 0, bytes.length, position) !== bytes.length)
+      throw new CofferdamError(this.#unavailable, "the head file could not be written whole: is the disk full?");
   }
 }
 
@@ -140,10 +149,4 @@ function parseSlot(slot: Buffer): Head | undefined {
   } catch {
     return undefined;
   }
-}
-
-function writeWhole(fd: number, bytes: Buffer, position: number): void {
-  // A full disk makes a short write without an error: the length has to be looked at.
-  if (writeSync(fd, bytes, 0, bytes.length, position) !== bytes.length)
-    throw new CofferdamError("AUDIT_UNAVAILABLE", "the audit head could not be written whole: is the disk full?");
 }
