@@ -13,7 +13,7 @@ const pattern = fc
   .tuple(fc.oneof({ weight: 4, arbitrary: resource }, fc.constant("*")), fc.oneof({ weight: 4, arbitrary: verb }, fc.constant("*")))
   .map((parts) => parts.join(":"));
 /** Left out every other time. */
-const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 1 });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 2 });
 const time = fc.tuple(fc.integer({ min: 0, max: 23 }), fc.constantFrom("00", "17", "30")).map(([hour, minute]) => `${String(hour).padStart(2, "0")}:${minute}`);
 
 const constraints: fc.Arbitrary<Constraints> = fc.record({
