@@ -75,6 +75,18 @@ export function storeContract(name: string, make: () => Store): void {
       expect(Number((await store.read((tx) => tx.get("SELECT count(*) AS n FROM t")))?.["n"])).toBe(50);
     });
 
+    test("of writes at the same time one that fails is undone alone, in their order", async () => {
+      const insert = (id: number) => store.write((tx) => tx.run("INSERT INTO t (id) VALUES (?)", [id]));
+      const failing = store.write(async (tx) => {
+        await tx.run("INSERT INTO t (id) VALUES (?)", [2]);
+        throw new Error("no");
+      });
+      const outcomes = await Promise.allSettled([insert(1), failing, insert(1), insert(3), insert(4)]);
+      expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled", "fulfilled"]);
+      expect(outcomes[1]).toMatchObject({ reason: { message: "no" } });
+      expect((await store.read((tx) => tx.all("SELECT id FROM t ORDER BY id"))).map(({ id }) => Number(id))).toEqual([1, 3, 4]);
+    });
+
     test("iterate gives rows in order, and may be left early", async () => {
       await store.write(async (tx) => {
         for (let id = 0; id < 10; id++) await tx.run("INSERT INTO t (id) VALUES (?)", [id]);

@@ -13,6 +13,7 @@ const ROWS_AT_ONCE = 256;
 export class Connection implements Transaction {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #iterated = false;
 
   /** Throws what SQLite throws, "busy" included. */
   constructor(path: string, kind: "write" | "read" | "memory") {
@@ -43,6 +44,25 @@ export class Connection implements Transaction {
     this.#db.exec(sql);
   }
 
+  /** Rows were taken one by one: a statement may not have come to its end. */
+  get iterated(): boolean {
+    return this.#iterated;
+  }
+
+  /** Work in the transaction that is open, undone alone when it fails. Throws only when SQLite has undone the whole of it. */
+  async apart(work: () => Promise<unknown>, failed: (error: unknown) => void): Promise<void> {
+    this.#db.exec("SAVEPOINT one");
+    try {
+      await work();
+    } catch (error) {
+      // On some errors (a full disk) nothing is left to go on with.
+      if (!this.#db.isTransaction) throw error;
+      this.#db.exec("ROLLBACK TO one");
+      failed(error);
+    }
+    this.#db.exec("RELEASE one");
+  }
+
   rollback(): void {
     // SQLite has already rolled back on some errors (a full disk); then there is nothing to undo.
     if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
@@ -62,6 +82,7 @@ export class Connection implements Transaction {
 
   async *iterate(sql: string, params: readonly SqlValue[] = []): AsyncGenerator<Row> {
     let rows = 0;
+    this.#iterated = true;
     // A statement of its own: two iterations of the same text must not disturb each other.
     for (const row of this.#db.prepare(sql).iterate(...params)) {
       yield row;

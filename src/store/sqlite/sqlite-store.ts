@@ -17,6 +17,16 @@ export interface SqliteOptions {
   readonly clock?: Clock;
 }
 
+/** Writes that one transaction takes at most. */
+const MOST_TOGETHER = 64;
+
+/** A write that waits for its turn. */
+interface Waiting {
+  /** @returns what tells the caller, once it is on the disk. */
+  run(tx: Transaction): Promise<() => void>;
+  reject(error: unknown): void;
+}
+
 interface Opened {
   readonly connection: Connection;
   /** Which file it is, from {@link identityOf}. */
@@ -31,6 +41,8 @@ export class SqliteStore implements Store {
   readonly #clock: Clock;
   #opened: Opened | undefined;
   #everOpened = false;
+  #idleReader: Opened | undefined;
+  readonly #waiting: Waiting[] = [];
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -40,35 +52,28 @@ export class SqliteStore implements Store {
     this.#clock = options.clock ?? systemClock;
   }
 
+  /** Writes that wait at the same time share a commit, and its wait for the disk; each is undone alone when it fails. */
   write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#inTurn(async () => {
-      const opened = await this.#open();
-      const { connection } = opened;
-      try {
-        await this.#whenFree(() => connection.exec("BEGIN IMMEDIATE"));
-        opened.log ??= this.#logIdentity();
-        const result = await work(connection);
-        connection.exec("COMMIT");
-        // Had a file been unlinked or replaced before this moment, the commit went where nobody will find it.
-        if (!this.#inPlace(opened)) throw replaced(this.#path);
-        return result;
-      } catch (error) {
-        connection.rollback();
-        throw storeError(error);
-      }
+    return new Promise<T>((resolve, reject) => {
+      const run = async (tx: Transaction): Promise<() => void> => {
+        const result = await work(tx);
+        return () => resolve(result);
+      };
+      this.#waiting.push({ run, reject });
+      void this.#inTurn(() => this.#writeWaiting());
     });
   }
 
   async read<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
-    const connection = await this.#readConnection();
+    const reader = await this.#reader();
     try {
-      connection.exec("BEGIN");
-      return await work(connection);
+      reader.connection.exec("BEGIN");
+      return await work(reader.connection);
     } catch (error) {
       throw storeError(error);
     } finally {
-      connection.close();
+      this.#giveBack(reader);
     }
   }
 
@@ -80,6 +85,8 @@ export class SqliteStore implements Store {
     await this.#inTurn(async () => {
       this.#closed = true;
       this.#forget();
+      this.#idleReader?.connection.close();
+      this.#idleReader = undefined;
     });
   }
 
@@ -94,13 +101,56 @@ export class SqliteStore implements Store {
     return mine;
   }
 
+  async #writeWaiting(): Promise<void> {
+    const together = this.#waiting.splice(0, MOST_TOGETHER);
+    // An earlier turn may have taken them along.
+    if (together.length === 0) return;
+    try {
+      for (const tell of await this.#commit(together)) tell();
+    } catch (error) {
+      for (const { reject } of together) reject(error);
+    }
+  }
+
+  /** @returns what tells those whose work is on the disk now; those whose work failed have been told. */
+  async #commit(together: readonly Waiting[]): Promise<readonly (() => void)[]> {
+    const opened = await this.#open();
+    const { connection } = opened;
+    const done: (() => void)[] = [];
+    try {
+      await this.#whenFree(() => connection.exec("BEGIN IMMEDIATE"));
+      opened.log ??= this.#logIdentity();
+      for (const { run, reject } of together) {
+        if (together.length === 1) done.push(await run(connection));
+        else
+          await connection.apart(
+            async () => done.push(await run(connection)),
+            (error) => reject(storeError(error)),
+          );
+      }
+      connection.exec("COMMIT");
+      // Had a file been unlinked or replaced before this moment, the commit went where nobody will find it.
+      if (!this.#inPlace(opened)) throw replaced(this.#path);
+      return done;
+    } catch (error) {
+      connection.rollback();
+      throw storeError(error);
+    }
+  }
+
   /** Each read has a connection of its own, so that a long export and the writers do not wait for each other. */
-  async #readConnection(): Promise<Connection> {
+  async #reader(): Promise<Opened> {
     const path = this.#path;
     if (path !== undefined) {
       if (this.#opened === undefined) await this.#inTurn(() => this.#open());
+      const idle = this.#idleReader;
+      this.#idleReader = undefined;
+      if (idle !== undefined && this.#inPlace(idle)) return idle;
+      idle?.connection.close();
       try {
-        return await this.#whenFree(() => new Connection(path, "read"));
+        const file = identityOf(path);
+        const log = this.#logIdentity();
+        return { connection: await this.#whenFree(() => new Connection(path, "read")), file, log };
       } catch (error) {
         throw storeError(error);
       }
@@ -111,8 +161,16 @@ export class SqliteStore implements Store {
       const name = `file:/${newId("copy")}?vfs=memdb`;
       const copy = new Connection(name, "memory");
       connection.exec(`VACUUM INTO '${name}'`);
-      return copy;
+      return { connection: copy, file: undefined };
     });
+  }
+
+  /** One is kept for the next read, unless a statement of it may still stand in the middle of its rows, on the old snapshot. */
+  #giveBack(reader: Opened): void {
+    const { connection, file } = reader;
+    connection.rollback();
+    if (file === undefined || this.#closed || this.#idleReader !== undefined || connection.iterated) connection.close();
+    else this.#idleReader = reader;
   }
 
   /** The connection, in the turn of the caller; opened again when another file has taken the place of the one that it is on. */
