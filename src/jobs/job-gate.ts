@@ -27,15 +27,22 @@ export class JobGate {
     this.#parts = parts;
   }
 
-  /** Throws what refused it; the job's checks say how far it came. */
-  async check(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {
+  /**
+   * Throws what refused it; the job's checks say how far it came. @param asked that the job was asked for goes on record, while
+   * its image is looked at; nothing is set aside before it is there.
+   */
+  async check(job: LiveJob, config: JobConfig, asked: Promise<void>, signal: AbortSignal): Promise<void> {
+    await Promise.all([asked, this.#looks(job, config, signal)]);
+    await this.#resources(job, config, signal);
+    job.pass("networkIsolation", "the job has no network at all");
+  }
+
+  async #looks(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     this.#owner(job);
     const { audit, policy, clock } = this.#parts;
     const unseen = await requireOutside(audit, policy.values, clock);
     if (unseen !== undefined) job.refused.push(unseen);
     await this.#image(job, config, signal);
-    await this.#resources(job, config, signal);
-    job.pass("networkIsolation", "the job has no network at all");
   }
 
   /** Until there are roles: whoever owns the state directory, by the uid that the kernel gives this process. */

@@ -255,8 +255,8 @@ export class SecurityOrchestrator {
     const { jobId: id, image, command, level } = job.identity;
     const { audit, clock, policy, stateDir } = this.#parts();
     try {
-      await job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
-      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, signal);
+      const asked = job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
+      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, asked, signal);
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {
