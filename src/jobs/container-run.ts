@@ -9,6 +9,7 @@ import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import { type CreatePlan, planContainer } from "./container/create-body.ts";
 import { Gate } from "./container/gate.ts";
+import { withUser } from "./container/hardened.ts";
 import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { containerProfile } from "./container/profile.ts";
 import { prove, requireProof } from "./container/prove.ts";
@@ -191,7 +192,7 @@ export class ContainerRun {
   }
 
   async #prepare(allocation: Allocation, { Id: imageId, Config: imageConfig }: JobImage, signal: AbortSignal): Promise<CreatePlan> {
-    const { policy, quota, logFile } = this.#parts;
+    const { engine, policy, quota, logFile } = this.#parts;
     const { jobId, level } = this.#job.identity;
     const folder = join(this.#parts.folder, jobId);
     this.#folder = makeJobFolder(this.#parts.folder, jobId);
@@ -202,11 +203,10 @@ export class ContainerRun {
     const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;
     const limits = quota.createLimits(allocation);
     const place = workingDir ?? (workspace === undefined ? undefined : (workspace.target ?? WORKSPACE_TARGET));
+    const asked = { jobId, imageId, command, env, user, tty, stdin, limits, mounts: [], scratch: [], workingDir: place };
+    const container = await withUser(engine, asked, imageConfig.User ?? "", profile, signal);
     const plan = (mounts: readonly JobMount[]): CreatePlan =>
-      planContainer({
-        container: { jobId, imageId, command, env, user, tty, stdin, limits, mounts, scratch: [], workingDir: place },
-        ...{ profile, imageConfig, folder, gate, waitSeconds: GATE_SECONDS },
-      });
+      planContainer({ container: { ...container, mounts }, profile, imageConfig, folder, gate, waitSeconds: GATE_SECONDS });
     if (workspace === undefined) return plan([]);
     // Who the job is decides whose the workspace is, and does not depend on it.
     const who = plan([]).expected.user ?? { uid: 0, gid: 0 };

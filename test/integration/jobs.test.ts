@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { busyboxArchive } from "../world/images.ts";
+import { busyboxArchive, busyboxImage } from "../world/images.ts";
 import { CALLER, type JobSpecification, JobWorld } from "../world/job-world.ts";
 import { has, requires } from "../world/needs.ts";
 import { outcomeOf } from "../world/project.ts";
@@ -213,6 +213,18 @@ describe("images from a file", () => {
 });
 
 describe("the workspace", () => {
+  test.each(["copy", "bind"])("%s: is of the image's own user, whom only its passwd knows", async (mode) => {
+    const reference = `named:${mode}`;
+    const image = await busyboxImage(world.engine, { reference, config: { User: "nobody" } });
+    const folder = world.folder({ a: "1" });
+    const bind = mode === "bind" ? ["--bind"] : [];
+    const { exit, stdout } = await world.job(sh('id -u; stat -c %u:%g a; echo 2 > b; echo "$HOME"', "--image", reference, "--workspace", folder, ...bind));
+    expect([exit, stdout]).toEqual([0, "65534\n65534:65534\n/\n"]);
+    expect(readFileSync(join(folder, "b"), "utf8")).toBe("2\n");
+    expect(statSync(join(folder, "b")).uid).toBe(CALLER);
+    await world.engine.images.remove(image, { force: true });
+  });
+
   test.each(["copy", "bind"] as const)("%s: what it made belongs to the folder's owner; what was planted is named", async (mode) => {
     const folder = world.folder({ "src/a.txt": "a", ".git/config": "[core]\n", ".git/hooks/keep": "" });
     const script =
@@ -443,9 +455,11 @@ describe("being ended", () => {
   });
 });
 
-test("20 at once: each has its own output, and nothing is lost", async () => {
+const TOGETHER = process.env["COFFERDAM_TEST_FULL"] === undefined ? 20 : 50;
+
+test(`${TOGETHER} at once: each has its own output, and nothing is lost`, async () => {
   const jobs = await Promise.all(
-    Array.from({ length: 20 }, async (_, i) => await world.job({ ...sh(`echo job ${i}; exit ${i}`, "--memory", "64MiB", "--wait", "5m") })),
+    Array.from({ length: TOGETHER }, async (_, i) => await world.job({ ...sh(`echo job ${i}; exit ${i}`, "--memory", "64MiB", "--wait", "5m") })),
   );
   for (const [i, { exit, stdout, report }] of jobs.entries()) {
     expect([exit, stdout]).toEqual([i, `job ${i}\n`]);

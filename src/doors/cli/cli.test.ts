@@ -134,6 +134,7 @@ test("doctor tries things, and its JSON is the contract's", async () => {
     "box",
     "jail",
     "script shell",
+    "engine",
     "state directory",
     "audit trail",
     "checkpoints outside",

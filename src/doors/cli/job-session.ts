@@ -55,7 +55,7 @@ export function caller(): string {
   return `uid ${process.getuid?.() ?? -1}`;
 }
 
-function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
+export function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
   const named = typeof option === "string" ? option : env["DOCKER_HOST"];
   return named === undefined || named === "" ? "/var/run/docker.sock" : named.replace(/^unix:\/\//, "");
 }

@@ -71,7 +71,7 @@ function leftovers({ leftBehind }: JobFacts): Recommendation[] {
 function memory({ resources: { quota, total } }: JobFacts, percent: ResourceAmounts): Recommendation[] {
   if (quota.memory === undefined) return [];
   const kills = total.oomKills ?? 0;
-  const fix = `--memory ${sizeWord(2 * quota.memory)}, or jobs.memory: ${sizeWord(2 * quota.memory)} in cofferdam.yaml`;
+  const fix = `--memory ${sizeWord(2 * quota.memory)}, or quota: {defaults: {memory: ${sizeWord(2 * quota.memory)}}} in cofferdam.yaml`;
   if (kills > 0)
     return [{ priority: "high", message: `out of memory: the kernel ended ${counted(kills, "process", "processes")} at ${sizeText(quota.memory)}`, fix }];
   if (percent.memory === undefined || percent.memory < NEAR.memory) return [];
@@ -85,7 +85,7 @@ function processes({ resources: { quota, total } }: JobFacts): Recommendation[] 
     {
       priority: "medium",
       message: `${counted(refused, "process was", "processes were")} not started: ${quota.pids} at once is the limit`,
-      fix: `jobs.pids: ${2 * quota.pids} in cofferdam.yaml`,
+      fix: `--pids ${2 * quota.pids}, or quota: {defaults: {pids: ${2 * quota.pids}}} in cofferdam.yaml`,
     },
   ];
 }
@@ -99,7 +99,7 @@ function disk({ resources: { quota, limits } }: JobFacts, percent: ResourceAmoun
           {
             priority: "medium",
             message: `disk peaked at ${Math.round(percent.disk)} % of ${sizeText(quota.disk)}`,
-            fix: `jobs.disk: ${sizeWord(2 * quota.disk)} in cofferdam.yaml`,
+            fix: `--disk ${sizeWord(2 * quota.disk)}, or quota: {defaults: {disk: ${sizeWord(2 * quota.disk)}}} in cofferdam.yaml`,
           },
         ];
   if (watched === undefined) return full;
@@ -120,7 +120,7 @@ function cpu({ resources: { quota, total }, times: { runMs } }: JobFacts): Recom
     {
       priority: "low",
       message: `it was made to wait for cpu ${share} % of its time`,
-      fix: `--cpu ${2 * quota.cpu}, or jobs.cpu: ${2 * quota.cpu} in cofferdam.yaml`,
+      fix: `--cpu ${2 * quota.cpu}, or quota: {defaults: {cpu: ${2 * quota.cpu}}} in cofferdam.yaml`,
     },
   ];
 }

@@ -154,22 +154,30 @@ describe("recommendations", () => {
     [
       "memory near its quota",
       resources({ quota: { memory: 4 * GiB }, peak: { memory: 3.88 * GiB } }),
-      { priority: "medium", message: "memory peaked at 97 % of 4 GiB", fix: "--memory 8GiB, or jobs.memory: 8GiB in cofferdam.yaml" },
+      { priority: "medium", message: "memory peaked at 97 % of 4 GiB", fix: "--memory 8GiB, or quota: {defaults: {memory: 8GiB}} in cofferdam.yaml" },
     ],
     [
       "out of memory",
       resources({ quota: { memory: 512e6 }, peak: { memory: 512e6 }, total: { oomKills: 2 } }),
-      { priority: "high", message: "out of memory: the kernel ended 2 processes at 512 MB", fix: "--memory 1024MB, or jobs.memory: 1024MB in cofferdam.yaml" },
+      {
+        priority: "high",
+        message: "out of memory: the kernel ended 2 processes at 512 MB",
+        fix: "--memory 1024MB, or quota: {defaults: {memory: 1024MB}} in cofferdam.yaml",
+      },
     ],
     [
       "forks refused",
       resources({ total: { forksRefused: 1 } }),
-      { priority: "medium", message: "1 process was not started: 1000 at once is the limit", fix: "jobs.pids: 2000 in cofferdam.yaml" },
+      {
+        priority: "medium",
+        message: "1 process was not started: 1000 at once is the limit",
+        fix: "--pids 2000, or quota: {defaults: {pids: 2000}} in cofferdam.yaml",
+      },
     ],
     [
       "disk near its quota",
       resources({ peak: { disk: 9 * GiB } }),
-      { priority: "medium", message: "disk peaked at 90 % of 10 GiB", fix: "jobs.disk: 20GiB in cofferdam.yaml" },
+      { priority: "medium", message: "disk peaked at 90 % of 10 GiB", fix: "--disk 20GiB, or quota: {defaults: {disk: 20GiB}} in cofferdam.yaml" },
     ],
     [
       "disk that was watched",
@@ -179,7 +187,7 @@ describe("recommendations", () => {
     [
       "waiting for cpu",
       resources({ total: { throttledMs: 35_500 } }),
-      { priority: "low", message: "it was made to wait for cpu 50 % of its time", fix: "--cpu 8, or jobs.cpu: 8 in cofferdam.yaml" },
+      { priority: "low", message: "it was made to wait for cpu 50 % of its time", fix: "--cpu 8, or quota: {defaults: {cpu: 8}} in cofferdam.yaml" },
     ],
     [
       "a tag whose digest is known",
