@@ -56,7 +56,9 @@ export interface SecretInfo extends SecretPolicy {
   readonly currentVersion: number;
   readonly createdAt: number;
   readonly updatedAt: number;
+  /** Counted only where something limits them: {@link SecretPolicy.maxReads}, or a level that allows a job one read. */
   readonly reads: number;
+  readonly lastReadAt?: number | undefined;
   readonly deleted: boolean;
   readonly versions: readonly SecretVersion[];
 }
@@ -167,11 +169,13 @@ export interface SecretBackend {
    * Throws SECRET_EXPIRED when `maxReads` of the secret, or `perJob` of this job, are used up.
    */
   countRead(secretId: string, jobId: string, perJob: number | undefined): Promise<void>;
+  /** Says that a rotation is under way until then (ms since the epoch; 0: not any more). Throws CONFLICT when one is, or `after` is not current. */
+  claim(secretId: string, after: number, until: number): Promise<void>;
   /** Destroys all values; the id and its numbers stay known. @returns false when it was deleted already. */
   remove(secretId: string): Promise<boolean>;
   /** Ids in byte order, those that are not deleted, after `after`. */
   list(after: string | undefined, limit: number): Promise<readonly string[]>;
-  /** The latest time that was ever relied on, ms since the epoch, now that it is `now`: a clock that was set back does not revive what expired. */
-  latestTime(now: number): Promise<number>;
+  /** Now, or the latest time that was ever relied on, ms since the epoch: a clock that was set back does not revive what expired. */
+  latestTime(): Promise<number>;
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { CofferdamError } from "../../foundation/index.ts";
 import { cannotOpen } from "../sealing/box.ts";
-import { type MasterKey, type MasterKeys, masterKeyId, newMasterKey } from "../sealing/master-key.ts";
+import { type MasterKey, type MasterKeys, masterKeyId, newMasterKey, type PreparedKey } from "../sealing/master-key.ts";
 import { createPrivate, readPrivate, replacePrivate } from "./private-file.ts";
 import { type KeyProtection, type ProtectedKey, protectedKeySchema } from "./protection.ts";
 
@@ -67,13 +67,20 @@ export class KeyFile implements MasterKeys {
     return kept === undefined ? undefined : await this.#open(kept);
   }
 
-  async begin(): Promise<MasterKey> {
-    const kept = this.#read();
-    if (kept.length > 1) return await this.current(false);
+  async prepare(): Promise<PreparedKey> {
     const made = newMasterKey();
-    replacePrivate(this.path, textOf([...kept, await this.#keep(made)]));
-    this.#opened.set(made.id, made);
-    return made;
+    const next = await this.#keep(made);
+    // The one of an interrupted change is opened now, where it may take its time.
+    if (this.#read().length > 1) await this.current(false);
+    return {
+      begin: async () => {
+        const kept = this.#read();
+        if (kept.length > 1) return await this.current(false);
+        replacePrivate(this.path, textOf([...kept, next]));
+        this.#opened.set(made.id, made);
+        return made;
+      },
+    };
   }
 
   async end(keep: string): Promise<void> {

@@ -3,7 +3,7 @@
  * bytes; the first part says what it is for, and in which version of this format.
  */
 
-export type Purpose = "value" | "data-key" | "store-key" | "passphrase" | "record" | "store" | "backup";
+export type Purpose = "value" | "data-key" | "store-key" | "passphrase" | "record" | "store" | "sum-key" | "summand" | "sum" | "backup";
 
 /** Numbers are written in decimal. */
 export function additionalData(purpose: Purpose, ...parts: readonly (string | number | Uint8Array)[]): Buffer {

@@ -23,10 +23,15 @@ export interface MasterKeys {
   current(make: boolean): Promise<MasterKey>;
   /** undefined for a key that is not there. */
   get(id: string): Promise<MasterKey | undefined>;
-  /** A new current key, beside the old; the one of a change that was interrupted. The caller is alone. */
-  begin(): Promise<MasterKey>;
+  /** Makes a key, which may take time, and keeps it nowhere yet. */
+  prepare(): Promise<PreparedKey>;
   /** Forgets all keys but one. The caller is alone, and nothing is sealed with the others any more. */
   end(keep: string): Promise<void>;
+}
+
+export interface PreparedKey {
+  /** It becomes the current key, beside the old; or the one of a change that was interrupted goes on. The caller is alone. */
+  begin(): Promise<MasterKey>;
 }
 
 /** For a store that lives in memory. */
@@ -41,8 +46,8 @@ export class MemoryMasterKeys implements MasterKeys {
     return this.#keys.find((key) => key.id === id);
   }
 
-  async begin(): Promise<MasterKey> {
-    return this.#keys.length > 1 ? await this.current() : await this.#add();
+  async prepare(): Promise<PreparedKey> {
+    return { begin: async () => (this.#keys.length > 1 ? await this.current() : await this.#add()) };
   }
 
   async end(keep: string): Promise<void> {
