@@ -92,6 +92,8 @@ export interface AccessContext {
   readonly environment?: string | undefined;
   /** Of whoever asks. There is none over a unix socket. */
   readonly ipAddress?: string | undefined;
+  /** Of whoever asks: a session may be bound to it. */
+  readonly userAgent?: string | undefined;
   /** Verified first; it must be of the user who is checked, and says whether there was a second factor. */
   readonly sessionId?: string | undefined;
   /** Counts with {@link trustContext} alone. */

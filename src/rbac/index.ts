@@ -23,6 +23,19 @@ export type {
   UserDirectory,
   VerifiedSession,
 } from "./contract.ts";
+export type { Client } from "./identity/client.ts";
+export { Identity, type IdentityOptions, type IdentityStatus } from "./identity/identity.ts";
+export type { LoginInput } from "./identity/login-desk.ts";
+export type { IdentityUsers } from "./identity/parts.ts";
+export type { PasswordCost } from "./identity/password.ts";
+export type { SetupToken } from "./identity/recovery-desk.ts";
+export type { SessionRules, SessionRulesInput } from "./identity/rules.ts";
+export type { Enrolment } from "./identity/second-factors.ts";
+export type { KnownSession, OpenedSession } from "./identity/session-desk.ts";
+export type { SessionRecord } from "./identity/sessions.ts";
+export type { TokenIdentity } from "./identity/token-desk.ts";
+export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
+export type { IdentityTrail, TrailEvent } from "./identity/trail.ts";
 export { foldName } from "./names.ts";
 export { coversPermission, parsePermission, permissionsOverlap } from "./permission.ts";
 export { matchesRepository } from "./repository-pattern.ts";

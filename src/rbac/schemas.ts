@@ -160,6 +160,7 @@ export const accessContextSchema: z.ZodType<AccessContext> = z.strictObject({
   organisation: organisationSchema.optional(),
   environment: environmentSchema.optional(),
   ipAddress: z.string().min(1).max(64).optional(),
+  userAgent: z.string().max(1024).optional(),
   sessionId: z.string().min(1).max(512).optional(),
   isOwner: z.boolean().optional(),
   mfa: z.boolean().optional(),

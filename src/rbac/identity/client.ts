@@ -12,14 +12,14 @@ export interface Client {
 const MAX_USER_AGENT = 1024;
 
 export const ipAddressSchema: z.ZodType<string> = z
-    .string()
-    .max(64)
-    .refine((text) => isIP(text) !== 0, "not an IP address")
-    .transform(plainAddress);
+  .string()
+  .max(64)
+  .refine((text) => isIP(text) !== 0, "not an IP address")
+  .transform(plainAddress);
 export const userAgentSchema: z.ZodType<string> = z
-    .string()
-    .max(MAX_USER_AGENT)
-    .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), "has control characters");
+  .string()
+  .max(MAX_USER_AGENT)
+  .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), "has control characters");
 
 export const clientSchema: z.ZodType<Client> = z.strictObject({ ipAddress: ipAddressSchema.optional(), userAgent: userAgentSchema.optional() });
 

@@ -64,7 +64,8 @@ export class PasswordHasher {
 
   /** @param cost within floor and ceiling; what is stored with less is hashed anew at the next login. */
   constructor(cost: PasswordCost = COST_FLOOR) {
-    if (!within(cost)) throw new CofferdamError("INVALID_ARGUMENT", "the cost of password hashes is outside of its limits", { details: { COST_FLOOR, COST_CEILING } });
+    if (!within(cost))
+      throw new CofferdamError("INVALID_ARGUMENT", "the cost of password hashes is outside of its limits", { details: { COST_FLOOR, COST_CEILING } });
     this.#cost = cost;
   }
 

@@ -31,10 +31,21 @@ export const LEVEL_RULES: Readonly<Record<Level, SessionRules>> = {
 export type SessionRulesInput = { readonly [K in keyof SessionRules]?: SessionRules[K] | undefined };
 
 export const sessionRulesSchema: z.ZodType<SessionRulesInput> = z.strictObject({
-  absolute: z.int().min(1000).max(30 * 24 * HOUR).optional(),
-  idle: z.int().min(1000).max(30 * 24 * HOUR).optional(),
+  absolute: z
+    .int()
+    .min(1000)
+    .max(30 * 24 * HOUR)
+    .optional(),
+  idle: z
+    .int()
+    .min(1000)
+    .max(30 * 24 * HOUR)
+    .optional(),
   perUser: z.int().min(1).max(100).optional(),
-  boundTo: z.array(z.enum(["ipAddress", "userAgent"])).max(2).optional(),
+  boundTo: z
+    .array(z.enum(["ipAddress", "userAgent"]))
+    .max(2)
+    .optional(),
   mfa: z.enum(["nobody", "administrators", "everybody"]).optional(),
 });
 

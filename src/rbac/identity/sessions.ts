@@ -38,7 +38,7 @@ export interface SessionRecord {
 
 export type NewSessionFacts = Omit<ProvenFacts, "method"> & { readonly method: SessionMethod; readonly vouchedBy?: string };
 
-export type Refusal = "malformed" | "unknown" | "expired" | "idle" | "moved";
+export type Refusal = "malformed" | "unknown" | "expired" | "idle" | "moved" | "unplaced";
 
 export class Sessions {
   readonly #store: Store;
@@ -52,11 +52,18 @@ export class Sessions {
   }
 
   /** @returns the session, its secret, and those that ended for it. */
-  async create(tx: Transaction, facts: NewSessionFacts, client: Client): Promise<{ readonly record: SessionRecord; readonly secret: string; readonly ended: readonly SessionRecord[] }> {
+  async create(
+    tx: Transaction,
+    facts: NewSessionFacts,
+    client: Client,
+  ): Promise<{ readonly record: SessionRecord; readonly secret: string; readonly ended: readonly SessionRecord[] }> {
     const { absolute, idle, perUser } = this.#rules;
     const now = this.#clock.now();
     await tx.run("DELETE FROM identity_sessions WHERE expires_at <= ? OR seen_at + idle <= ?", [now, now]);
-    const oldest = await tx.all("SELECT * FROM identity_sessions WHERE user_id = ? ORDER BY created_at DESC, id LIMIT -1 OFFSET ?", [facts.userId, perUser - 1]);
+    const oldest = await tx.all("SELECT * FROM identity_sessions WHERE user_id = ? ORDER BY created_at DESC, id LIMIT 1000 OFFSET ?", [
+      facts.userId,
+      perUser - 1,
+    ]);
     for (const row of oldest) await tx.run("DELETE FROM identity_sessions WHERE id = ?", [row["id"] ?? null]);
     const { text, hash } = newSecret("session");
     const row = {
@@ -83,7 +90,10 @@ export class Sessions {
   }
 
   /** The session of a secret that is good now, or why it is not, with the session where there is one. */
-  async find(secret: string, client: Client): Promise<{ readonly record: SessionRecord; readonly isSeenDue: boolean } | { readonly refusal: Refusal; readonly record?: SessionRecord }> {
+  async find(
+    secret: string,
+    client: Client,
+  ): Promise<{ readonly record: SessionRecord; readonly isSeenDue: boolean } | { readonly refusal: Refusal; readonly record?: SessionRecord }> {
     const hash = hashSecret("session", secret);
     if (hash === undefined) return { refusal: "malformed" };
     const row = await this.#store.read((tx) => tx.get("SELECT * FROM identity_sessions WHERE hash = ?", [hash]));
@@ -96,7 +106,8 @@ export class Sessions {
     if (now >= end) return { refusal: "expired", record };
     const pause = now - Number(row["seen_at"]);
     if (pause >= idle) return { refusal: "idle", record };
-    if (this.#rules.boundTo.some((what) => record[what] !== client[what])) return { refusal: "moved", record };
+    const differing = this.#rules.boundTo.filter((what) => record[what] !== client[what]);
+    if (differing.length > 0) return { refusal: differing.some((what) => client[what] !== undefined) ? "moved" : "unplaced", record };
     return { record: { ...record, expiresAt: new Date(end).toISOString() }, isSeenDue: pause >= Math.min(NOTED_EVERY, idle / 10) };
   }
 
@@ -108,13 +119,10 @@ export class Sessions {
   async list(userId: string | undefined, limit: number): Promise<readonly SessionRecord[]> {
     const now = this.#clock.now();
     const rows = await this.#store.read((tx) =>
-      tx.all("SELECT * FROM identity_sessions WHERE (? IS NULL OR user_id = ?) AND expires_at > ? AND seen_at + idle > ? ORDER BY created_at DESC, id LIMIT ?", [
-        userId ?? null,
-        userId ?? null,
-        now,
-        now,
-        limit,
-      ]),
+      tx.all(
+        "SELECT * FROM identity_sessions WHERE (? IS NULL OR user_id = ?) AND expires_at > ? AND seen_at + idle > ? ORDER BY created_at DESC, id LIMIT ?",
+        [userId ?? null, userId ?? null, now, now, limit],
+      ),
     );
     return rows.map(recordOf);
   }

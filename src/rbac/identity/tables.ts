@@ -20,7 +20,7 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE identity_sessions (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL REFERENCES rbac_users (id) ON DELETE CASCADE, method TEXT NOT NULL, mfa INTEGER NOT NULL, scope TEXT NOT NULL, token_id TEXT REFERENCES identity_tokens (id) ON DELETE CASCADE, vouched_by TEXT, ip TEXT, user_agent TEXT, created_at BIGINT NOT NULL, seen_at BIGINT NOT NULL, idle BIGINT NOT NULL, expires_at BIGINT NOT NULL)",
       "CREATE INDEX identity_sessions_user ON identity_sessions (user_id, created_at)",
       "CREATE INDEX identity_sessions_end ON identity_sessions (expires_at)",
-      "CREATE TABLE identity_setup (hash TEXT PRIMARY KEY, expires_at BIGINT NOT NULL)",
+      "CREATE TABLE identity_setup (hash TEXT PRIMARY KEY, name TEXT, expires_at BIGINT NOT NULL)",
       "CREATE TABLE identity_guesses (kind TEXT NOT NULL, key TEXT NOT NULL, failures BIGINT NOT NULL, last_at BIGINT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (kind, key))",
       "CREATE INDEX identity_guesses_age ON identity_guesses (kind, last_at)",
       "CREATE TABLE identity_addresses (account TEXT NOT NULL, address TEXT NOT NULL, seen_at BIGINT NOT NULL, PRIMARY KEY (account, address))",

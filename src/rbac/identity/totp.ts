@@ -29,7 +29,8 @@ export function stepOf(secret: Buffer, code: string, now: number): number | unde
   if (!/^\d{6}$/.test(code)) return undefined;
   const current = Math.floor(now / 1000 / STEP);
   let found: number | undefined;
-  for (let step = Math.max(0, current - WINDOW); step <= current + WINDOW; step++) if (timingSafeEqual(Buffer.from(codeOf(secret, step)), Buffer.from(code))) found = step;
+  for (let step = Math.max(0, current - WINDOW); step <= current + WINDOW; step++)
+    if (timingSafeEqual(Buffer.from(codeOf(secret, step)), Buffer.from(code))) found = step;
   return found;
 }
 

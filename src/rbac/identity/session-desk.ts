@@ -1,0 +1,190 @@
+/** Opening, checking and ending sessions, each of it on record. */
+import { z } from "zod";
+import { CofferdamError, parseInput } from "../../foundation/index.ts";
+import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
+import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
+import { actorName, CATEGORY, changed, type IdentityParts, refused } from "./parts.ts";
+import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
+import type { TrailEvent } from "./trail.ts";
+
+export interface OpenedSession extends Session {
+  /** Names the session where the secret has no business: lists, events, `revoke`. */
+  readonly handle: string;
+}
+
+export interface KnownSession extends VerifiedSession {
+  readonly handle: string;
+  /** Of the token that it was made with. */
+  readonly limits?: AccessLimits;
+}
+
+const metadataSchema: z.ZodType<SessionMetadata> = z.strictObject({
+  ipAddress: ipAddressSchema.optional(),
+  userAgent: userAgentSchema.optional(),
+  vouchedBy: z
+    .string()
+    .min(1)
+    .max(200)
+    .refine((text) => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text) && text.isWellFormed(), "has characters that do not print")
+    .optional(),
+  authentication: z.custom<Authentication>((value) => typeof value === "object" && value !== null).optional(),
+});
+
+const REFUSALS: Readonly<Record<Refusal, string>> = {
+  malformed: "that is no session id",
+  unknown: "there is no such session",
+  expired: "the session is over",
+  idle: "the session was not used for too long",
+  moved: "the session belongs to another client; it was ended",
+  unplaced: "the session is bound to its client, and nobody said which one shows it",
+};
+
+const SELF: Actor = { kind: "embedding", vouchedBy: "cofferdam" };
+
+export class SessionDesk implements SessionPort {
+  readonly #parts: () => IdentityParts;
+
+  constructor(parts: () => IdentityParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens a session for who was authenticated: `metadata.authentication` from a login, a token or a job's identity, or
+   * `vouchedBy`. A user has at most 5; the oldest ends. Throws UNAUTHENTICATED.
+   */
+  async createSession(userId: string, metadata: SessionMetadata): Promise<OpenedSession> {
+    const { authentication, vouchedBy, ...client } = parseInput(metadataSchema, metadata, "metadata of a session");
+    const { users, book, sessions } = this.#parts();
+    const user = await users.getUser(userId);
+    if (user === undefined || user.disabled)
+      throw await this.#refuse("session_created", undefined, client, user === undefined ? "unknown user" : "disabled user", "no such user, or a disabled one");
+    const facts = this.#factsOf(user.id, authentication, vouchedBy);
+    if (facts === undefined)
+      throw await this.#refuse("session_created", user.id, client, "no proof", "a session needs a proof of authentication", {
+        hint: "log in first, or say who vouches for the user (vouchedBy)",
+      });
+    await this.#requireFactor(user, facts, client);
+    const opened = await book.make(async (tx) => {
+      const { record, secret, ended } = await sessions.create(tx, facts, client);
+      const details = {
+        method: facts.method,
+        mfa: facts.mfa,
+        expiresAt: record.expiresAt,
+        ...(vouchedBy === undefined ? {} : { vouchedBy }),
+        ...(facts.tokenId === undefined ? {} : { tokenId: facts.tokenId }),
+      };
+      const event: TrailEvent = {
+        category: CATEGORY,
+        action: "session_created",
+        result: "success",
+        userId: user.id,
+        sessionId: record.handle,
+        details,
+        ...personalOf(user.id, client),
+      };
+      return { result: { record, secret }, events: [event, ...ended.map((one) => endOf(one, SELF, "the oldest of too many"))] };
+    });
+    const { handle, createdAt, expiresAt, mfa } = opened.record;
+    return { id: opened.secret, handle, userId: user.id, createdAt, expiresAt, mfa };
+  }
+
+  /** Throws UNAUTHENTICATED for a session that is none, over, or shown from somewhere else; then it ends. */
+  async verifySession(sessionId: string, from: Client = {}): Promise<KnownSession> {
+    const { sessions, users, book, store, clock } = this.#parts();
+    const client = parseInput(clientSchema, from, "client of a session");
+    const found = await sessions.find(sessionId, client);
+    if ("refusal" in found) {
+      const { refusal, record } = found;
+      if (refusal === "moved" && record !== undefined) await this.#end(record, SELF, "shown by another client");
+      throw await this.#refuse("session_refused", record?.userId, client, refusal, REFUSALS[refusal], {}, record?.handle);
+    }
+    const { record, isSeenDue } = found;
+    const user = await users.getUser(record.userId);
+    if (user === undefined || user.disabled)
+      throw await this.#refuse("session_refused", record.userId, client, "disabled user", "the user is disabled", {}, record.handle);
+    if (isSeenDue)
+      await store.write(async (tx) => {
+        await sessions.noteSeen(tx, record.handle);
+        await clock.mark(tx);
+      });
+    else if (clock.isMarkDue) await book.make(async () => ({ result: undefined, events: [] }));
+    return {
+      handle: record.handle,
+      userId: user.id,
+      mfa: record.mfa,
+      expiresAt: record.expiresAt,
+      ...(record.limits === undefined ? {} : { limits: record.limits }),
+    };
+  }
+
+  /** @param sessionId the secret, or a handle. @returns whether there was one. */
+  async revokeSession(sessionId: string, actor: Actor = SELF): Promise<boolean> {
+    const { sessions, users } = this.#parts();
+    const record = sessionId.startsWith("ses_") ? await sessions.get(sessionId) : await this.#bySecret(sessionId);
+    if (record === undefined) return false;
+    if (actor !== SELF && !(actor.kind === "user" && actor.userId === record.userId)) await users.requireAuthority(actor, "sessions:revoke", record.userId);
+    return await this.#end(record, actor, "revoked");
+  }
+
+  /** @returns how many there were. */
+  async revokeUserSessions(userId: string, actor: Actor = SELF): Promise<number> {
+    const { sessions, users, book } = this.#parts();
+    if (actor !== SELF && !(actor.kind === "user" && actor.userId === userId)) await users.requireAuthority(actor, "sessions:revoke", userId);
+    return await book.make(async (tx) => {
+      const ended = await sessions.endAllOf(tx, userId);
+      return { result: ended.length, events: ended.map((one) => endOf(one, actor, "revoked")) };
+    });
+  }
+
+  /** Newest first, without their secrets. @param limit 1 to 10,000. */
+  async listSessions(userId?: string, limit = 1000): Promise<readonly SessionRecord[]> {
+    return await this.#parts().sessions.list(userId, Math.min(Math.max(limit, 1), 10_000));
+  }
+
+  #factsOf(userId: string, authentication: Authentication | undefined, vouchedBy: string | undefined): NewSessionFacts | undefined {
+    if (authentication !== undefined) return this.#parts().proofs.take(authentication, userId);
+    return vouchedBy === undefined ? undefined : { method: "vouched", userId, mfa: false, vouchedBy };
+  }
+
+  /** Programs with tokens have no phones, and who vouches has asked already: the rule is about passwords. */
+  async #requireFactor(user: User, { method, mfa }: NewSessionFacts, client: Client): Promise<void> {
+    const { rules, users } = this.#parts();
+    if (method !== "password" || mfa || rules.mfa === "nobody") return;
+    if (rules.mfa === "administrators" && !(await users.isAdministrator(user.id))) return;
+    throw await this.#refuse("session_created", user.id, client, "second factor not enrolled", "this level asks for a second factor, and the user has none", {
+      hint: `cofferdam rbac user totp ${user.username}`,
+    });
+  }
+
+  async #bySecret(secret: string): Promise<SessionRecord | undefined> {
+    // Whoever has the secret may end the session, from wherever.
+    const found = await this.#parts().sessions.find(secret, {});
+    return found.record;
+  }
+
+  async #end(record: SessionRecord, actor: Actor, reason: string): Promise<boolean> {
+    const { sessions, book } = this.#parts();
+    return await book.make(async (tx) => {
+      const result = await sessions.end(tx, record.handle);
+      return { result, events: result ? [endOf(record, actor, reason)] : [] };
+    });
+  }
+
+  async #refuse(
+    action: string,
+    userId: string | undefined,
+    client: Client,
+    reason: string,
+    message: string,
+    options: { readonly hint?: string } = {},
+    handle?: string,
+  ): Promise<CofferdamError> {
+    await this.#parts().trail.denied({ ...refused(action, userId, client, { reason }), ...(handle === undefined ? {} : { sessionId: handle }) });
+    return new CofferdamError("UNAUTHENTICATED", message, options);
+  }
+}
+
+/** The event of a session's end. */
+export function endOf(record: SessionRecord, actor: Actor, reason: string): TrailEvent {
+  return { ...changed("session_ended", actor, record.userId, { reason }), userId: actor === SELF ? record.userId : actorName(actor), sessionId: record.handle };
+}
