@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AuditEvent, AuditLogger } from "../../src/audit/index.ts";
-import { CofferdamError } from "../../src/foundation/index.ts";
+import { type Clock, CofferdamError } from "../../src/foundation/index.ts";
 import type { Actor, User } from "../../src/rbac/contract.ts";
 import { Identity, type IdentityOptions } from "../../src/rbac/identity/identity.ts";
 import type { IdentityUsers } from "../../src/rbac/identity/parts.ts";
@@ -20,7 +20,7 @@ export class SetTime {
   wall: number = T0;
   up = 1_000_000;
   boot = "boot-1";
-  readonly clock = { now: (): number => this.wall, monotonic: (): number => this.up };
+  readonly clock: Clock = { now: (): number => this.wall, monotonic: (): number => this.up };
   get uptime(): { readonly boot: string; now(): number } {
     return { boot: this.boot, now: () => this.up };
   }
