@@ -13,6 +13,7 @@ const bundle = await rolldown({
     "script-shell": `${dist}doors/script-shell/entry.js`,
     // Threads, started by their file names.
     "verifier-worker": `${dist}packages/gate/verifier-worker.js`,
+    "sensor-worker": `${dist}monitor/sensors/sensor-worker.js`,
     worker: `${dist}packages/tree/worker.js`,
   },
   platform: "node",

@@ -148,6 +148,7 @@ export type Namespace = "user" | "pid" | "mount" | "network" | "uts" | "ipc" | "
 export interface OpenEvent extends Base<"open"> {
   readonly file: FileFacts | ClaimedPath;
   readonly access: "read" | "write" | "both" | "path";
+  /** This call made the file. Of a refused one: it would have. */
   readonly create: boolean;
   readonly truncate: boolean;
   readonly append: boolean;
@@ -227,8 +228,10 @@ export interface ModuleEvent extends Base<"module"> {
 
 /** What builds have no use for: bpf, io_uring_setup, userfaultfd, keyctl, add_key, request_key, perf_event_open, kexec, and so on. */
 export interface KernelEvent extends Base<"kernel"> {
-  /** The first three arguments as numbers. */
+  /** The first three arguments as numbers; over 2^53 they are not exact. */
   readonly args: readonly number[];
+  /** Texts that were passed, claimed: a key's type and description, a host name, a file to swap to. */
+  readonly texts: readonly string[];
 }
 
 export interface MemfdEvent extends Base<"memfd"> {

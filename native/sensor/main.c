@@ -1,0 +1,50 @@
+/*
+ * cofferdam-sensor: tells what the processes of watched jobs do, as records on its standard output (record.h), and takes orders
+ * on its standard input (control.c). It is a child of the monitor, needs root to start, keeps no right that it does not need,
+ * and ends with its parent.
+ *
+ *   sensor ebpf        everything, from a program in the kernel
+ *   sensor connector   exec, fork and exit alone, from the kernel's process connector
+ *   sensor calls       the calls that it looks at, one a line
+ */
+#define _GNU_SOURCE
+#include "sensor.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+void die(int code, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    dprintf(STDERR_FILENO, "%s\n", text);
+    _exit(code);
+}
+
+uint64_t boot_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+static int list_calls(void) {
+#define CALL(name, class) puts(#name " " #class);
+    CALLS(CALL)
+#undef CALL
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "calls") == 0) return list_calls();
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && strcmp(argv[1], "ebpf") == 0) return run_ebpf();
+    if (argc == 2 && strcmp(argv[1], "connector") == 0) return run_connector();
+    die(EXIT_USAGE, "started by hand; it is part of cofferdam");
+}

@@ -1,0 +1,291 @@
+/**
+ * Events of the kernel, for whoever watches jobs. The sensor itself (native/sensor) is a child of a thread of its own, so that
+ * nothing that this thread does can make the kernel's ring run full.
+ */
+import { EventEmitter } from "node:events";
+import { readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { z } from "zod";
+import { CofferdamError, errnoOf, messageOf, packageFolder, parseInput } from "../../foundation/index.ts";
+import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
+import { decodeRecord } from "../reader/decode.ts";
+import { SensorRecord } from "../reader/record.ts";
+import { inOrder } from "./batch.ts";
+import type { FromThread, ThreadData, ToThread } from "./messages.ts";
+import { SENSITIVE, type SensitiveNames, sensitiveSchema, sensitiveWords } from "./sensitive.ts";
+
+export interface KernelSensorEvents {
+  /** What a process did. Records of one thread come in their order; those of two processors may be some microseconds off. */
+  event: [event: ProcessEvent];
+  loss: [loss: LossEvent];
+  gap: [gap: GapEvent];
+  status: [status: SensorStatus];
+}
+
+export interface KernelSensorOptions {
+  /** The sensor's executable. Default: the one of this package. */
+  readonly program?: string;
+  /** Names whose reading is told as well, besides whatever is written. Default: {@link SENSITIVE}. */
+  readonly sensitive?: SensitiveNames;
+  /** Records a second and class (files, network, processes, rare) of one watch that are told; more is counted. Default 20,000. */
+  readonly rate?: number;
+  /** Whether the environment of each program is told. It holds secrets. Default false. */
+  readonly env?: boolean;
+}
+
+export interface WatchRequest {
+  readonly job: string;
+  readonly container?: string;
+  /** A process of the container, on the host: its first one. It and whatever is in its namespaces is watched. */
+  readonly pid: number;
+}
+
+/** A container under watch. */
+export interface Watch extends AsyncDisposable {
+  readonly id: number;
+  readonly job: string;
+  readonly container: string | undefined;
+  /** After it nothing more comes of this container; what was on its way has come. */
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  resolve(): void;
+  reject(error: CofferdamError): void;
+}
+
+const DEFAULT_RATE = 20_000;
+const schema: z.ZodType<KernelSensorOptions> = z.strictObject({
+  program: z.string().min(1).exactOptional(),
+  sensitive: sensitiveSchema.exactOptional(),
+  rate: z.int().min(1).max(1_000_000).exactOptional(),
+  env: z.boolean().exactOptional(),
+});
+const requestSchema: z.ZodType<WatchRequest> = z.strictObject({
+  job: z.string().min(1).max(256),
+  container: z.string().min(1).max(256).exactOptional(),
+  pid: z.int().min(1).max(4_194_304),
+});
+
+/**
+ * @example
+ * ```ts
+ * await using sensor = new KernelSensor();
+ * sensor.on("event", (event) => { if (event.kind === "exec") report(event.program.path, event.args); });
+ * await sensor.initialize();
+ * await using watch = await sensor.watch({ job: "8f2c", pid: container.pid });
+ * ```
+ */
+export class KernelSensor extends EventEmitter<KernelSensorEvents> implements AsyncDisposable {
+  readonly #options: KernelSensorOptions;
+  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined }>();
+  readonly #waiting = new Map<string, Waiting>();
+  #worker: Worker | undefined;
+  #starting: Promise<SensorStatus> | undefined;
+  #status: SensorStatus | undefined;
+  #next = 1;
+  #closed = false;
+
+  /** No I/O. Throws INVALID_ARGUMENT. */
+  constructor(options: KernelSensorOptions = {}) {
+    super();
+    this.#options = parseInput(schema, options, "options of KernelSensor");
+  }
+
+  /** What can be seen now; undefined before {@link initialize}. */
+  get status(): SensorStatus | undefined {
+    return this.#status;
+  }
+
+  /**
+   * Starts the thread and waits for the first word of the sensor. Where the kernel or the rights allow less, or nothing, that is
+   * what the status says: this never throws for it.
+   */
+  initialize(): Promise<SensorStatus> {
+    if (this.#closed) return Promise.reject(new CofferdamError("NOT_INITIALIZED", "the sensor is closed"));
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  /**
+   * Watches a container: every process in its pid or mount namespace, and whatever those start, wherever it goes. Processes
+   * that enter later count from the first program that they run.
+   *
+   * Throws NOT_FOUND when there is no such process, FAILED_PRECONDITION when it shares a namespace with this process (then the
+   * host would be watched), CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are, NOT_INITIALIZED.
+   */
+  async watch(request: WatchRequest): Promise<Watch> {
+    const { job, container, pid } = parseInput(requestSchema, request, "watch");
+    const spaces = spacesOf(pid);
+    const id = this.#next++;
+    this.#watches.set(id, { job, container });
+    const order = { id, ...spaces, pid, rate: this.#options.rate ?? DEFAULT_RATE, env: this.#options.env ?? false };
+    try {
+      await this.#ask(`watched ${id}`, { type: "watch", order });
+    } catch (error) {
+      this.#watches.delete(id);
+      throw error;
+    }
+    let closing: Promise<void> | undefined;
+    const close = (): Promise<void> => {
+      closing ??= this.#unwatch(id);
+      return closing;
+    };
+    return { id, job, container, close, [Symbol.asyncDispose]: close };
+  }
+
+  /** Returns when everything that happened before was told to the listeners. Nothing is waited for while the sensor is absent. */
+  async sync(): Promise<void> {
+    const serial = this.#next++;
+    await this.#ask(`synced ${serial}`, { type: "sync", serial });
+  }
+
+  /** Ends the sensor and its thread. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    worker.ref();
+    const ended = new Promise((resolve) => worker.once("exit", resolve));
+    this.#send({ type: "close" });
+    await ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #start(): Promise<SensorStatus> {
+    const program = this.#options.program ?? join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
+    const data: ThreadData = { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) };
+    const file = new URL(import.meta.url.endsWith(".ts") ? "./sensor-worker.ts" : "./sensor-worker.js", import.meta.url);
+    const worker = new Worker(file, { workerData: data });
+    this.#worker = worker;
+    worker.on("message", (message: FromThread) => this.#hear(message));
+    worker.on("error", (error) => this.#threadEnded(messageOf(error)));
+    worker.on("exit", () => this.#threadEnded("it ended"));
+    const status = await new Promise<SensorStatus>((resolve) => {
+      this.once("status", resolve);
+    });
+    // Only who waits for an answer keeps the process going.
+    worker.unref();
+    return status;
+  }
+
+  async #unwatch(id: number): Promise<void> {
+    if (!this.#closed && this.#worker !== undefined) await this.#ask(`unwatched ${id}`, { type: "unwatch", id });
+    this.#watches.delete(id);
+  }
+
+  #ask(name: string, message: ToThread): Promise<void> {
+    if (this.#worker === undefined || this.#closed) throw new CofferdamError("NOT_INITIALIZED", "KernelSensor.initialize() was not called");
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(name, { resolve, reject });
+      this.#worker?.ref();
+      this.#send(message);
+    });
+  }
+
+  #send(message: ToThread): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #hear(message: FromThread): void {
+    switch (message.type) {
+      case "batch":
+        this.#decode(Buffer.from(message.bytes.buffer), message.clockOffset);
+        this.#send({ type: "done", bytes: message.bytes.length });
+        return;
+      case "status":
+        this.#status = message.status;
+        return this.#tell("status", message.status);
+      case "gap":
+        return this.#tell("gap", message.gap);
+      case "loss":
+        return this.#lose(message.id, message.where, message.count);
+      case "watched":
+      case "unwatched":
+        return this.#settle(`${message.type} ${message.id}`, message.error);
+      case "synced":
+        return this.#settle(`synced ${message.serial}`, undefined);
+      case "closed":
+        return;
+    }
+  }
+
+  #decode(bytes: Buffer, clockOffset: bigint): void {
+    for (const one of inOrder(bytes)) {
+      const record = new SensorRecord(one);
+      const owner = this.#watches.get(record.watch);
+      if (owner === undefined) continue;
+      let event: ProcessEvent;
+      try {
+        event = decodeRecord(record, { ...owner, clockOffset });
+      } catch {
+        // One record that makes no sense is one that nobody saw.
+        this.#lose(record.watch, "reader", 1);
+        continue;
+      }
+      this.#tell("event", event);
+    }
+  }
+
+  #lose(id: number | undefined, where: LossEvent["where"], count: number): void {
+    const job = id === undefined ? undefined : this.#watches.get(id)?.job;
+    this.#tell("loss", { kind: "loss", time: Date.now(), job, where, count });
+  }
+
+  #settle(name: string, error: string | undefined): void {
+    const waiting = this.#waiting.get(name);
+    this.#waiting.delete(name);
+    if (this.#waiting.size === 0) this.#worker?.unref();
+    if (error === undefined) waiting?.resolve();
+    else waiting?.reject(new CofferdamError(error.includes("already") ? (error.includes("4096") ? "RESOURCE_EXHAUSTED" : "CONFLICT") : "INTERNAL", error));
+  }
+
+  #threadEnded(why: string): void {
+    if (this.#worker === undefined) return;
+    this.#worker = undefined;
+    const closed = this.#closed;
+    for (const waiting of this.#waiting.values()) {
+      if (closed) waiting.resolve();
+      else waiting.reject(new CofferdamError("INTERNAL", `the monitor's thread ended: ${why}`));
+    }
+    this.#waiting.clear();
+    this.#status = { kind: "status", time: Date.now(), state: "absent", source: "none", why: closed ? "closed" : `the monitor's thread ended: ${why}`, lacks: ["everything"] };
+    this.#tell("status", this.#status);
+  }
+
+  /** A listener's failure is its own. */
+  #tell<K extends keyof KernelSensorEvents>(name: K, ...args: KernelSensorEvents[K]): void {
+    for (const listener of this.rawListeners(name)) {
+      try {
+        Promise.resolve(Reflect.apply(listener, this, args)).catch(() => undefined);
+      } catch {
+        // Not ours to say.
+      }
+    }
+  }
+}
+
+function spacesOf(pid: number): { readonly pidns: number; readonly mntns: number } {
+  const pidns = spaceOf(pid, "pid");
+  const mntns = spaceOf(pid, "mnt");
+  if (pidns === spaceOf("self", "pid") || mntns === spaceOf("self", "mnt")) {
+    throw new CofferdamError("FAILED_PRECONDITION", `process ${pid} is in a namespace of the host: to watch it would be to watch the host`);
+  }
+  return { pidns, mntns };
+}
+
+function spaceOf(pid: number | "self", name: string): number {
+  try {
+    const number = /^[a-z_]+:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[1];
+    if (number !== undefined) return Number(number);
+  } catch (error) {
+    if (errnoOf(error) === "EACCES") throw new CofferdamError("PERMISSION_DENIED", `the namespaces of process ${pid} can be read by root alone`, { cause: error });
+    throw new CofferdamError("NOT_FOUND", `there is no process ${pid}`, { cause: error });
+  }
+  throw new CofferdamError("NOT_FOUND", `process ${pid} has no ${name} namespace`);
+}

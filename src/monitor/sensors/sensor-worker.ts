@@ -1,0 +1,35 @@
+/** The thread that reads the sensor. Started by kernel-sensor.ts; whatever its parent does, it reads on. */
+import { parentPort, workerData } from "node:worker_threads";
+import type { FromThread, ThreadData, ToThread } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+import { failure, Supervisor } from "./supervisor.ts";
+
+const port = parentPort;
+if (port === null) throw new Error("this file is a thread of the monitor");
+
+const post = (message: FromThread, move: readonly ArrayBuffer[]): void => port.postMessage(message, [...move]);
+const data: ThreadData = workerData;
+const outbox = new Outbox({ post, clockOffset: () => supervisor.clockOffset });
+const supervisor: Supervisor = new Supervisor(data, outbox);
+
+port.on("message", (message: ToThread) => {
+  obey(message).catch((error: unknown) => post(failure(error), []));
+});
+
+async function obey(message: ToThread): Promise<void> {
+  switch (message.type) {
+    case "watch":
+      return await supervisor.watch(message.order);
+    case "unwatch":
+      return await supervisor.unwatch(message.id);
+    case "done":
+      return outbox.done(message.bytes);
+    case "sync":
+      await supervisor.sync();
+      return outbox.tell({ type: "synced", serial: message.serial });
+    case "close":
+      await supervisor.close();
+      post({ type: "closed" }, []);
+      port?.close();
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * Keeps a sensor at work: starts it, tells it every watch, starts it again when it ends, and takes the next best where the
+ * kernel wants no more. Whatever it cannot see is said: a status for what is missing, a gap for the time nobody looked.
+ */
+import { constants } from "node:os";
+import { getSystemErrorMessage } from "node:util";
+import { messageOf } from "../../foundation/index.ts";
+import type { SensorStatus } from "../event.ts";
+import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
+import { readCounters, type WatchCounters } from "./counters.ts";
+import type { FromThread, ThreadData, WatchOrder } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
+import { type Ended, SensorProcess } from "./sensor-process.ts";
+
+/** Watches at a time: places in the kernel's table (MAX_JOBS). */
+const MAX_WATCHES = 4096;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+/** A sensor that lived so long starts over with the shortest pause. */
+const STEADY_MS = 60_000;
+const LOOK_MS = 1000;
+/** Looks in a row without a word before it counts as stuck: it says something twice a second. */
+const SILENT_LOOKS = 5;
+const FLAG_ENV = 1;
+
+interface Placed {
+  readonly order: WatchOrder;
+  readonly place: number;
+  counters: WatchCounters | undefined;
+}
+
+export class Supervisor {
+  readonly #data: ThreadData;
+  readonly #outbox: Outbox;
+  readonly #placed = new Map<number, Placed>();
+  readonly #free: number[] = [];
+  #highest = 0;
+  #sensor: SensorProcess | undefined;
+  #source: "ebpf" | "connector" = "ebpf";
+  #ready = false;
+  #why: string | undefined;
+  #clockOffset = 0n;
+  #lastSign = Date.now();
+  #startedAt = 0;
+  #pause = FIRST_PAUSE_MS;
+  #again: NodeJS.Timeout | undefined;
+  readonly #look: NodeJS.Timeout;
+  #silent = 0;
+  #heardBefore = 0;
+  #closing: (() => void) | undefined;
+
+  constructor(data: ThreadData, outbox: Outbox) {
+    this.#data = data;
+    this.#outbox = outbox;
+    this.#look = setInterval(() => this.#lookAtSensor(), LOOK_MS);
+    this.#start();
+  }
+
+  /** Wall time minus the boot clock, ns. */
+  get clockOffset(): bigint {
+    return this.#clockOffset;
+  }
+
+  async watch(order: WatchOrder): Promise<void> {
+    const place = this.#free.pop() ?? this.#highest++;
+    if (place >= MAX_WATCHES) {
+      this.#highest--;
+      this.#outbox.tell({ type: "watched", id: order.id, error: `${MAX_WATCHES} containers are watched already` });
+      return;
+    }
+    const placed: Placed = { order, place, counters: undefined };
+    this.#placed.set(order.id, placed);
+    const error = this.#ready ? await this.#order(placed) : undefined;
+    if (error !== undefined) this.#forget(placed);
+    this.#outbox.tell({ type: "watched", id: order.id, error });
+  }
+
+  async unwatch(id: number): Promise<void> {
+    const placed = this.#placed.get(id);
+    if (placed === undefined) return;
+    const sensor = this.#ready ? this.#sensor : undefined;
+    if (sensor !== undefined) await sensor.order(`unwatch ${placed.place}`);
+    this.#forget(placed);
+    this.#outbox.tell({ type: "unwatched", id, error: undefined });
+  }
+
+  /** @returns when everything that happened before the call is queued, as far as the sensor lives. */
+  async sync(): Promise<void> {
+    if (this.#ready) await this.#sensor?.order("sync");
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#look);
+    clearTimeout(this.#again);
+    const sensor = this.#sensor;
+    if (sensor === undefined) return;
+    await new Promise<void>((resolve) => {
+      this.#closing = resolve;
+      sensor.kill("closed");
+    });
+  }
+
+  #forget(placed: Placed): void {
+    if (this.#placed.delete(placed.order.id)) this.#free.push(placed.place);
+  }
+
+  /** @returns a sentence when the sensor did not take it. */
+  async #order({ order, place }: Placed): Promise<string | undefined> {
+    const flags = order.env ? FLAG_ENV : 0;
+    const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags}`);
+    // One that ended is told everything again when it is back.
+    if (answer === undefined || answer <= 0) return undefined;
+    if (answer === constants.errno.EEXIST) return "its namespaces are watched already";
+    return `the sensor does not take the watch: ${getSystemErrorMessage(-answer)}`;
+  }
+
+  #start(): void {
+    this.#startedAt = Date.now();
+    this.#silent = this.#heardBefore = 0;
+    this.#sensor = new SensorProcess({
+      program: this.#data.program,
+      source: this.#source,
+      greeted: (note) => void this.#greeted(note),
+      records: (records) => this.#take(records),
+      ended: (end) => this.#ended(end),
+    });
+  }
+
+  async #greeted(note: string): Promise<void> {
+    const sensor = this.#sensor;
+    if (sensor === undefined) return;
+    if (this.#source === "ebpf") for (const { name, as } of this.#data.sensitive) void sensor.order(`name ${as} ${name}`);
+    this.#ready = true;
+    const placed = [...this.#placed.values()];
+    const errors = await Promise.all(placed.map((one) => this.#order(one)));
+    if (this.#sensor !== sensor) return;
+    for (const [at, error] of errors.entries()) {
+      const one = placed[at];
+      if (one === undefined) continue;
+      one.counters = undefined;
+      if (error !== undefined) this.#outbox.tell({ type: "watched", id: one.order.id, error });
+    }
+    const why = this.#why;
+    this.#why = undefined;
+    if (why !== undefined && placed.length > 0) {
+      this.#outbox.tell({ type: "gap", gap: { kind: "gap", from: this.#lastSign, to: Date.now(), why } });
+    }
+    this.#lastSign = Date.now();
+    this.#tellStatus(note);
+  }
+
+  #take(records: readonly Buffer[]): void {
+    for (const bytes of records) {
+      const kind = bytes.readUInt16LE(AT.kind);
+      if (kind === KIND.pulse || kind === KIND.hello) this.#setClock(bytes);
+      else if (kind === KIND.counters) this.#count(new SensorRecord(bytes));
+      else this.#outbox.record(bytes);
+    }
+    this.#outbox.flush();
+  }
+
+  #setClock(bytes: Buffer): void {
+    this.#clockOffset = bytes.readBigUInt64LE(AT.args + 8) - bytes.readBigUInt64LE(AT.time);
+    this.#lastSign = Date.now();
+  }
+
+  #count(record: SensorRecord): void {
+    const placed = this.#placed.get(record.watch);
+    const content = record.part(PART.counters);
+    if (placed === undefined || content === undefined) return;
+    const now = readCounters(content);
+    for (const where of ["budget", "ring", "untracked"] as const) {
+      const count = now[where] - (placed.counters?.[where] ?? 0);
+      if (count > 0) this.#outbox.tell({ type: "loss", id: record.watch, where, count });
+    }
+    placed.counters = now;
+  }
+
+  #ended(end: Ended): void {
+    this.#sensor = undefined;
+    this.#ready = false;
+    if (this.#closing !== undefined) {
+      this.#closing();
+      return;
+    }
+    const sentence = `the sensor ended: ${end.why}`;
+    this.#why ??= sentence;
+    if (end.unfit && !end.greeted) {
+      if (this.#source === "connector") {
+        this.#tellAbsent(`${this.#why}; ${sentence}`);
+        return;
+      }
+      this.#source = "connector";
+      this.#start();
+      return;
+    }
+    if (Date.now() - this.#startedAt > STEADY_MS) this.#pause = FIRST_PAUSE_MS;
+    this.#tellAbsent(`${sentence}; it is started again`);
+    this.#again = setTimeout(() => this.#start(), this.#pause);
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  /** Once a second: one that says nothing for long is ended, which starts it again. */
+  #lookAtSensor(): void {
+    const sensor = this.#sensor;
+    if (sensor === undefined) return;
+    this.#silent = sensor.heard === this.#heardBefore ? this.#silent + 1 : 0;
+    this.#heardBefore = sensor.heard;
+    if (this.#silent >= SILENT_LOOKS) sensor.kill("it said nothing for five seconds");
+  }
+
+  #tellStatus(note: string): void {
+    const degraded = this.#source === "connector";
+    this.#status(degraded ? "degraded" : "watching", this.#source, note === "" ? undefined : note);
+  }
+
+  #tellAbsent(why: string): void {
+    this.#status("absent", "none", why);
+  }
+
+  #status(state: SensorStatus["state"], source: SensorStatus["source"], why: string | undefined): void {
+    this.#outbox.tell({ type: "status", status: { kind: "status", time: Date.now(), state, source, why, lacks: LACKS[source] } });
+  }
+}
+
+/** What nobody sees, by source. */
+const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
+  ebpf: [],
+  connector: ["files", "network", "rare calls", "arguments and programs of processes that end at once"],
+  none: ["everything"],
+};
+
+/** For a message that the thread itself could not deal with. */
+export function failure(error: unknown): FromThread {
+  return {
+    type: "status",
+    status: { kind: "status", time: Date.now(), state: "absent", source: "none", why: `the monitor's thread failed: ${messageOf(error)}`, lacks: LACKS.none },
+  };
+}
