@@ -5,13 +5,14 @@ import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "container" | "docker" | "jail" | "openssl" | "qemu" | "root";
+type Need = "bwrap" | "container" | "docker" | "jail" | "openssl" | "qemu" | "root" | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
 /** For a dockerd of our own (docker.ts) and its images: one of each line. */
 const ENGINE = [["/usr/sbin/dockerd", "/usr/bin/dockerd"], ["/bin/busybox"]];
 const PROGRAMS = ["shim", "place"].map((name) => join(packageFolder(), "dist", "native", `cofferdam-${name}-${process.arch}`));
+const SENSOR = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : "root"),
@@ -20,6 +21,7 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   docker: () => (process.getuid?.() === 0 ? ENGINE.find((names) => !names.some((name) => existsSync(name)))?.[0] : "root"),
   openssl: () => (existsSync("/usr/bin/openssl") ? undefined : "openssl"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
+  sensor: () => (process.getuid?.() !== 0 ? "root" : existsSync(SENSOR) ? undefined : "the kernel sensor: ./dev setup builds it"),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
 

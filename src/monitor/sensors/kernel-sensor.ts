@@ -12,7 +12,7 @@ import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.t
 import { decodeRecord } from "../reader/decode.ts";
 import { SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
-import type { FromThread, ThreadData, ToThread } from "./messages.ts";
+import type { FromThread, Refusal, ThreadData, ToThread } from "./messages.ts";
 import { SENSITIVE, type SensitiveNames, sensitiveSchema, sensitiveWords } from "./sensitive.ts";
 
 export interface KernelSensorEvents {
@@ -197,21 +197,26 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       case "batch":
         this.#decode(Buffer.from(message.bytes.buffer), message.clockOffset);
         this.#send({ type: "done", bytes: message.bytes.length });
-        return;
+        break;
       case "status":
         this.#status = message.status;
-        return this.#tell("status", message.status);
+        this.#tell("status", message.status);
+        break;
       case "gap":
-        return this.#tell("gap", message.gap);
+        this.#tell("gap", message.gap);
+        break;
       case "loss":
-        return this.#lose(message.id, message.where, message.count);
+        this.#lose(message.id, message.where, message.count);
+        break;
       case "watched":
       case "unwatched":
-        return this.#settle(`${message.type} ${message.id}`, message.error);
+        this.#settle(`${message.type} ${message.id}`, message.error);
+        break;
       case "synced":
-        return this.#settle(`synced ${message.serial}`, undefined);
+        this.#settle(`synced ${message.serial}`, undefined);
+        break;
       case "closed":
-        return;
+        break;
     }
   }
 
@@ -237,12 +242,12 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     this.#tell("loss", { kind: "loss", time: Date.now(), job, where, count });
   }
 
-  #settle(name: string, error: string | undefined): void {
+  #settle(name: string, error: Refusal | undefined): void {
     const waiting = this.#waiting.get(name);
     this.#waiting.delete(name);
     if (this.#waiting.size === 0) this.#worker?.unref();
     if (error === undefined) waiting?.resolve();
-    else waiting?.reject(new CofferdamError(error.includes("already") ? (error.includes("4096") ? "RESOURCE_EXHAUSTED" : "CONFLICT") : "INTERNAL", error));
+    else waiting?.reject(new CofferdamError(error.code, error.message));
   }
 
   #threadEnded(why: string): void {
@@ -254,7 +259,14 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       else waiting.reject(new CofferdamError("INTERNAL", `the monitor's thread ended: ${why}`));
     }
     this.#waiting.clear();
-    this.#status = { kind: "status", time: Date.now(), state: "absent", source: "none", why: closed ? "closed" : `the monitor's thread ended: ${why}`, lacks: ["everything"] };
+    this.#status = {
+      kind: "status",
+      time: Date.now(),
+      state: "absent",
+      source: "none",
+      why: closed ? "closed" : `the monitor's thread ended: ${why}`,
+      lacks: ["everything"],
+    };
     this.#tell("status", this.#status);
   }
 
@@ -284,7 +296,8 @@ function spaceOf(pid: number | "self", name: string): number {
     const number = /^[a-z_]+:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[1];
     if (number !== undefined) return Number(number);
   } catch (error) {
-    if (errnoOf(error) === "EACCES") throw new CofferdamError("PERMISSION_DENIED", `the namespaces of process ${pid} can be read by root alone`, { cause: error });
+    if (errnoOf(error) === "EACCES")
+      throw new CofferdamError("PERMISSION_DENIED", `the namespaces of process ${pid} can be read by root alone`, { cause: error });
     throw new CofferdamError("NOT_FOUND", `there is no process ${pid}`, { cause: error });
   }
   throw new CofferdamError("NOT_FOUND", `process ${pid} has no ${name} namespace`);

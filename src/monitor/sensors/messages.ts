@@ -23,13 +23,19 @@ export type ToThread =
   | { readonly type: "done"; readonly bytes: number }
   | { readonly type: "close" };
 
+/** Why a watch is not kept. */
+export interface Refusal {
+  readonly code: "CONFLICT" | "INTERNAL" | "RESOURCE_EXHAUSTED";
+  readonly message: string;
+}
+
 export type FromThread =
   | { readonly type: "batch"; readonly bytes: Uint8Array; readonly clockOffset: bigint }
   | { readonly type: "status"; readonly status: SensorStatus }
   | { readonly type: "gap"; readonly gap: GapEvent }
   | { readonly type: "loss"; readonly id: number | undefined; readonly where: LossEvent["where"]; readonly count: number }
-  /** `error` is a sentence. After an unwatch nothing more comes of it. */
-  | { readonly type: "watched" | "unwatched"; readonly id: number; readonly error: string | undefined }
+  /** After an unwatch nothing more comes of it. */
+  | { readonly type: "watched" | "unwatched"; readonly id: number; readonly error: Refusal | undefined }
   | { readonly type: "synced"; readonly serial: number }
   | { readonly type: "closed" };
 

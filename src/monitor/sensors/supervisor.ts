@@ -8,7 +8,7 @@ import { messageOf } from "../../foundation/index.ts";
 import type { SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
 import { readCounters, type WatchCounters } from "./counters.ts";
-import type { FromThread, ThreadData, WatchOrder } from "./messages.ts";
+import type { FromThread, Refusal, ThreadData, WatchOrder } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import { type Ended, SensorProcess } from "./sensor-process.ts";
 
@@ -65,7 +65,7 @@ export class Supervisor {
     const place = this.#free.pop() ?? this.#highest++;
     if (place >= MAX_WATCHES) {
       this.#highest--;
-      this.#outbox.tell({ type: "watched", id: order.id, error: `${MAX_WATCHES} containers are watched already` });
+      this.#outbox.tell({ type: "watched", id: order.id, error: { code: "RESOURCE_EXHAUSTED", message: `${MAX_WATCHES} containers are watched already` } });
       return;
     }
     const placed: Placed = { order, place, counters: undefined };
@@ -104,14 +104,14 @@ export class Supervisor {
     if (this.#placed.delete(placed.order.id)) this.#free.push(placed.place);
   }
 
-  /** @returns a sentence when the sensor did not take it. */
-  async #order({ order, place }: Placed): Promise<string | undefined> {
+  /** @returns why the sensor did not take it. */
+  async #order({ order, place }: Placed): Promise<Refusal | undefined> {
     const flags = order.env ? FLAG_ENV : 0;
     const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags}`);
     // One that ended is told everything again when it is back.
     if (answer === undefined || answer <= 0) return undefined;
-    if (answer === constants.errno.EEXIST) return "its namespaces are watched already";
-    return `the sensor does not take the watch: ${getSystemErrorMessage(-answer)}`;
+    if (answer === constants.errno.EEXIST) return { code: "CONFLICT", message: "a container with these namespaces is watched already" };
+    return { code: "INTERNAL", message: `the sensor does not take the watch: ${getSystemErrorMessage(-answer)}` };
   }
 
   #start(): void {
@@ -134,14 +134,14 @@ export class Supervisor {
     const placed = [...this.#placed.values()];
     const errors = await Promise.all(placed.map((one) => this.#order(one)));
     if (this.#sensor !== sensor) return;
+    let why = this.#why;
+    this.#why = undefined;
     for (const [at, error] of errors.entries()) {
       const one = placed[at];
       if (one === undefined) continue;
       one.counters = undefined;
-      if (error !== undefined) this.#outbox.tell({ type: "watched", id: one.order.id, error });
+      if (error !== undefined) why = `${why ?? "the sensor was started again"}; watch ${one.order.id}: ${error.message}`;
     }
-    const why = this.#why;
-    this.#why = undefined;
     if (why !== undefined && placed.length > 0) {
       this.#outbox.tell({ type: "gap", gap: { kind: "gap", from: this.#lastSign, to: Date.now(), why } });
     }

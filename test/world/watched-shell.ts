@@ -1,0 +1,50 @@
+/** A shell in pid and mount namespaces of its own, that waits until it is watched. Needs root. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { BoundedText } from "../../src/foundation/index.ts";
+
+export class WatchedShell implements AsyncDisposable {
+  /** Process 1 of the namespaces, on the host. */
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #output: BoundedText;
+  readonly #ended: Promise<unknown>;
+
+  private constructor(child: ChildProcess, output: BoundedText) {
+    this.#child = child;
+    this.#output = output;
+    this.#ended = once(child, "close");
+    this.pid = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim());
+  }
+
+  /** @param script for sh; nothing of it runs before {@link go}. */
+  static async start(script: string, args: readonly string[] = []): Promise<WatchedShell> {
+    const outer = ["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", `echo ready; read -r line; ${script}`, "sh", ...args];
+    const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe"] });
+    const output = new BoundedText(64 * 1024);
+    child.stderr.on("data", (chunk: Buffer) => output.add(chunk.toString()));
+    await once(child.stdout, "data");
+    child.stdout.on("data", (chunk: Buffer) => output.add(chunk.toString()));
+    return new WatchedShell(child, output);
+  }
+
+  /** Lets it run. @returns what it wrote, at its end. */
+  async go(): Promise<string> {
+    this.release();
+    await this.#ended;
+    return this.#output.text();
+  }
+
+  release(): void {
+    this.#child.stdin?.write("\n");
+  }
+
+  /** Ends it, and everything in its namespaces. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill("SIGKILL");
+      await this.#ended;
+    }
+  }
+}
