@@ -2,4 +2,4 @@
 export { Facts } from "./facts.ts";
 export { type Head, HeadFile, type HeadState } from "./head-file.ts";
 export { type SqliteOptions, SqliteStore } from "./sqlite/sqlite-store.ts";
-export type { Migration, Row, SqlValue, Store, Transaction } from "./store.ts";
+export type { Lookup, Migration, Row, SqlValue, Store, Transaction } from "./store.ts";

@@ -73,6 +73,26 @@ describe("sqlite on disk", () => {
     expect(await facts.get("k")).toBe("3");
   });
 
+  test("a look-up goes with the name of the file, not with what was there", async () => {
+    const path = fresh();
+    const add = async (value: string): Promise<void> => {
+      await using store = new SqliteStore({ path });
+      await new Facts(store, "x").initialize();
+      await new Facts(store, "x").put("k", value, 0);
+    };
+    await add("1");
+    await using store = new SqliteStore({ path });
+    const lookup = store.lookup("SELECT value FROM facts");
+    expect(await lookup.get()).toEqual({ value: "1" });
+    await add("2");
+    expect(await lookup.get()).toEqual({ value: "2" });
+    rmSync(dirname(path), { recursive: true });
+    await expect(lookup.get()).rejects.toMatchObject({ code: "ENVIRONMENT_UNFIT" });
+    await add("3");
+    expect(await lookup.get()).toEqual({ value: "3" });
+    lookup.close();
+  });
+
   test("commits wait for the disk; the log is written ahead; foreign keys hold", async () => {
     await using store = new SqliteStore({ path: fresh() });
     const pragma = (name: string): Promise<unknown> => store.write(async (tx) => Object.values((await tx.get(`PRAGMA ${name}`)) ?? {})[0]);

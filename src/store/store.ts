@@ -14,6 +14,13 @@ export interface Transaction {
   iterate(sql: string, params?: readonly SqlValue[]): AsyncIterable<Row>;
 }
 
+/** One row that is asked for so often that a connection of its own pays. */
+export interface Lookup {
+  /** As of the last commit, of any process, before the call. Throws what a read throws. */
+  get(params?: readonly SqlValue[]): Promise<Row | undefined>;
+  close(): void;
+}
+
 /** One step of a room's schema. Steps are only ever appended. */
 export interface Migration {
   readonly name: string;
@@ -28,6 +35,8 @@ export interface Store {
   write<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** Runs work that only reads, on one snapshot, without holding writers up. */
   read<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** The same for one row, again and again, without a snapshot of its own each time. */
+  lookup(sql: string): Lookup;
   /** Brings a room's tables up to date. Throws FAILED_PRECONDITION when the database is newer than this program. */
   migrate(room: string, migrations: readonly Migration[]): Promise<void>;
   close(): Promise<void>;

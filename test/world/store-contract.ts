@@ -41,6 +41,25 @@ export function storeContract(name: string, make: () => Store): void {
       await store.write((tx) => tx.run("INSERT INTO t (id) VALUES (?)", [1]));
     });
 
+    test("a look-up sees every commit, and nothing before it", async () => {
+      const lookup = store.lookup("SELECT name FROM t WHERE id = ?");
+      expect(await lookup.get([1])).toBeUndefined();
+      let during: Promise<unknown> | undefined;
+      await store
+        .write(async (tx) => {
+          await tx.run("INSERT INTO t (id, name) VALUES (1, 'one')");
+          during = lookup.get([1]);
+          await Promise.race([during, new Promise((resolve) => setImmediate(resolve))]);
+          throw new Error("no");
+        })
+        .catch(() => undefined);
+      expect(await during).toBeUndefined();
+      await store.write((tx) => tx.run("INSERT INTO t (id, name) VALUES (1, 'one')"));
+      expect(await lookup.get([1])).toEqual({ name: "one" });
+      lookup.close();
+      expect(await lookup.get([1])).toEqual({ name: "one" });
+    });
+
     test("a read sees one moment, and holds no writer up", async () => {
       const count = "SELECT count(*) AS n FROM t";
       const seen: number[] = [];

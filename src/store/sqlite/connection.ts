@@ -73,6 +73,10 @@ export class Connection implements Transaction {
   }
 
   async get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return this.row(sql, params);
+  }
+
+  row(sql: string, params: readonly SqlValue[]): Row | undefined {
     return this.#statement(sql).get(...params);
   }
 

@@ -4,9 +4,10 @@
  */
 import { type Clock, CofferdamError, newId, systemClock } from "../../foundation/index.ts";
 import { applyMigrations } from "../migrate.ts";
-import type { Migration, Store, Transaction } from "../store.ts";
+import type { Lookup, Migration, Store, Transaction } from "../store.ts";
 import { Connection } from "./connection.ts";
 import { identityOf, prepareFile } from "./database-file.ts";
+import { FileLookup } from "./file-lookup.ts";
 import { isBusy, storeError } from "./sqlite-error.ts";
 
 export interface SqliteOptions {
@@ -75,6 +76,17 @@ export class SqliteStore implements Store {
     } finally {
       this.#giveBack(reader);
     }
+  }
+
+  lookup(sql: string): Lookup {
+    const path = this.#path;
+    const connect = (): Promise<Connection> => {
+      if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
+      return this.#readConnection();
+    };
+    if (path !== undefined) return new FileLookup({ path, sql, connect, whenFree: (attempt) => this.#whenFree(attempt) });
+    // In memory there is one connection, and whoever writes has it.
+    return { get: (params) => this.#inTurn(async () => (await this.#open()).connection.get(sql, params)), close: () => undefined };
   }
 
   async migrate(room: string, migrations: readonly Migration[]): Promise<void> {
