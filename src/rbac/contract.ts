@@ -217,6 +217,8 @@ export interface VerifiedSession {
   readonly userId: string;
   readonly mfa: boolean;
   readonly expiresAt: string;
+  /** Of the token that it was opened with. */
+  readonly limits?: AccessLimits | undefined;
 }
 
 /** Sessions, as RBACSystem needs them. identity/ has them. */

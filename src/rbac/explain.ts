@@ -22,11 +22,21 @@ interface Candidate {
   readonly edge: number;
 }
 
+/** A decision that no rule was asked for. */
+export function plainDecision(reason: DecisionReason, userId: string, permission: string, epoch: number): Decision {
+  const shown = shownOf(userId, permission);
+  return { ...shown, ...words(reason, shown), allowed: isAllowed(reason), reason, path: [], epoch };
+}
+
+function shownOf(userId: string, permission: string): { readonly userId: string; readonly permission: string } {
+  return { userId: userId.slice(0, 128).toWellFormed(), permission: permission.slice(0, 140).toWellFormed() };
+}
+
 /** @param userId in lower case. @param question undefined when the context was malformed. */
 export function explain(parts: CheckerParts, userId: string, permission: string, question: Question | undefined): Decision {
-  const shown = { userId: userId.slice(0, 128).toWellFormed(), permission: permission.slice(0, 140).toWellFormed() };
+  const shown = shownOf(userId, permission);
   const entry = parts.users.get(userId);
-  const plain = (reason: DecisionReason): Decision => ({ ...shown, ...words(reason, shown), allowed: isAllowed(reason), reason, path: [], epoch: parts.epoch });
+  const plain = (reason: DecisionReason): Decision => plainDecision(reason, userId, permission, parts.epoch);
   if (question === undefined) return plain("malformed-context");
   if (entry === DISABLED) return plain("disabled-user");
   if (entry === undefined && parts.requireAuthentication) return plain("unknown-user");
@@ -149,5 +159,3 @@ function remedyFor(failed: FailedCondition | undefined): string {
       return "ask for the role again";
   }
 }
-
-export { words as decisionWords };

@@ -1,4 +1,7 @@
 /** RBAC: who may do what, where, when and from where; decided from one compiled policy, and explained. */
+export { BUILT_IN_ROLES, PERMISSIONS } from "./built-in-roles.ts";
+export type { PolicyChange } from "./changes.ts";
+export type { Checker } from "./checker.ts";
 export type {
   AccessContext,
   AccessLimits,
@@ -23,6 +26,7 @@ export type {
   UserDirectory,
   VerifiedSession,
 } from "./contract.ts";
+export type { RBACEvents } from "./events.ts";
 export type { Client } from "./identity/client.ts";
 export { Identity, type IdentityOptions, type IdentityStatus } from "./identity/identity.ts";
 export type { LoginInput } from "./identity/login-desk.ts";
@@ -37,7 +41,9 @@ export type { TokenIdentity } from "./identity/token-desk.ts";
 export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
 export type { IdentityTrail, TrailEvent } from "./identity/trail.ts";
 export { foldName } from "./names.ts";
+export type { RBACOptions } from "./options.ts";
 export { coversPermission, parsePermission, permissionsOverlap } from "./permission.ts";
+export type { RepositoryInput } from "./repositories/stored-facts.ts";
 export { matchesRepository } from "./repository-pattern.ts";
 export {
   type AssignOptions,
@@ -51,4 +57,6 @@ export {
   type UserPatch,
   usernameSchema,
 } from "./schemas.ts";
+export { RBACSystem } from "./system.ts";
 export { RBAC_MIGRATIONS, RBAC_ROOM } from "./tables.ts";
+export type { AuditTrail } from "./trail.ts";

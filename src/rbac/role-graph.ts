@@ -5,8 +5,23 @@ import type { Role } from "./contract.ts";
 /** Longest way from a role to what it inherits in the end. */
 export const MAX_INHERITANCE = 32;
 
+/** Most roles, most different patterns of all their rules, most roles that one reaches: so much fits into memory, compiled. */
+export const MAX_ROLES = 5000;
+const MAX_PATTERNS = 20_000;
+const MAX_REACH = 256;
+
 /** What a graph is made of. */
 export type RoleNode = Pick<Role, "id" | "inherits">;
+
+/** Throws what {@link inheritanceOrder} throws, and PAYLOAD_TOO_LARGE for more roles, patterns or inheritance than is kept. */
+export function checkRoles(roles: ReadonlyMap<string, Role>): void {
+  if (roles.size > MAX_ROLES) throw tooMuch("there would be more roles than", { maxRoles: MAX_ROLES });
+  const patterns = new Set([...roles.values()].flatMap(({ permissions, deny }) => [...permissions, ...deny]));
+  if (patterns.size > MAX_PATTERNS) throw tooMuch("roles would have more different permissions than", { maxPatterns: MAX_PATTERNS });
+  for (const { id } of inheritanceOrder(roles)) {
+    if (closureOf(roles, id, MAX_REACH).length > MAX_REACH) throw tooMuch(`role ${id} would inherit from more roles than`, { maxReach: MAX_REACH });
+  }
+}
 
 /**
  * Roles so that each comes after those it inherits from. Throws INVALID_ARGUMENT for a cycle and for one that inherits from a
@@ -44,10 +59,11 @@ export function inheritanceOrder<T extends RoleNode>(roles: ReadonlyMap<string, 
   return order;
 }
 
-/** A role and all that it inherits, nearest first, each with the way to it. */
+/** A role and all that it inherits, nearest first, each with the way to it. @param most no more than one more than so many are looked for. */
 export function closureOf<T extends RoleNode>(
   roles: ReadonlyMap<string, T>,
   roleId: string,
+  most: number = Number.POSITIVE_INFINITY,
 ): readonly { readonly role: T; readonly path: readonly string[] }[] {
   const start = roles.get(roleId);
   if (start === undefined) return [];
@@ -57,6 +73,7 @@ export function closureOf<T extends RoleNode>(
     for (const id of role.inherits) {
       const parent = roles.get(id);
       if (parent === undefined || seen.has(id)) continue;
+      if (found.length > most) return found;
       seen.add(id);
       found.push({ role: parent, path: [...path, id] });
     }
@@ -79,4 +96,8 @@ function tooDeep(id: string): CofferdamError {
   return new CofferdamError("PAYLOAD_TOO_LARGE", `role ${id} inherits through more than ${MAX_INHERITANCE} roles in a row`, {
     details: { role: id, maxInheritance: MAX_INHERITANCE },
   });
+}
+
+function tooMuch(what: string, limit: Readonly<Record<string, number>>): CofferdamError {
+  return new CofferdamError("PAYLOAD_TOO_LARGE", `${what} ${Object.values(limit).join("")}`, { details: limit });
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parseCidr } from "./conditions/cidr.ts";
 import { isTimeZone } from "./conditions/zone.ts";
-import { type AccessContext, type AccessLimits, type Constraints, DAYS, type Scope, type TimeRestriction, type User } from "./contract.ts";
+import { type AccessContext, type AccessLimits, type Actor, type Constraints, DAYS, type Scope, type TimeRestriction, type User } from "./contract.ts";
 import { foldName } from "./names.ts";
 import { permissionPatternSchema } from "./permission.ts";
 import { repositoryPatternSchema } from "./repository-pattern.ts";
@@ -29,7 +29,8 @@ const environmentSchema: z.ZodType<string> = line(255).transform(foldName);
 export const idSchema: z.ZodType<string> = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$/, "an id is letters, digits and _.:@-, 1 to 128 of them")
-  .transform((id) => id.toLowerCase());
+  .transform((id) => id.toLowerCase())
+  .refine((id) => id !== "local-owner" && id !== "unidentified", "records use that name for somebody else");
 export const roleIdSchema: z.ZodType<string> = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "a role's id is letters, digits and _.-, 1 to 64 of them")
@@ -167,3 +168,9 @@ export const accessContextSchema: z.ZodType<AccessContext> = z.strictObject({
   trustContext: z.boolean().optional(),
   limits: accessLimitsSchema.optional(),
 });
+
+export const actorSchema: z.ZodType<Actor> = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("user"), userId: idSchema, context: accessContextSchema.optional() }),
+  z.strictObject({ kind: z.literal("local-owner") }),
+  z.strictObject({ kind: z.literal("embedding"), vouchedBy: line(200) }),
+]);

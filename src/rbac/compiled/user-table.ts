@@ -54,6 +54,11 @@ export class UserTable {
     return this.#shards[shardOf(id)]?.get(id);
   }
 
+  /** Of everybody. */
+  ids(): IteratorObject<string> {
+    return Iterator.from(this.#shards).flatMap((shard) => shard.keys());
+  }
+
   get size(): number {
     return this.#shards.reduce((sum, shard) => sum + shard.size, 0);
   }

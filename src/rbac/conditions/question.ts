@@ -68,6 +68,7 @@ export function questionOf(context: object | undefined, known: Established): Que
         if (typeof value !== "boolean") return undefined;
         trusted = value;
         break;
+      case "userAgent":
       case "sessionId":
       case "limits":
         break;

@@ -1,0 +1,54 @@
+/** Options of RBACSystem. */
+import { z } from "zod";
+import { type Clock, parseInput } from "../foundation/index.ts";
+import type { Store } from "../store/index.ts";
+import type { Actor, RepositoryResolver, SessionPort } from "./contract.ts";
+import { actorSchema } from "./schemas.ts";
+
+export interface RBACOptions {
+  /** What no rule speaks of is refused. Default true. */
+  readonly denyByDefault?: boolean | undefined;
+  /** Users that are not known here are refused, whatever is allowed by default. Default true. */
+  readonly requireAuthentication?: boolean | undefined;
+  /** Keep the compiled policy between checks; the epoch of the store is asked before each. Default true. */
+  readonly cacheEnabled?: boolean | undefined;
+  /** Allows of one user and permission for which one audit event stands. Refusals are all recorded. Default 100. */
+  readonly allowsPerEvent?: number | undefined;
+  /** Who knows who owns a repository where it was not written down here; asked in this order. */
+  readonly resolvers?: readonly RepositoryResolver[] | undefined;
+  /** How long each of them may take, ms. Default 5000. What was not told by then is not known. */
+  readonly resolverTimeout?: number | undefined;
+  /** Who makes changes where none is named. Default: the program that embeds the library. */
+  readonly actor?: Actor | undefined;
+  /** Sessions that this system checks and opens. */
+  readonly sessions?: SessionPort | undefined;
+  /** A store that the caller owns and closes. Without one: `storage.directory`, or memory. */
+  readonly store?: Store | undefined;
+  /** State directory: `cofferdam.db` in it. */
+  readonly storage?: { readonly directory?: string | undefined } | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+const has = (member: string) => (value: unknown) => typeof value === "object" && value !== null && member in value;
+
+const schema: z.ZodType<RBACOptions> = z.strictObject({
+  denyByDefault: z.boolean().optional(),
+  requireAuthentication: z.boolean().optional(),
+  cacheEnabled: z.boolean().optional(),
+  allowsPerEvent: z.int().min(1).max(1_000_000).optional(),
+  resolvers: z
+    .array(z.custom<RepositoryResolver>(has("factsOf")))
+    .max(10)
+    .optional(),
+  resolverTimeout: z.int().min(1).max(60_000).optional(),
+  actor: actorSchema.optional(),
+  sessions: z.custom<SessionPort>(has("verifySession")).optional(),
+  store: z.custom<Store>(has("lookup")).optional(),
+  storage: z.strictObject({ directory: z.string().min(1).optional() }).optional(),
+  clock: z.custom<Clock>(has("now")).optional(),
+});
+
+/** Throws INVALID_ARGUMENT. */
+export function parseOptions(options: unknown): RBACOptions {
+  return parseInput(schema, options, "options of RBACSystem");
+}

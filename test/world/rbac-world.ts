@@ -1,0 +1,53 @@
+/** An RBACSystem on a store and a real audit log, and what was recorded. */
+import { AuditLogger } from "../../src/audit/index.ts";
+import type { Clock } from "../../src/foundation/index.ts";
+import { type AuditTrail, type RBACOptions, RBACSystem } from "../../src/rbac/index.ts";
+import type { TrailEvent } from "../../src/rbac/trail.ts";
+import { SqliteStore } from "../../src/store/index.ts";
+
+export interface RbacWorld extends AsyncDisposable {
+  readonly rbac: RBACSystem;
+  readonly audit: AuditLogger;
+  readonly store: SqliteStore;
+  /** What was recorded of authorization, oldest first. */
+  events(action?: string): Promise<readonly TrailEvent[]>;
+}
+
+/** @param path of the database; in memory without. */
+export async function rbacWorld(options: RBACOptions = {}, path?: string): Promise<RbacWorld> {
+  const store = new SqliteStore({ path });
+  const audit = new AuditLogger({ store });
+  await audit.initialize();
+  const rbac = new RBACSystem(audit, { store, ...options });
+  await rbac.initialize();
+  return {
+    rbac,
+    audit,
+    store,
+    events: (action) => audit.search({ category: "authorization", action, limit: 1000 }),
+    [Symbol.asyncDispose]: async () => {
+      await rbac.close();
+      await audit.close();
+      await store.close();
+    },
+  };
+}
+
+/** A trail that only remembers: for what is not about the record. */
+export function silentTrail(): AuditTrail & { readonly events: TrailEvent[] } {
+  const events: TrailEvent[] = [];
+  return {
+    events,
+    log: async (event) => void events.push(event),
+    denied: async (event) => void events.push({ ...event, result: "failure" }),
+  };
+}
+
+/** A clock that stands until it is set. */
+export function handClock(start: number): Clock & { set(now: number): void } {
+  let now = start;
+  const set = (to: number): void => {
+    now = to;
+  };
+  return { now: () => now, monotonic: () => now, set };
+}
