@@ -1,5 +1,5 @@
 /** An RBACSystem on a store and a real audit log, and what was recorded. */
-import { AuditLogger } from "../../src/audit/index.ts";
+import { type AuditEvent, AuditLogger } from "../../src/audit/index.ts";
 import type { Clock } from "../../src/foundation/index.ts";
 import { type AuditTrail, type RBACOptions, RBACSystem } from "../../src/rbac/index.ts";
 import type { TrailEvent } from "../../src/rbac/trail.ts";
@@ -10,7 +10,7 @@ export interface RbacWorld extends AsyncDisposable {
   readonly audit: AuditLogger;
   readonly store: SqliteStore;
   /** What was recorded of authorization, oldest first. */
-  events(action?: string): Promise<readonly TrailEvent[]>;
+  events(action?: string): Promise<readonly AuditEvent[]>;
 }
 
 /** @param path of the database; in memory without. */

@@ -80,9 +80,9 @@ export class SqliteStore implements Store {
 
   lookup(sql: string): Lookup {
     const path = this.#path;
-    const connect = (): Promise<Connection> => {
+    const connect = async (): Promise<Connection> => {
       if (this.#closed) throw new CofferdamError("NOT_INITIALIZED", "the store is closed");
-      return this.#readConnection();
+      return (await this.#reader()).connection;
     };
     if (path !== undefined) return new FileLookup({ path, sql, connect, whenFree: (attempt) => this.#whenFree(attempt) });
     // In memory there is one connection, and whoever writes has it.
