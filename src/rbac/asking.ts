@@ -14,8 +14,7 @@ import { accessLimitsSchema } from "./schemas.ts";
 export interface AskingParts {
   readonly live: LivePolicy;
   readonly clock: Clock;
-  /** Undefined: there are no sessions, and none verifies. */
-  readonly sessions: () => Pick<SessionPort, "verifySession"> | undefined;
+  readonly sessions: Pick<SessionPort, "verifySession">;
   /** What is known of a user, by id, and a repository. Never throws. */
   readonly factsOf: (userId: string, repository: string) => Promise<RepositoryFacts>;
 }
@@ -78,10 +77,9 @@ export class Asking {
   async #session(userId: string, context: Partial<AccessContext>): Promise<KnownSession | "unauthenticated" | undefined> {
     const { sessionId, ipAddress, userAgent } = context;
     if (sessionId === undefined) return undefined;
-    const sessions = this.#parts.sessions();
-    if (sessions === undefined || typeof sessionId !== "string" || sessionId.length > 512) return "unauthenticated";
+    if (typeof sessionId !== "string" || sessionId.length > 512) return "unauthenticated";
     try {
-      const session: KnownSession = await sessions.verifySession(sessionId, {
+      const session: KnownSession = await this.#parts.sessions.verifySession(sessionId, {
         ...(typeof ipAddress === "string" && { ipAddress }),
         ...(typeof userAgent === "string" && { userAgent }),
       });

@@ -1,6 +1,7 @@
 /** Options of RBACSystem. */
 import { z } from "zod";
 import { type Clock, parseInput } from "../foundation/index.ts";
+import { LEVELS, type Level } from "../policy/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Actor, RepositoryResolver, SessionPort } from "./contract.ts";
 import { actorSchema } from "./schemas.ts";
@@ -20,11 +21,15 @@ export interface RBACOptions {
   readonly resolverTimeout?: number | undefined;
   /** Who makes changes where none is named. Default: the program that embeds the library. */
   readonly actor?: Actor | undefined;
-  /** Sessions that this system checks and opens. */
+  /** What sessions need at a level: how long, from where, with which factors. Default medium. */
+  readonly level?: Level | undefined;
+  /** Longest pause between two uses of a session, ms; no longer than the level's session. Default: the level's. */
+  readonly sessionTimeout?: number | undefined;
+  /** Sessions of the embedding program instead of those of {@link RBACSystem.identity}. */
   readonly sessions?: SessionPort | undefined;
   /** A store that the caller owns and closes. Without one: `storage.directory`, or memory. */
   readonly store?: Store | undefined;
-  /** State directory: `cofferdam.db` in it. */
+  /** State directory: `cofferdam.db` and keys. With a `store` of the caller's it still says where the keys are. */
   readonly storage?: { readonly directory?: string | undefined } | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -42,6 +47,8 @@ const schema: z.ZodType<RBACOptions> = z.strictObject({
     .optional(),
   resolverTimeout: z.int().min(1).max(60_000).optional(),
   actor: actorSchema.optional(),
+  level: z.enum(LEVELS).optional(),
+  sessionTimeout: z.int().min(1000).optional(),
   sessions: z.custom<SessionPort>(has("verifySession")).optional(),
   store: z.custom<Store>(has("lookup")).optional(),
   storage: z.strictObject({ directory: z.string().min(1).optional() }).optional(),

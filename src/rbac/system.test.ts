@@ -296,3 +296,17 @@ test("allow by default is for users that are known, and a denial wins over it", 
   // A change needs a rule that allows it, whatever the default.
   await expect(rbac.createUser({ username: "eve" }, user("ada"))).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
 });
+
+test("sessions are those of identity unless the program brings its own", async () => {
+  await using world = await rbacWorld({ sessionTimeout: 60_000 });
+  const { rbac } = world;
+  await rbac.createUser({ id: "ada", username: "ada" });
+  await rbac.assignRole("ada", "viewer");
+  await expect(rbac.createSession("ada", {})).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  const { id } = await rbac.createSession("ada", { vouchedBy: "a test", userAgent: "x" });
+  const may = (context: object): Promise<boolean> => rbac.checkPermission("ada", "jobs:read", { sessionId: id, ...context });
+  expect(await may({ userAgent: "x" })).toBe(true);
+  expect(await may({})).toBe(false);
+  await rbac.revokeUserSessions("ada");
+  expect(await may({ userAgent: "x" })).toBe(false);
+});

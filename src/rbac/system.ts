@@ -32,6 +32,8 @@ import { RoleDesk } from "./desks/roles.ts";
 import { UserDesk } from "./desks/users.ts";
 import { type RBACEvents, tell } from "./events.ts";
 import { explain, plainDecision } from "./explain.ts";
+import { Identity } from "./identity/identity.ts";
+import type { IdentityUsers } from "./identity/parts.ts";
 import { LivePolicy } from "./live-policy.ts";
 import { parseOptions, type RBACOptions } from "./options.ts";
 import { Resolvers } from "./repositories/resolve.ts";
@@ -65,7 +67,9 @@ const PAGE = 1000;
  * await rbac.checkPermission(ada.id, "workflows:execute", { repository: "acme/web" });
  * ```
  */
-export class RBACSystem {
+export class RBACSystem implements IdentityUsers {
+  /** Passwords, tokens, logins and sessions of the users. */
+  readonly identity: Identity;
   readonly events: EventEmitter<RBACEvents> = new EventEmitter();
   readonly #trail: AuditTrail;
   readonly #options: RBACOptions;
@@ -80,8 +84,11 @@ export class RBACSystem {
     this.#trail = auditLogger;
     this.#clock = this.#options.clock ?? systemClock;
     this.#ownsStore = this.#options.store === undefined;
-    const directory = this.#options.storage?.directory;
+    const { storage, level, sessionTimeout, clock } = this.#options;
+    const directory = storage?.directory;
     this.#store = this.#options.store ?? new SqliteStore({ path: directory === undefined ? undefined : join(directory, "cofferdam.db"), clock: this.#clock });
+    const sessions = sessionTimeout === undefined ? {} : { idle: sessionTimeout };
+    this.identity = new Identity({ store: this.#store, users: this, audit: auditLogger, directory, level, sessions, clock });
   }
 
   /** Opens the tables, compiles the policy, and records what a process that was killed could not. Idempotent. */
@@ -92,13 +99,14 @@ export class RBACSystem {
     const live = new LivePolicy(this.#store, { denyByDefault, requireAuthentication }, cacheEnabled);
     const book = new ChangeBook(this.#store, this.#trail, this.#clock);
     const facts = new StoredFacts(this.#store);
-    const asking = new Asking({ live, clock: this.#clock, sessions: () => this.#options.sessions, factsOf: (id, repository) => this.#factsOf(id, repository) });
+    const asking = new Asking({ live, clock: this.#clock, sessions: this.#sessions, factsOf: (id, repository) => this.#factsOf(id, repository) });
     const changes = new Changes({
       ...{ live, asking, book, clock: this.#clock },
       actor: this.#options.actor ?? { kind: "embedding", vouchedBy: "the embedding program" },
       refused: (answer, more) => this.#refuse(answer, more),
       changed: (change) => tell(this.events, "policyChanged", change),
     });
+    await this.identity.initialize();
     await book.takeOver();
     await live.current();
     this.#opened ??= {
@@ -231,22 +239,22 @@ export class RBACSystem {
 
   /** A session for a user who was authenticated. Throws UNAUTHENTICATED without a proof or a voucher. */
   async createSession(userId: string, metadata: SessionMetadata): Promise<Session> {
-    return await this.#sessions().createSession(userId, metadata);
+    return await this.#sessions.createSession(userId, metadata);
   }
 
   /** Throws UNAUTHENTICATED. */
   async verifySession(sessionId: string, metadata?: Pick<SessionMetadata, "ipAddress" | "userAgent">): Promise<VerifiedSession> {
-    return await this.#sessions().verifySession(sessionId, metadata);
+    return await this.#sessions.verifySession(sessionId, metadata);
   }
 
   /** @returns whether there was one. */
   async revokeSession(sessionId: string): Promise<boolean> {
-    return await this.#sessions().revokeSession(sessionId);
+    return await this.#sessions.revokeSession(sessionId);
   }
 
   /** @returns how many there were. */
   async revokeUserSessions(userId: string): Promise<number> {
-    return await this.#sessions().revokeUserSessions(userId);
+    return await this.#sessions.revokeUserSessions(userId);
   }
 
   /** Whether the user may do everything, everywhere, without an end. */
@@ -287,6 +295,7 @@ export class RBACSystem {
     this.#opened?.live.close();
     this.#opened?.facts.close();
     this.#opened = undefined;
+    await this.identity.close();
     if (this.#ownsStore) await this.#store.close();
   }
 
@@ -299,12 +308,8 @@ export class RBACSystem {
     return this.#opened;
   }
 
-  #sessions(): SessionPort {
-    this.#open();
-    const { sessions } = this.#options;
-    if (sessions === undefined)
-      throw new CofferdamError("FAILED_PRECONDITION", "this RBACSystem was made without sessions", { hint: "pass the option sessions" });
-    return sessions;
+  get #sessions(): SessionPort {
+    return this.#options.sessions ?? this.identity.sessions;
   }
 
   async #factsOf(userId: string, repository: string): Promise<RepositoryFacts> {
