@@ -29,7 +29,11 @@ export type {
 export type { RBACEvents } from "./events.ts";
 export type { Client } from "./identity/client.ts";
 export { Identity, type IdentityOptions, type IdentityStatus } from "./identity/identity.ts";
+export type { JobIdentity } from "./identity/job-token-desk.ts";
 export type { LoginInput } from "./identity/login-desk.ts";
+export { httpsFetcher } from "./identity/oidc/https-fetcher.ts";
+export type { KeyFetcher } from "./identity/oidc/key-set.ts";
+export type { JobRule, JobTokenOptions } from "./identity/oidc/options.ts";
 export type { IdentityUsers } from "./identity/parts.ts";
 export type { PasswordCost } from "./identity/password.ts";
 export type { SetupToken } from "./identity/recovery-desk.ts";

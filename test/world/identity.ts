@@ -6,6 +6,7 @@ import { type AuditEvent, AuditLogger } from "../../src/audit/index.ts";
 import { type Clock, CofferdamError } from "../../src/foundation/index.ts";
 import type { Actor, User } from "../../src/rbac/contract.ts";
 import { Identity, type IdentityOptions } from "../../src/rbac/identity/identity.ts";
+import type { Uptime } from "../../src/rbac/identity/identity-clock.ts";
 import type { IdentityUsers } from "../../src/rbac/identity/parts.ts";
 import { foldName } from "../../src/rbac/names.ts";
 import { RBAC_MIGRATIONS, RBAC_ROOM } from "../../src/rbac/tables.ts";
@@ -21,7 +22,7 @@ export class SetTime {
   up = 1_000_000;
   boot = "boot-1";
   readonly clock: Clock = { now: (): number => this.wall, monotonic: (): number => this.up };
-  get uptime(): { readonly boot: string; now(): number } {
+  get uptime(): Uptime {
     return { boot: this.boot, now: () => this.up };
   }
   /** As time goes by. */
@@ -33,7 +34,7 @@ export class SetTime {
 
 /** The table of users; whoever is named in `admins` may do everything, everybody else nothing. */
 export class UserTable implements IdentityUsers {
-  readonly admins = new Set<string>();
+  readonly admins: Set<string> = new Set();
   readonly #store: SqliteStore;
 
   constructor(store: SqliteStore) {

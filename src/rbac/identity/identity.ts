@@ -9,7 +9,9 @@ import type { Store } from "../../store/index.ts";
 import { RBAC_MIGRATIONS, RBAC_ROOM } from "../tables.ts";
 import { AccountDesk } from "./account-desk.ts";
 import { IdentityClock, type Uptime } from "./identity-clock.ts";
+import { JobTokenDesk } from "./job-token-desk.ts";
 import { LoginDesk } from "./login-desk.ts";
+import { type JobTokenOptions, jobTokenOptionsSchema } from "./oidc/options.ts";
 import type { IdentityParts, IdentityUsers } from "./parts.ts";
 import { COST_FLOOR, type PasswordCost, PasswordHasher } from "./password.ts";
 import { Proofs } from "./proofs.ts";
@@ -38,6 +40,8 @@ export interface IdentityOptions {
   readonly sessions?: SessionRulesInput | undefined;
   /** Of new password hashes. Default: the floor. */
   readonly passwordCost?: PasswordCost | undefined;
+  /** Which tokens of GitHub Actions are believed. Without it none is. */
+  readonly jobTokens?: JobTokenOptions | undefined;
   readonly clock?: Clock | undefined;
   /** The counter of the running machine, for tests. */
   readonly uptime?: Uptime | undefined;
@@ -52,6 +56,7 @@ const optionsSchema: z.ZodType<IdentityOptions> = z.strictObject({
   level: z.enum(LEVELS).optional(),
   sessions: sessionRulesSchema.optional(),
   passwordCost: z.strictObject({ memory: z.int(), passes: z.int(), parallelism: z.int() }).optional(),
+  jobTokens: jobTokenOptionsSchema.optional(),
   clock: object<Clock>().optional(),
   uptime: object<Uptime>().optional(),
 });
@@ -87,6 +92,7 @@ export class Identity {
   readonly tokens: TokenDesk;
   readonly accounts: AccountDesk;
   readonly recovery: RecoveryDesk;
+  readonly jobTokens: JobTokenDesk;
   readonly #options: IdentityOptions;
   readonly #hasher: PasswordHasher;
   #parts: IdentityParts | undefined;
@@ -101,6 +107,7 @@ export class Identity {
     this.tokens = new TokenDesk(parts);
     this.accounts = new AccountDesk(parts, this.logins);
     this.recovery = new RecoveryDesk(parts);
+    this.jobTokens = new JobTokenDesk(parts, this.#options.jobTokens);
   }
 
   /** Makes its tables, takes up the time of earlier processes, and records what they left. Idempotent. */
@@ -117,6 +124,7 @@ export class Identity {
     this.#parts ??= {
       store,
       clock,
+      wall,
       trail,
       book,
       users,

@@ -1,5 +1,5 @@
 /** What the desks of identity work with, and how they word events. */
-import { CofferdamError, type JsonObject } from "../../foundation/index.ts";
+import { type Clock, CofferdamError, type JsonObject } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Actor, User, UserDirectory } from "../contract.ts";
 import type { UserInput } from "../schemas.ts";
@@ -31,6 +31,8 @@ export interface IdentityUsers extends UserDirectory {
 export interface IdentityParts {
   readonly store: Store;
   readonly clock: IdentityClock;
+  /** As it is set, and the monotonic one. */
+  readonly wall: Clock;
   readonly trail: IdentityTrail;
   readonly book: ChangeBook;
   readonly users: IdentityUsers;
