@@ -12,8 +12,8 @@ import { RCODE } from "./record-type.ts";
 import { readUpstreamAnswer, type UpstreamAnswer, writeUpstreamQuery } from "./upstream-message.ts";
 
 export interface NameServersOptions {
-  /** Asked in this order. */
-  readonly servers: readonly Endpoint[];
+  /** Asked in this order. Called for every question: those of the host may change. */
+  readonly servers: () => Promise<readonly Endpoint[]>;
   /** For one answer of one server, ms. Default 2000. */
   readonly timeout?: number | undefined;
   /** Times that each server is asked. Default 2. */
@@ -27,12 +27,12 @@ const RESOLV_CONF = "/etc/resolv.conf";
 const MAX_STRAY = 32;
 
 export class NameServers {
-  readonly #servers: readonly Endpoint[];
+  readonly #servers: NameServersOptions["servers"];
   readonly #timeout: number;
   readonly #rounds: number;
 
   constructor({ servers, timeout = 2000, rounds = 2 }: NameServersOptions) {
-    this.#servers = servers.slice(0, MAX_SERVERS);
+    this.#servers = servers;
     this.#timeout = timeout;
     this.#rounds = rounds;
   }
@@ -40,8 +40,9 @@ export class NameServers {
   /** @param type A or AAAA. Throws UPSTREAM_UNAVAILABLE when no server gives an answer that counts, CANCELLED by the signal. */
   async ask(name: string, type: number, signal: AbortSignal): Promise<UpstreamAnswer> {
     let last = "there is no name server";
+    const servers = (await this.#servers()).slice(0, MAX_SERVERS);
     for (let round = 0; round < this.#rounds; round++)
-      for (const server of this.#servers) {
+      for (const server of servers) {
         if (signal.aborted) throw new CofferdamError("CANCELLED", `${name}: no longer asked`);
         try {
           const answer = await this.#askOne(server, name, type, signal);
@@ -51,7 +52,7 @@ export class NameServers {
           last = messageOf(error);
         }
       }
-    throw new CofferdamError("UPSTREAM_UNAVAILABLE", `${name} could not be looked up: ${last}`, { details: { name, servers: this.#servers.length } });
+    throw new CofferdamError("UPSTREAM_UNAVAILABLE", `${name} could not be looked up: ${last}`, { details: { name, servers: servers.length } });
   }
 
   async #askOne(server: Endpoint, name: string, type: number, signal: AbortSignal): Promise<UpstreamAnswer> {

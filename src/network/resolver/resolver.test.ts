@@ -42,7 +42,7 @@ async function world(parts: Partial<NetworkPolicy>, zone: Zone, { clock = system
   const made: { policy: CompiledPolicy } = { policy: compiled(parts) };
   const resolver = new JobResolver({
     policy: () => made.policy,
-    servers: new NameServers({ servers: [{ address: "127.0.0.1", port: upstream.port }], timeout, rounds: 1 }),
+    servers: new NameServers({ servers: async () => await Promise.resolve([{ address: "127.0.0.1", port: upstream.port }]), timeout, rounds: 1 }),
     addresses: v6 ? GATEWAY : { ...GATEWAY, v6: undefined },
     record,
     clock,

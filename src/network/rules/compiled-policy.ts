@@ -50,8 +50,19 @@ export class CompiledPolicy {
   }
 
   /** Whether a connection or a datagram may go on, and by which way. Where a name leads is asked of {@link admits} afterwards. */
-  decide({ name, address, port, protocol }: Question): Decision {
-    const closed = address === undefined ? undefined : this.#alwaysClosed(address);
+  decide(question: Question): Decision {
+    const closed = question.address === undefined ? undefined : this.#alwaysClosed(question.address);
+    const decision = this.#decideOpen(question, closed);
+    // What is let go to where the job chose, observing too, never leads there.
+    return closed !== undefined && decision.via === "address" ? refusal(closed, closed) : decision;
+  }
+
+  /** What was seen on a connection is no good: refused, or observed. */
+  refuse(reason: RefusalReason, rule: string): Decision {
+    return this.#unless(refusal(reason, rule));
+  }
+
+  #decideOpen({ name, address, port, protocol }: Question, closed: RefusalReason | undefined): Decision {
     if (closed !== undefined && name === undefined) return refusal(closed, closed);
     const denied = this.#denies(name, address, port, protocol);
     if (denied !== undefined) return this.#unless(refusal("denied", denied.text));

@@ -132,6 +132,16 @@ test("strict takes no addresses and no IPv6, and says of a block what it is good
   expect(compiled.notes).toEqual(["mode strict takes no addresses: allow 203.0.113.0/24:443 only lets names lead there"]);
 });
 
+test("observing opens nothing that is closed: a name beside the address changes nothing", () => {
+  const compiled = policy({ observe: true, deny: ["denied.example"], blockedPorts: [22] });
+  for (const [name, port] of [
+    ["denied.example", 443],
+    ["other.example", 443],
+    ["other.example", 22],
+  ] as const)
+    expect(compiled.decide({ name, address: address("169.254.169.254"), port, protocol: "tcp" })).toMatchObject({ verdict: "refused", reason: "metadata" });
+});
+
 test("observe lets go what the policy would refuse, and says what it was", () => {
   const compiled = policy({ observe: true, allow: ["a.example"], deny: ["b.example"] });
   expect(toName(compiled, "other.example")).toBe("observed not-allowed");

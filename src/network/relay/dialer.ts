@@ -1,0 +1,91 @@
+/** Connects from the host's own namespace: to what a name leads to now, or to the address that was allowed. */
+import { connect, type Socket } from "node:net";
+import { CofferdamError } from "../../foundation/index.ts";
+import type { Endpoint } from "../contract.ts";
+import type { JobResolver } from "../resolver/index.ts";
+import { type Address, type CompiledPolicy, type Decision, formatAddress, passes } from "../rules/index.ts";
+
+export type Dialled =
+  | { readonly kind: "connected"; readonly socket: Socket; readonly address: Address }
+  /** The name leads to nothing that may be reached. */
+  | { readonly kind: "refused"; readonly decision: Decision }
+  | { readonly kind: "failed"; readonly why: string };
+
+export interface DialerParts {
+  readonly policy: () => CompiledPolicy;
+  readonly resolver: Pick<JobResolver, "resolve">;
+  readonly connect?: ((to: Endpoint, signal: AbortSignal) => Socket) | undefined;
+}
+
+/** ms for one address; and how many of a name are tried. */
+const CONNECT_TIMEOUT = 10_000;
+const MAX_TRIES = 4;
+
+export class Dialer {
+  readonly #parts: DialerParts;
+
+  constructor(parts: DialerParts) {
+    this.#parts = parts;
+  }
+
+  /** Never rejects. IPv4 is tried first; IPv6 when the name has nothing else. */
+  async byName(name: string, port: number, decision: Decision, signal: AbortSignal): Promise<Dialled> {
+    let refused: Decision | undefined;
+    let why = "no address";
+    for (const family of [4, 6] as const) {
+      const resolved = await this.#parts.resolver.resolve(name, family);
+      if (signal.aborted) return { kind: "failed", why: "no longer wanted" };
+      refused ??= resolved.refused;
+      if (resolved.state === "failed") why = "its name could not be looked up";
+      if (resolved.state === "no-name") return { kind: "failed", why: "there is no such name" };
+      const policy = this.#parts.policy();
+      const admitted = resolved.addresses.flatMap((address) => {
+        const verdict = policy.admits(decision, address, port, "tcp");
+        if (passes(verdict)) return [address];
+        refused ??= verdict;
+        return [];
+      });
+      for (const address of admitted.slice(0, MAX_TRIES)) {
+        const dialled = await this.byAddress(address, port, signal);
+        if (dialled.kind === "connected" || signal.aborted) return dialled;
+        if (dialled.kind === "failed") why = dialled.why;
+      }
+      if (admitted.length > 0) return { kind: "failed", why };
+    }
+    return refused === undefined || passes(refused) ? { kind: "failed", why } : { kind: "refused", decision: refused };
+  }
+
+  /** Never rejects. */
+  async byAddress(address: Address, port: number, signal: AbortSignal): Promise<Dialled> {
+    const host = formatAddress(address);
+    const open = this.#parts.connect ?? connectTcp;
+    try {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT)]);
+      const socket = open({ address: host, port }, limit);
+      await connected(socket, limit);
+      return { kind: "connected", socket, address };
+    } catch (error) {
+      return { kind: "failed", why: error instanceof CofferdamError ? error.message : "the server does not answer" };
+    }
+  }
+}
+
+function connectTcp({ address, port }: Endpoint): Socket {
+  return connect({ host: address, port, allowHalfOpen: true, noDelay: true, keepAlive: true });
+}
+
+async function connected(socket: Socket, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const failed = (): void => {
+      socket.destroy();
+      reject(new CofferdamError("UPSTREAM_UNAVAILABLE", signal.aborted ? "the server did not answer in time" : "the server refused the connection"));
+    };
+    socket.once("error", failed);
+    signal.addEventListener("abort", failed, { once: true });
+    socket.once("connect", () => {
+      socket.off("error", failed);
+      signal.removeEventListener("abort", failed);
+      resolve();
+    });
+  });
+}

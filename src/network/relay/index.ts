@@ -1,0 +1,2 @@
+/** Relay: what a job sends, and where it goes. */
+export { type GatewayOptions, openJobGateway, PROXY_PORT } from "./gateway.ts";

@@ -1,0 +1,186 @@
+/**
+ * One connection of the job, from its first byte to its end: what is spoken, what the rules say of it, where it leads, and then
+ * the bytes both ways. Requests of plain HTTP are checked one by one; everything else is left alone once it is let through.
+ */
+import type { Socket } from "node:net";
+import type { JobResolver } from "../resolver/index.ts";
+import { type CompiledPolicy, type Decision, formatAddress, passes, refusalMessage } from "../rules/index.ts";
+import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
+import type { Dialer } from "./dialer.ts";
+import { CLIENT_SPEAKS, type FirstWords, firstWords, SERVER_MAY_SPEAK } from "./first-words.ts";
+import { HttpRelay } from "./http-relay.ts";
+import { type Judgement, judge, PROVEN_PORTS, type Spoken, type Wanted } from "./judge.ts";
+import { failHttp, refuseHttp, refuseTls } from "./refusal-page.ts";
+import { tieTogether } from "./tie.ts";
+
+export interface ConnectionContext {
+  readonly policy: () => CompiledPolicy;
+  readonly resolver: Pick<JobResolver, "answered">;
+  readonly dialer: Dialer;
+  readonly record: TrafficRecord;
+  /** The gateway's own address as the job sees it, for the record. */
+  readonly gateway: string;
+}
+
+export class JobConnection {
+  readonly #client: Socket;
+  readonly #wanted: Wanted;
+  readonly #context: ConnectionContext;
+  readonly #ending = new AbortController();
+  /** Set once it was let through. */
+  #spoken: Spoken | undefined;
+  #upstream: Socket | undefined;
+  #counter: ByteCounter | undefined;
+  #counted = { sent: 0, received: 0 };
+
+  /** @param client paused, with allowHalfOpen; bytes that were read of it already are put back first (unshift). */
+  constructor(client: Socket, wanted: Wanted, context: ConnectionContext) {
+    this.#client = client;
+    this.#wanted = wanted;
+    this.#context = context;
+    client.on("error", () => client.destroy());
+    client.once("close", () => {
+      this.#ending.abort();
+      this.settle();
+    });
+  }
+
+  /** Never rejects; resolves when the connection is refused, or runs by itself. */
+  async run(): Promise<void> {
+    const client = this.#client;
+    const words = await firstWords(client, PROVEN_PORTS.has(this.#wanted.port) ? CLIENT_SPEAKS : SERVER_MAY_SPEAK);
+    if (words === undefined) return;
+    if (words.kind === "http") {
+      new HttpRelay(this, client, this.#wanted.port, this.#context.policy).start(words.bytes);
+      return;
+    }
+    const spoken = spokenOf(words);
+    const judgement = this.judge(spoken);
+    const socket = await this.open(spoken, judgement);
+    if (socket === undefined) return;
+    if (words.bytes.length > 0) socket.write(words.bytes);
+    this.pour(socket);
+  }
+
+  judge(spoken: Spoken): Judgement {
+    const { policy, resolver } = this.#context;
+    return judge(this.#wanted, spoken, policy(), (address) => resolver.answered.namesAt(address));
+  }
+
+  /** The way to the server, or undefined when the client was told that there is none. */
+  async open(spoken: Spoken, { decision, name }: Judgement): Promise<Socket | undefined> {
+    if (!passes(decision)) {
+      this.refuse(spoken, { decision, name });
+      return undefined;
+    }
+    const { dialer } = this.#context;
+    const { address, port } = this.#wanted;
+    const { signal } = this.#ending;
+    const dialled =
+      decision.via !== "name" && address !== undefined
+        ? await dialer.byAddress(address, port, signal)
+        : await dialer.byName(name ?? "", port, decision, signal);
+    if (dialled.kind === "refused") {
+      this.refuse(spoken, { decision: dialled.decision, name });
+      return undefined;
+    }
+    if (dialled.kind === "failed") {
+      this.#note(decision, name, this.#place);
+      this.#fail(spoken, name, dialled.why);
+      return undefined;
+    }
+    this.#counter = this.#note(decision, name, formatAddress(dialled.address));
+    if (decision.verdict === "observed") this.#violation(decision, name);
+    // The policy may have changed, or the job have left, while the server was reached.
+    const now = this.judge(spoken).decision;
+    if (signal.aborted || !passes(now)) {
+      dialled.socket.destroy();
+      if (!signal.aborted) this.refuse(spoken, { decision: now, name });
+      return undefined;
+    }
+    this.#spoken = spoken;
+    this.#upstream = dialled.socket;
+    tieTogether(this.#client, dialled.socket);
+    return dialled.socket;
+  }
+
+  /** Bytes both ways, unread. */
+  pour(upstream: Socket): void {
+    this.#client.pipe(upstream);
+    upstream.pipe(this.#client);
+  }
+
+  refuse(spoken: Spoken, { decision, name }: Judgement): void {
+    this.#note(decision, name, this.#place);
+    this.#violation(decision, name);
+    if (spoken.kind === "tls") refuseTls(this.#client);
+    else if (spoken.kind === "http" || (spoken.kind === "malformed" && spoken.reason !== "not-tls")) refuseHttp(this.#client, this.target(name), decision);
+    else this.#client.resetAndDestroy();
+  }
+
+  /** On record, and nothing else. */
+  observed({ decision, name }: Judgement): void {
+    this.#note(decision, name, this.#place);
+    this.#violation(decision, name);
+  }
+
+  /** Ends it when the policy does not let it through any more. @returns whether it was ended. */
+  cutIfRefused(): boolean {
+    if (this.#spoken === undefined) return false;
+    const judgement = this.judge(this.#spoken);
+    if (passes(judgement.decision)) return false;
+    this.observed(judgement);
+    this.close();
+    return true;
+  }
+
+  /** Counts what was carried since the last time. */
+  settle(): void {
+    const { bytesWritten: sent = 0, bytesRead: received = 0 } = this.#upstream ?? {};
+    this.#counter?.sent(sent - this.#counted.sent);
+    this.#counter?.received(received - this.#counted.received);
+    this.#counted = { sent, received };
+  }
+
+  close(): void {
+    this.#client.resetAndDestroy();
+    this.#upstream?.resetAndDestroy();
+  }
+
+  /** `host:port` as one writes it in a rule. */
+  target(name: string | undefined): string {
+    const place = name ?? this.#place;
+    return `${place.includes(":") ? `[${place}]` : place}:${this.#wanted.port}`;
+  }
+
+  get #place(): string {
+    const { address, name } = this.#wanted;
+    return address === undefined ? (name ?? this.#context.gateway) : formatAddress(address);
+  }
+
+  #fail(spoken: Spoken, name: string | undefined, why: string): void {
+    if (spoken.kind === "http") failHttp(this.#client, this.target(name), why);
+    else this.#client.resetAndDestroy();
+  }
+
+  #note({ verdict, rule, reason }: Decision, domain: string | undefined, dst: string): ByteCounter {
+    return this.#context.record.connection({ proto: "tcp", dst, port: this.#wanted.port, domain, verdict, rule: reason ?? rule });
+  }
+
+  #violation(decision: Decision, domain: string | undefined): void {
+    this.#context.record.violation({
+      proto: "tcp",
+      dst: this.#place,
+      port: this.#wanted.port,
+      domain,
+      reason: decision.reason ?? "not-allowed",
+      message: refusalMessage(this.target(domain), decision),
+    });
+  }
+}
+
+function spokenOf(words: FirstWords): Spoken {
+  if (words.kind === "tls") return { kind: "tls", name: words.hello.name, encrypted: words.hello.encrypted };
+  if (words.kind === "malformed") return { kind: "malformed", reason: "not-tls", rule: words.problem };
+  return { kind: "raw" };
+}
