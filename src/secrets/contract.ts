@@ -3,6 +3,8 @@
  * of a job, whoever says that the job exists and may have it, and whoever carries it into a container.
  */
 
+import type { JsonObject } from "../foundation/index.ts";
+
 /** Who may have a secret. A list that is absent restricts nothing; what a list asks for and nobody knows is a refusal. */
 export interface SecretAllowList {
   /** `owner/name`, compared without case; `*` stands for any text without a slash: `acme/*`. */
@@ -128,6 +130,20 @@ export interface Authorizer {
   authorize(request: AccessRequest): Promise<{ readonly allowed: boolean; readonly rule: string }>;
 }
 
+/** What is done goes on record here. AuditLogger is one. */
+export interface SecretTrail {
+  log(event: {
+    readonly category: string;
+    readonly action: string;
+    readonly result: "success" | "failure";
+    readonly userId?: string | undefined;
+    readonly sessionId?: string | undefined;
+    readonly resourceType?: string | undefined;
+    readonly resourceId?: string | undefined;
+    readonly details?: JsonObject | undefined;
+  }): Promise<unknown>;
+}
+
 /** One secret under the name that the job knows it by. */
 export interface SecretBinding {
   /** File name in the job, or name of a variable. */
@@ -154,6 +170,15 @@ export interface NewVersion {
   readonly after: number;
   /** How long the version before stays good, ms. 0: it is destroyed at once. */
   readonly grace: number;
+  /** The caller holds the {@link SecretBackend.claim}, which ends with this. Without it, a claim of others is CONFLICT. */
+  readonly claimed?: boolean | undefined;
+}
+
+/** How far a store has come: on record with every change, so that a trail that is kept elsewhere knows of yesterday's copy. */
+export interface StorePosition {
+  readonly storeId: string;
+  /** Changes so far. */
+  readonly change: number;
 }
 
 /** Where secrets are kept. Methods reject with CofferdamErrors; ids are well-formed when they come here. */
@@ -175,6 +200,10 @@ export interface SecretBackend {
   remove(secretId: string): Promise<boolean>;
   /** Ids in byte order, those that are not deleted, after `after`. */
   list(after: string | undefined, limit: number): Promise<readonly string[]>;
+  /** Destroys the values of versions whose grace has ended. @returns how many. */
+  sweep(): Promise<number>;
+  /** As of the last change that this process knows of; undefined where somebody else keeps the store. */
+  position(): StorePosition | undefined;
   /** Now, or the latest time that was ever relied on, ms since the epoch: a clock that was set back does not revive what expired. */
   latestTime(): Promise<number>;
   close(): Promise<void>;

@@ -1,7 +1,14 @@
 /** Secrets: kept sealed, given to the job that may have them, masked wherever something is shown. */
 export { type FileBackendParts, fileBackend, memoryBackend, SealedBackend } from "./backends/sealed-backend.ts";
 export type * from "./contract.ts";
+export type { SecretChange, SecretEvents } from "./events.ts";
+export type { SecretActor, SecretPage } from "./inputs.ts";
 export { KeyFile, type KeyFileState } from "./keys/key-file.ts";
 export type { KdfCost } from "./keys/passphrase.ts";
 export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
+export { SECRET_PERMISSIONS, SecretManagementSystem } from "./management.ts";
 export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./masking/index.ts";
+export { commandProvider, type RotationProvider, type RotationRequest } from "./rotation.ts";
+export type { DueReport } from "./rotation-due.ts";
+export type { SecretMetadata } from "./said.ts";
+export type { EncryptionOptions, RotationOptions, SecretOptions } from "./settings.ts";

@@ -68,6 +68,7 @@ export interface RecordChange {
 export function addVersion(before: SecretRecord | undefined, secretId: string, next: NewVersion, now: number): RecordChange {
   const current = before === undefined || before.deleted ? 0 : before.current;
   if (next.after !== current) throw changed(secretId, next.after, current);
+  if (next.claimed !== true && (before?.claimedUntil ?? 0) > now) throw rotating(secretId);
   const sameWords = before !== undefined && !before.deleted && saidDigest(before.policy).equals(saidDigest(next.policy));
   const grace = sameWords ? next.grace : 0;
   const older = (before?.versions ?? []).map((one) => (one.version === current ? { ...one, validUntil: now + grace } : one));
@@ -116,8 +117,18 @@ export function claim(before: SecretRecord, after: number, until: number, now: n
   const { claimedUntil = 0, ...rest } = before;
   if (until === 0) return rest;
   if (before.current !== after) throw changed(before.secretId, after, before.current);
-  if (claimedUntil > now) throw new CofferdamError("CONFLICT", `${before.secretId} is being rotated`);
+  if (claimedUntil > now) throw rotating(before.secretId);
   return { ...rest, claimedUntil: until };
+}
+
+/** Versions whose grace has ended lose their values; undefined when there are none. */
+export function swept(before: SecretRecord, now: number): RecordChange | undefined {
+  const drop = before.versions
+    .filter(({ validUntil, destroyed }) => destroyed !== true && validUntil !== undefined && validUntil <= now)
+    .map(({ version }) => version);
+  if (drop.length === 0) return undefined;
+  const versions = before.versions.map((one) => (drop.includes(one.version) ? { ...one, destroyed: true as const } : one));
+  return { record: { ...before, versions }, drop };
 }
 
 /** Nothing is left but the name and its numbers. */
@@ -159,6 +170,10 @@ export function saidDigest(policy: SecretPolicy): Buffer {
 function plainJson(policy: SecretPolicy): JsonObject {
   const copy: JsonObject = JSON.parse(JSON.stringify(policy));
   return copy;
+}
+
+function rotating(secretId: string): CofferdamError {
+  return new CofferdamError("CONFLICT", `${secretId} is being rotated`, { details: { secretId }, hint: "try again when that has ended" });
 }
 
 function changed(secretId: string, after: number, current: number): CofferdamError {

@@ -1,16 +1,19 @@
 /** Backends memory and file: secrets sealed here, in rows of this process or of the state directory's database. */
 import { type Clock, CofferdamError } from "../../foundation/index.ts";
 import { HeadFile, type Store } from "../../store/index.ts";
-import type { NewVersion, SecretBackend, StoredSecret } from "../contract.ts";
+import type { NewVersion, SecretBackend, StoredSecret, StorePosition } from "../contract.ts";
 import { cannotOpen } from "../sealing/box.ts";
 import { type Envelope, openValue, sealValue } from "../sealing/envelope.ts";
 import { type MasterKeys, MemoryMasterKeys } from "../sealing/master-key.ts";
 import { MemoryRows } from "./memory-rows.ts";
-import { addVersion, claim, countRead, infoOf, removed, type SecretRecord, saidDigest } from "./record.ts";
+import { addVersion, claim, countRead, infoOf, removed, type SecretRecord, saidDigest, swept } from "./record.ts";
 import { type RewrapReport, rewrapAll } from "./rewrap.ts";
 import type { SecretRows } from "./rows.ts";
 import { SealedStore } from "./sealed-store.ts";
 import { SqlRows } from "./sql-rows.ts";
+
+/** Secrets that are looked at between two looks for more. */
+const PAGE = 500;
 
 export interface FileBackendParts {
   readonly store: Store;
@@ -99,6 +102,20 @@ export class SealedBackend implements SecretBackend {
     return await this.#store.read(async ({ rows }) => await rows.ids(after, limit));
   }
 
+  async sweep(): Promise<number> {
+    let dropped = 0;
+    for (let after: string | undefined; ; ) {
+      const ids = await this.list(after, PAGE);
+      for (const id of ids) dropped += await this.#sweepOne(id);
+      after = ids.at(-1);
+      if (after === undefined) return dropped;
+    }
+  }
+
+  position(): StorePosition | undefined {
+    return this.#store.position;
+  }
+
   async latestTime(): Promise<number> {
     return await this.#store.latestTime();
   }
@@ -115,6 +132,22 @@ export class SealedBackend implements SecretBackend {
 
   async close(): Promise<void> {
     await this.#parts.rows.close();
+  }
+
+  async #sweepOne(secretId: string): Promise<number> {
+    const lapsed = await this.#store.read(async ({ record, now }) => {
+      const found = await record(secretId);
+      return found !== undefined && swept(found, now) !== undefined;
+    });
+    if (!lapsed) return 0;
+    return await this.#store.write(async ({ rows, record, save, now }) => {
+      const found = await record(secretId);
+      const change = found === undefined ? undefined : swept(found, now);
+      if (change === undefined) return 0;
+      await save(change.record);
+      await rows.dropValues(secretId, change.drop);
+      return change.drop.length;
+    });
   }
 
   async #open(record: SecretRecord, version: number, found: Envelope | undefined): Promise<Uint8Array> {

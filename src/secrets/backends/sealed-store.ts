@@ -4,6 +4,7 @@
  */
 import { type Clock, CofferdamError } from "../../foundation/index.ts";
 import type { Head, HeadFile, HeadState } from "../../store/index.ts";
+import type { StorePosition } from "../contract.ts";
 import { cannotOpen } from "../sealing/box.ts";
 import type { MasterKey, MasterKeys } from "../sealing/master-key.ts";
 import { bodyOf, parseRecord, type SecretRecord } from "./record.ts";
@@ -46,6 +47,8 @@ export class SealedStore {
   readonly #seen = new Map<string, number>();
   #seal: StoreSeal | undefined;
   #storeId = "";
+  /** Latest epoch known. */
+  #epoch = 0;
   /** Latest time relied on in this process. */
   #time = 0;
   /** The same, as it was written down last. */
@@ -57,6 +60,10 @@ export class SealedStore {
 
   get id(): string {
     return this.#storeId;
+  }
+
+  get position(): StorePosition {
+    return { storeId: this.#storeId, change: this.#epoch };
   }
 
   /** Makes the store on first use; else proves every record of it. Throws INTEGRITY_FAILURE, FAILED_PRECONDITION (its key is missing). */
@@ -73,6 +80,7 @@ export class SealedStore {
       const sum = await sumOf(view, seal, (record) => this.#see(record));
       if (sum !== seal.openSum(state)) throw rolledBack("some of its secrets are not the ones that were stored last");
       [this.#seal, this.#storeId] = [seal, state.storeId];
+      this.#epoch = state.epoch;
       this.#relyOn(state.clock);
     });
   }
@@ -124,6 +132,7 @@ export class SealedStore {
       return { result: done, next, saved };
     });
     this.#relyOn(next.clock);
+    this.#epoch = Math.max(this.#epoch, next.epoch);
     for (const record of saved) this.#see(record);
     if (head !== undefined) await this.#acknowledge(head, next.epoch);
     return result;

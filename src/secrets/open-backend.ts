@@ -1,0 +1,37 @@
+/** The backend that the options name, and whether the trail agrees with it. */
+import { join } from "node:path";
+import { CofferdamError } from "../foundation/index.ts";
+import type { Store } from "../store/index.ts";
+import { fileBackend, memoryBackend, SealedBackend } from "./backends/sealed-backend.ts";
+import type { SecretBackend, StorePosition } from "./contract.ts";
+import { KeyFile } from "./keys/key-file.ts";
+import { KeyProtection } from "./keys/protection.ts";
+import type { EncryptionSettings, SecretSettings } from "./settings.ts";
+
+/** Opens nothing yet. @param store where backend `file` keeps its rows. */
+export function backendOf({ backend, clock, stateDir, encryption }: SecretSettings, store: Store): SecretBackend {
+  if (backend === "memory") return memoryBackend(clock);
+  if (backend !== "file") return backend;
+  return fileBackend({ store, keys: keyFileOf(encryption), head: join(stateDir, "heads", "secrets"), clock });
+}
+
+/** The file of the master keys, opened with what the options say. */
+export function keyFileOf({ key, keyFile, passphrase, cost, command, commandTimeout }: EncryptionSettings): KeyFile {
+  return new KeyFile(keyFile, new KeyProtection({ kind: key, passphrase, cost, command, timeout: commandTimeout }));
+}
+
+/** Throws FAILED_PRECONDITION for a backend whose keys are somebody else's. */
+export function sealed(backend: SecretBackend): SealedBackend {
+  if (backend instanceof SealedBackend) return backend;
+  throw new CofferdamError("FAILED_PRECONDITION", `backend ${backend.kind} has no master key of ours`);
+}
+
+/** Throws INTEGRITY_FAILURE when the trail knows of changes that the store does not have. */
+export function assertOnRecord(recorded: StorePosition | undefined, found: StorePosition | undefined): void {
+  if (recorded === undefined || found === undefined) return;
+  if (recorded.storeId === found.storeId && recorded.change <= found.change) return;
+  throw new CofferdamError("INTEGRITY_FAILURE", "the store of the secrets was put back or replaced: the audit trail knows of changes that it does not have", {
+    details: { recorded: { ...recorded }, found: { ...found } },
+    hint: "restore the latest; if this one is meant: cofferdam secret recover --reason TEXT",
+  });
+}
