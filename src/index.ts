@@ -35,5 +35,16 @@ export {
 } from "./packages/index.ts";
 export { type EffectivePolicy, loadPolicy, type PolicyRequest } from "./policy/index.ts";
 export { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail } from "./sandbox/index.ts";
+export {
+  type Authorizer,
+  type JobFacts,
+  type RetrievedSecret,
+  type SecretInfo,
+  type SecretInjector,
+  SecretManagementSystem,
+  type SecretMetadata,
+  type SecretOptions,
+  type SecretRequester,
+} from "./secrets/index.ts";
 export { Telemetry } from "./telemetry/index.ts";
 export { AdvisoryDatabase, type AdvisoryDatabaseOptions, type Finding, match, type Severity } from "./vulnerability/index.ts";

@@ -143,7 +143,8 @@ describe.each(["memory", "file"] as const)("backend %s", (kind) => {
       clock.time += 1000;
       await backend.claim("a", 1, clock.time + 1000);
       await expect(backend.claim("a", 0, clock.time + 9000)).rejects.toMatchObject({ code: "CONFLICT" });
-      expect(await backend.add("a", versionOf("y", { after: 1 }))).toBe(2);
+      await expect(backend.add("a", versionOf("y", { after: 1 }))).rejects.toMatchObject({ code: "CONFLICT" });
+      expect(await backend.add("a", { ...versionOf("y", { after: 1 }), claimed: true })).toBe(2);
       await backend.claim("a", 2, clock.time + 1000);
     });
   });
