@@ -13,6 +13,7 @@ import { decodeRecord } from "../reader/decode.ts";
 import { SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
 import type { FromThread, Refusal, ThreadData, ToThread } from "./messages.ts";
+import { EVENT_BYTES } from "./outbox.ts";
 import { SENSITIVE, type SensitiveNames, sensitiveSchema, sensitiveWords } from "./sensitive.ts";
 
 export interface KernelSensorEvents {
@@ -161,7 +162,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     const program = this.#options.program ?? join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
     const data: ThreadData = { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) };
     const file = new URL(import.meta.url.endsWith(".ts") ? "./sensor-worker.ts" : "./sensor-worker.js", import.meta.url);
-    const worker = new Worker(file, { workerData: data });
+    const worker = new Worker(file, { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 } });
     this.#worker = worker;
     worker.on("message", (message: FromThread) => this.#hear(message));
     worker.on("error", (error) => this.#threadEnded(messageOf(error)));
@@ -198,6 +199,12 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
         this.#decode(Buffer.from(message.bytes.buffer), message.clockOffset);
         this.#send({ type: "done", bytes: message.bytes.length });
         break;
+      case "event": {
+        const owner = this.#watches.get(message.id);
+        if (owner !== undefined) this.#tell("event", { ...message.event, ...owner });
+        this.#send({ type: "done", bytes: EVENT_BYTES });
+        break;
+      }
       case "status":
         this.#status = message.status;
         this.#tell("status", message.status);

@@ -1,5 +1,7 @@
 /** What the monitor's thread and whoever started it say to each other. Order between the messages of one side is kept. */
+
 import type { GapEvent, LossEvent, SensorStatus } from "../event.ts";
+import type { ConnectorEvent } from "./connector.ts";
 
 /** A watch of the kernel: whose namespaces, and how much may be told of it. */
 export interface WatchOrder {
@@ -31,6 +33,8 @@ export interface Refusal {
 
 export type FromThread =
   | { readonly type: "batch"; readonly bytes: Uint8Array; readonly clockOffset: bigint }
+  /** Of the fallback, which has no records. */
+  | { readonly type: "event"; readonly id: number; readonly event: ConnectorEvent }
   | { readonly type: "status"; readonly status: SensorStatus }
   | { readonly type: "gap"; readonly gap: GapEvent }
   | { readonly type: "loss"; readonly id: number | undefined; readonly where: LossEvent["where"]; readonly count: number }

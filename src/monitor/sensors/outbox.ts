@@ -1,18 +1,19 @@
 /**
- * From the thread that reads to the one that thinks. The reader never waits: when the other side is behind, records queue up
- * to a bound, then the plain ones are left out and counted, and the rare ones last.
+ * From the thread that reads to the one that thinks. When that one is behind, records wait here up to a bound, and then in the
+ * kernel's ring, which is large and knows whose a record is: what has no room there is counted there.
  */
-import { CALL_CLASSES } from "../reader/calls.ts";
-import { AT, KIND } from "../reader/record.ts";
 import type { FromThread } from "./messages.ts";
 
-/** Bytes that wait here at most. Of records of files and network only three quarters of it. */
-const MAX_WAITING: number = 8 << 20;
-const MAX_PLAIN: number = 6 << 20;
+/** Bytes that wait here before the sensor is read no further. */
+const MAX_WAITING: number = 4 << 20;
 /** Bytes in one message, and in messages that are not dealt with yet. */
 const BATCH: number = 128 << 10;
 const MAX_UNDERWAY: number = 512 << 10;
 
+/** What one event of the fallback counts for: it is an object, and about as large. */
+export const EVENT_BYTES = 1024;
+
+type Event = Extract<FromThread, { readonly type: "event" }>;
 type Entry = Buffer | Exclude<FromThread, { readonly type: "batch" }>;
 
 export interface OutboxOptions {
@@ -22,7 +23,6 @@ export interface OutboxOptions {
 
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #lost = new Map<number, number>();
   #waiting: Entry[] = [];
   #waitingBytes = 0;
   #underway = 0;
@@ -31,19 +31,28 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** Queues one record, or counts it. {@link flush} sends. */
+  /** More should not come now. */
+  get full(): boolean {
+    return this.#waitingBytes > MAX_WAITING;
+  }
+
+  /** Queues one record; {@link flush} sends. */
   record(bytes: Buffer): void {
-    if (this.#waitingBytes + bytes.length > (isPlain(bytes) ? MAX_PLAIN : MAX_WAITING)) {
-      const watch = bytes.readUInt32LE(AT.watch);
-      this.#lost.set(watch, (this.#lost.get(watch) ?? 0) + 1);
-      return;
-    }
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
   }
 
+  /** Queues one event of the fallback. @returns false when there is no room: it is lost. */
+  event(message: Event): boolean {
+    if (this.full) return false;
+    this.#waiting.push(message);
+    this.#waitingBytes += EVENT_BYTES;
+    this.flush();
+    return true;
+  }
+
   /** Behind everything that was queued before. */
-  tell(message: Exclude<FromThread, { readonly type: "batch" }>): void {
+  tell(message: Exclude<FromThread, { readonly type: "batch" | "event" }>): void {
     this.#waiting.push(message);
     this.flush();
   }
@@ -59,16 +68,17 @@ export class Outbox {
     while (at < this.#waiting.length) {
       const entry = this.#waiting[at];
       if (entry === undefined) break;
-      if (!Buffer.isBuffer(entry)) {
-        this.#options.post(entry, []);
-        at++;
+      const counts = Buffer.isBuffer(entry) || entry.type === "event";
+      if (counts && this.#underway >= MAX_UNDERWAY) break;
+      if (Buffer.isBuffer(entry)) {
+        at = this.#sendBatch(at);
         continue;
       }
-      if (this.#underway >= MAX_UNDERWAY) break;
-      at = this.#sendBatch(at);
+      if (counts) this.#move(EVENT_BYTES);
+      this.#options.post(entry, []);
+      at++;
     }
     if (at > 0) this.#waiting = this.#waiting.slice(at);
-    if (this.#waiting.length === 0) this.#tellLosses();
   }
 
   /** Records from here on, up to a message or a full batch. @returns the place behind them. */
@@ -82,8 +92,7 @@ export class Outbox {
       records.push(entry);
       size += entry.length;
     }
-    this.#waitingBytes -= size;
-    this.#underway += size;
+    this.#move(size);
     const bytes = new Uint8Array(size);
     let end = 0;
     for (const record of records) {
@@ -94,14 +103,8 @@ export class Outbox {
     return at;
   }
 
-  #tellLosses(): void {
-    for (const [id, count] of this.#lost) this.#options.post({ type: "loss", id, where: "reader", count }, []);
-    this.#lost.clear();
+  #move(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    this.#underway += bytes;
   }
-}
-
-function isPlain(bytes: Buffer): boolean {
-  if (bytes.readUInt16LE(AT.kind) !== KIND.call) return false;
-  const of = CALL_CLASSES[bytes.readUInt16LE(AT.call)];
-  return of === "files" || of === "network";
 }

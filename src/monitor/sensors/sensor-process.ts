@@ -59,6 +59,19 @@ export class SensorProcess {
     return this.#child.pid;
   }
 
+  get paused(): boolean {
+    return this.#child.stdout.isPaused();
+  }
+
+  /** Reads no further: its pipe fills, and then the kernel's ring. */
+  pause(): void {
+    this.#child.stdout.pause();
+  }
+
+  resume(): void {
+    if (this.paused) this.#child.stdout.resume();
+  }
+
   /** Chunks that came so far: a sensor that lives says something twice a second. */
   get heard(): number {
     return this.#heard;

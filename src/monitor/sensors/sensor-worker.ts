@@ -23,7 +23,7 @@ async function obey(message: ToThread): Promise<void> {
     case "unwatch":
       return await supervisor.unwatch(message.id);
     case "done":
-      return outbox.done(message.bytes);
+      return supervisor.done(message.bytes);
     case "sync":
       await supervisor.sync();
       return outbox.tell({ type: "synced", serial: message.serial });

@@ -7,6 +7,7 @@ import { getSystemErrorMessage } from "node:util";
 import { messageOf } from "../../foundation/index.ts";
 import type { SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
+import { Connector } from "./connector.ts";
 import { readCounters, type WatchCounters } from "./counters.ts";
 import type { FromThread, Refusal, ThreadData, WatchOrder } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
@@ -37,8 +38,13 @@ export class Supervisor {
   #highest = 0;
   #sensor: SensorProcess | undefined;
   #source: "ebpf" | "connector" = "ebpf";
+  readonly #connector: Connector;
+  #overruns = 0;
   #ready = false;
+  /** Why nobody looks, since when it is so. */
   #why: string | undefined;
+  /** Why it is not the program in the kernel. */
+  #fallenBack: string | undefined;
   #clockOffset = 0n;
   #lastSign = Date.now();
   #startedAt = 0;
@@ -52,6 +58,13 @@ export class Supervisor {
   constructor(data: ThreadData, outbox: Outbox) {
     this.#data = data;
     this.#outbox = outbox;
+    this.#connector = new Connector({
+      event: (id, event) => {
+        if (!outbox.event({ type: "event", id, event })) outbox.tell({ type: "loss", id, where: "reader", count: 1 });
+      },
+      loss: (id, where, count) => outbox.tell({ type: "loss", id, where, count }),
+      clockOffset: () => this.#clockOffset,
+    });
     this.#look = setInterval(() => this.#lookAtSensor(), LOOK_MS);
     this.#start();
   }
@@ -79,7 +92,8 @@ export class Supervisor {
     const placed = this.#placed.get(id);
     if (placed === undefined) return;
     const sensor = this.#ready ? this.#sensor : undefined;
-    if (sensor !== undefined) await sensor.order(`unwatch ${placed.place}`);
+    if (sensor !== undefined) await sensor.order(this.#source === "connector" ? "sync" : `unwatch ${placed.place}`);
+    this.#connector.unwatch(id);
     this.#forget(placed);
     this.#outbox.tell({ type: "unwatched", id, error: undefined });
   }
@@ -106,6 +120,10 @@ export class Supervisor {
 
   /** @returns why the sensor did not take it. */
   async #order({ order, place }: Placed): Promise<Refusal | undefined> {
+    if (this.#source === "connector") {
+      this.#connector.watch(order);
+      return undefined;
+    }
     const flags = order.env ? FLAG_ENV : 0;
     const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags}`);
     // One that ended is told everything again when it is back.
@@ -116,6 +134,7 @@ export class Supervisor {
 
   #start(): void {
     this.#startedAt = Date.now();
+    this.#overruns = 0;
     this.#silent = this.#heardBefore = 0;
     this.#sensor = new SensorProcess({
       program: this.#data.program,
@@ -152,16 +171,28 @@ export class Supervisor {
   #take(records: readonly Buffer[]): void {
     for (const bytes of records) {
       const kind = bytes.readUInt16LE(AT.kind);
-      if (kind === KIND.pulse || kind === KIND.hello) this.#setClock(bytes);
+      if (kind === KIND.pulse || kind === KIND.hello) this.#setClock(bytes, kind === KIND.pulse);
       else if (kind === KIND.counters) this.#count(new SensorRecord(bytes));
+      else if (this.#source === "connector") this.#connector.take(bytes);
       else this.#outbox.record(bytes);
     }
     this.#outbox.flush();
+    if (this.#outbox.full) this.#sensor?.pause();
   }
 
-  #setClock(bytes: Buffer): void {
+  /** The other side dealt with so many bytes. */
+  done(bytes: number): void {
+    this.#outbox.done(bytes);
+    if (!this.#outbox.full) this.#sensor?.resume();
+  }
+
+  #setClock(bytes: Buffer, isPulse: boolean): void {
     this.#clockOffset = bytes.readBigUInt64LE(AT.args + 8) - bytes.readBigUInt64LE(AT.time);
     this.#lastSign = Date.now();
+    if (!isPulse) return;
+    const overruns = Number(bytes.readBigUInt64LE(AT.args));
+    if (overruns > this.#overruns) this.#outbox.tell({ type: "loss", id: undefined, where: "ring", count: overruns - this.#overruns });
+    this.#overruns = overruns;
   }
 
   #count(record: SensorRecord): void {
@@ -187,9 +218,10 @@ export class Supervisor {
     this.#why ??= sentence;
     if (end.unfit && !end.greeted) {
       if (this.#source === "connector") {
-        this.#tellAbsent(`${this.#why}; ${sentence}`);
+        this.#tellAbsent(`${this.#fallenBack}; ${end.why}`);
         return;
       }
+      this.#fallenBack = end.why;
       this.#source = "connector";
       this.#start();
       return;
@@ -206,12 +238,12 @@ export class Supervisor {
     if (sensor === undefined) return;
     this.#silent = sensor.heard === this.#heardBefore ? this.#silent + 1 : 0;
     this.#heardBefore = sensor.heard;
-    if (this.#silent >= SILENT_LOOKS) sensor.kill("it said nothing for five seconds");
+    if (this.#silent >= SILENT_LOOKS && !sensor.paused) sensor.kill("it said nothing for five seconds");
   }
 
   #tellStatus(note: string): void {
-    const degraded = this.#source === "connector";
-    this.#status(degraded ? "degraded" : "watching", this.#source, note === "" ? undefined : note);
+    if (this.#source === "connector") this.#status("degraded", "connector", this.#fallenBack);
+    else this.#status("watching", "ebpf", note === "" ? undefined : note);
   }
 
   #tellAbsent(why: string): void {
@@ -226,7 +258,12 @@ export class Supervisor {
 /** What nobody sees, by source. */
 const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
   ebpf: [],
-  connector: ["files", "network", "rare calls", "arguments and programs of processes that end at once"],
+  connector: [
+    "files",
+    "network",
+    "every call that is not fork, exec or exit",
+    "what programs are that end before they are looked up (each is counted as lost)",
+  ],
   none: ["everything"],
 };
 

@@ -1,0 +1,121 @@
+/**
+ * The fallback's half in this thread: numbers of the kernel's process connector, for the processes of watched containers, with
+ * what /proc still knows of them. A program whose process was gone at the look is a loss, counted: it ran, and nobody saw what.
+ */
+import { readdirSync } from "node:fs";
+import type { Actor, ExecEvent, ExitEvent, ForkEvent, LossEvent } from "../event.ts";
+import { AT, KIND } from "../reader/record.ts";
+import type { WatchOrder } from "./messages.ts";
+import { actorFromProc, programFromProc, spaceNumber } from "./proc-process.ts";
+
+type Unowned<T> = Omit<T, "job" | "container">;
+/** An event before its watch has a name. */
+export type ConnectorEvent = Unowned<ExecEvent> | Unowned<ExitEvent> | Unowned<ForkEvent>;
+
+export interface ConnectorOptions {
+  event(id: number, event: ConnectorEvent): void;
+  loss(id: number, where: LossEvent["where"], count: number): void;
+  clockOffset(): bigint;
+}
+
+interface Member {
+  readonly watch: number;
+  readonly actor: Actor;
+}
+
+export class Connector {
+  readonly #options: ConnectorOptions;
+  readonly #members = new Map<number, Member>();
+  readonly #watches = new Map<number, WatchOrder>();
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options;
+  }
+
+  /** Whoever is in its namespaces now is looked for. */
+  watch(order: WatchOrder): void {
+    this.#watches.set(order.id, order);
+    for (const name of readdirSync("/proc")) {
+      const pid = Number(name);
+      if (Number.isInteger(pid) && !this.#members.has(pid)) this.#enter(pid);
+    }
+  }
+
+  unwatch(id: number): void {
+    this.#watches.delete(id);
+    for (const [pid, member] of this.#members) if (member.watch === id) this.#members.delete(pid);
+  }
+
+  take(bytes: Buffer): void {
+    const pid = bytes.readUInt32LE(AT.pid);
+    switch (bytes.readUInt16LE(AT.kind)) {
+      case KIND.fork:
+        this.#forked(bytes, pid);
+        break;
+      case KIND.exec:
+        this.#ran(bytes, pid);
+        break;
+      case KIND.exit:
+        this.#ended(bytes, pid);
+        break;
+      default:
+    }
+  }
+
+  #head(bytes: Buffer, call: string, actor: Actor, result: number): Pick<ConnectorEvent, "time" | "ns" | "actor" | "call" | "result"> {
+    const ns = bytes.readBigUInt64LE(AT.time);
+    return { time: Number((ns + this.#options.clockOffset()) / 1000n) / 1000, ns, actor, call, result };
+  }
+
+  #forked(bytes: Buffer, pid: number): void {
+    const parent = this.#members.get(bytes.readUInt32LE(AT.ppid));
+    if (parent === undefined || !this.#watches.has(parent.watch)) return;
+    // Gone already, it is still somebody: its beginning is when we heard of it.
+    const known = actorFromProc(pid);
+    const key = known?.key ?? `${pid}:${bytes.readBigUInt64LE(AT.time)}`;
+    const inside = known?.inside ?? { pid: 0, tid: 0, ppid: 0 };
+    const actor: Actor = known ?? { ...parent.actor, key, parent: parent.actor.key, pid, tid: pid, ppid: parent.actor.pid, inside };
+    this.#members.set(pid, { watch: parent.watch, actor });
+    const child = { key, pid, tid: pid, ppid: parent.actor.pid, inside };
+    this.#options.event(parent.watch, { ...this.#head(bytes, "fork", parent.actor, pid), kind: "fork", child, namespaces: [] });
+  }
+
+  #ran(bytes: Buffer, pid: number): void {
+    const member = this.#members.get(pid) ?? this.#enter(pid);
+    if (member === undefined) return;
+    const actor = actorFromProc(pid);
+    const program = programFromProc(pid);
+    if (actor === undefined || program === undefined) {
+      this.#options.loss(member.watch, "untracked", 1);
+      return;
+    }
+    // Its beginning stays what it was when it was heard of first.
+    const same: Actor = { ...actor, key: member.actor.key, parent: member.actor.parent };
+    this.#members.set(pid, { watch: member.watch, actor: same });
+    this.#options.event(member.watch, { ...this.#head(bytes, "exec", same, 0), kind: "exec", ...program });
+  }
+
+  #ended(bytes: Buffer, pid: number): void {
+    const member = this.#members.get(pid);
+    if (member === undefined) return;
+    this.#members.delete(pid);
+    const result = Number(bytes.readBigInt64LE(AT.result));
+    const head = this.#head(bytes, "exit", member.actor, result);
+    this.#options.event(member.watch, { ...head, kind: "exit", code: (result >> 8) & 0xff, signal: result & 0x7f });
+  }
+
+  /** @returns undefined for a process of nobody's. */
+  #enter(pid: number): Member | undefined {
+    try {
+      const spaces = [spaceNumber(pid, "pid"), spaceNumber(pid, "mnt")];
+      const order = [...this.#watches.values()].find((one) => spaces.includes(one.pidns) || spaces.includes(one.mntns));
+      const actor = order === undefined ? undefined : actorFromProc(pid);
+      if (order === undefined || actor === undefined) return undefined;
+      const member = { watch: order.id, actor };
+      this.#members.set(pid, member);
+      return member;
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/** The sensor that is killed, stopped, refused or not there: said, counted, and come back from. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { packageFolder } from "../../src/foundation/index.ts";
+import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent, type SensorStatus } from "../../src/monitor/index.ts";
+import { requires } from "../world/needs.ts";
+import { WatchedShell } from "../world/watched-shell.ts";
+
+const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
+
+describe("a sensor in trouble", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "cofferdam-sensor-"));
+    chmodSync(folder, 0o755);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  /** The sensor's program, started in another way. `"$0"` of the script is the program, `"$@"` what it is asked for. */
+  function started(name: string, script: string): string {
+    const path = join(folder, name);
+    writeFileSync(path, `#!/bin/sh\nset -- "${PROGRAM}" "$@"\n${script}\n`, { mode: 0o755 });
+    return path;
+  }
+
+  test("killed: it says so, comes back, watches the same containers, and tells the gap", async (context) => {
+    requires(context, "sensor");
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("/bin/true first; read -r line; /bin/true second");
+    await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
+    const [firstSeen, rest] = [argument(sensor, "first"), heard(sensor)];
+    shell.release();
+    await firstSeen;
+    const away = status(sensor, "absent");
+    const back = status(sensor, "watching");
+    const gap = once(sensor, "gap");
+    process.kill(sensorPid(), "SIGKILL");
+    expect((await away).why).toBe("the sensor ended: it was ended by SIGKILL; it is started again");
+    await back;
+    const [told]: GapEvent[] = await gap;
+    expect(told?.why).toBe("the sensor ended: it was ended by SIGKILL");
+    expect(told?.to).toBeGreaterThanOrEqual(told?.from ?? Number.POSITIVE_INFINITY);
+    const secondSeen = argument(sensor, "second");
+    await shell.go();
+    await secondSeen;
+    expect(rest.losses).toEqual([]);
+  });
+
+  test("stopped: what says nothing for long is ended, and comes back", { timeout: 20_000 }, async (context) => {
+    requires(context, "sensor");
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    const away = status(sensor, "absent");
+    const back = status(sensor, "watching");
+    process.kill(sensorPid(), "SIGSTOP");
+    expect((await away).why).toBe("the sensor ended: it said nothing for five seconds; it is started again");
+    await back;
+  });
+
+  test("a kernel that does not describe its types: the process connector, and what it lacks", async (context) => {
+    requires(context, "sensor");
+    const program = started("no-btf", 'exec unshare --mount sh -c \'mount -t tmpfs none /sys/kernel/btf && exec "$@"\' sh "$@"');
+    await using sensor = new KernelSensor({ program });
+    expect(await sensor.initialize()).toMatchObject({ state: "degraded", source: "connector", why: expect.stringContaining("does not describe its types") });
+    await using shell = await WatchedShell.start('sh -c \'read -r line\' "kept for the look" < "$1" & read -r line; kill "$!"; exit 7', [fifo(folder)]);
+    const events: ProcessEvent[] = [];
+    sensor.on("event", (event) => events.push(event));
+    await using _watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
+    const seen = argument(sensor, "kept for the look");
+    shell.release();
+    const run = await seen;
+    expect(run.program.path).toMatch(/\/(da)?sh$/);
+    expect(run.actor.parent).toBe(events.find((event) => event.kind === "fork" && event.child.key === run.actor.key)?.actor.key);
+    expect(run.actor.inside.pid).toBe(2);
+    await shell.go();
+    await sensor.sync();
+    const ends = events.flatMap((event) => (event.kind === "exit" ? [[event.actor.inside.pid, event.code, event.signal]] : []));
+    expect(ends).toContainEqual([2, 0, 15]);
+    expect(ends).toContainEqual([1, 7, 0]);
+    for (const event of events) expect(event).toMatchObject({ job: "job", container: "box" });
+  });
+
+  test("no rights: absent, with the kernel's reason", async (context) => {
+    requires(context, "sensor");
+    const program = started("nobody", 'exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"');
+    await using sensor = new KernelSensor({ program });
+    const found = await sensor.initialize();
+    expect(found).toMatchObject({ state: "absent", source: "none", lacks: ["everything"] });
+    expect(found.why).toMatch(/not permitted/);
+  });
+
+  test("not built: absent, and no watch that claims to be one", async () => {
+    await using sensor = new KernelSensor({ program: join(folder, "is-not-here") });
+    const found = await sensor.initialize();
+    expect(found).toMatchObject({ state: "absent", source: "none" });
+    expect(found.why).toContain("ENOENT");
+  });
+
+  test("a program that writes something else: absent, tried again, never believed", async () => {
+    const program = started("nonsense", "head -c 100000 /dev/zero | tr '\\0' 'A'; read -r line");
+    await using sensor = new KernelSensor({ program });
+    const found = await sensor.initialize();
+    expect(found).toMatchObject({ state: "absent", why: expect.stringContaining("makes no sense") });
+  });
+});
+
+/** The next status of that kind. */
+async function status(sensor: KernelSensor, state: SensorStatus["state"]): Promise<SensorStatus> {
+  return await new Promise((resolve) => {
+    const hear = (found: SensorStatus): void => {
+      if (found.state !== state) return;
+      sensor.off("status", hear);
+      resolve(found);
+    };
+    sensor.on("status", hear);
+  });
+}
+
+/** The exec that has this argument. */
+async function argument(sensor: KernelSensor, text: string): Promise<Extract<ProcessEvent, { kind: "exec" }>> {
+  return await new Promise((resolve) => {
+    sensor.on("event", (event) => {
+      if (event.kind === "exec" && event.args.includes(text)) resolve(event);
+    });
+  });
+}
+
+function heard(sensor: KernelSensor): { readonly losses: LossEvent[] } {
+  const losses: LossEvent[] = [];
+  sensor.on("loss", (loss) => losses.push(loss));
+  return { losses };
+}
+
+function fifo(folder: string): string {
+  const path = join(folder, "fifo");
+  execFileSync("mkfifo", [path]);
+  return path;
+}
+
+/** The one child of this process that is a sensor. */
+function sensorPid(): number {
+  const pids = readdirSync("/proc/self/task").flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, "utf8").trim().split(" "));
+  const found = pids.filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-senso"));
+  if (found.length !== 1) throw new Error(`${found.length} sensors`);
+  return Number(found[0]);
+}
