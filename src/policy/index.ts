@@ -15,5 +15,6 @@ export {
   type ScriptKey,
   type Switch,
 } from "./scripts.ts";
+export { type SecretProviderWords, type SecretRules, secretRulesOf } from "./secrets.ts";
 export { TrustStore } from "./trust.ts";
 export { type PolicyKey, type PolicyValues, presetOf } from "./values.ts";

@@ -9,6 +9,7 @@ import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
 import { type JobsFile, jobsSchema } from "./jobs.ts";
 import { differs, overcommitsMore, type QuotaFile, quotaSchema, raisesLimit } from "./quota.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
+import { readsMore, type SecretsFile, secretsSchema } from "./secrets.ts";
 
 export const LEVELS = ["low", "medium", "high", "paranoid"] as const;
 export type Level = (typeof LEVELS)[number];
@@ -44,6 +45,7 @@ export interface PolicyFile {
   readonly audit?: AuditFile | undefined;
   readonly jobs?: JobsFile | undefined;
   readonly quota?: QuotaFile | undefined;
+  readonly secrets?: SecretsFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -113,6 +115,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
     audit: auditSchema.optional(),
     jobs: jobsSchema.optional(),
     quota: quotaSchema.optional(),
+    secrets: secretsSchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -196,6 +199,17 @@ export const KEYS: readonly KeyRule[] = [
   { key: "quota.tiers", merge: "entries", loosens: differs },
   { key: "quota.organisations", merge: "entries", loosens: differs },
   { key: "quota.repositories", merge: "entries", loosens: differs },
+  { key: "secrets.backend", merge: "replace", loosens: changes },
+  { key: "secrets.key", merge: "replace", loosens: changes },
+  { key: "secrets.passphrase-file", merge: "replace", loosens: changes },
+  { key: "secrets.key-command", merge: "replace", loosens: differs },
+  { key: "secrets.grace", merge: "replace", loosens: growing },
+  { key: "secrets.rotate-every", merge: "replace", loosens: growing },
+  { key: "secrets.rotate-after-use", merge: "replace", loosens: (before, after) => before === true && after === false },
+  { key: "secrets.lease", merge: "replace", loosens: isOlder },
+  { key: "secrets.reads-per-job", merge: "replace", loosens: readsMore },
+  { key: "secrets.providers", merge: "entries", loosens: differs },
+  { key: "secrets.vault", merge: "entries", loosens: differs },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },

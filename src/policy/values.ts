@@ -6,9 +6,10 @@ import { type JobValues, jobPreset, jobValues } from "./jobs.ts";
 import { type QuotaValues, quotaPreset, quotaValues } from "./quota.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
 import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
+import { type SecretValues, secretPreset, secretValues } from "./secrets.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues, QuotaValues {
+export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues, QuotaValues, SecretValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -52,6 +53,7 @@ export function presetOf(level: Level): PolicyValues {
     ...advisoryPreset(level),
     ...jobPreset(level),
     ...quotaPreset(level),
+    ...secretPreset(level),
     ...auditPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
@@ -85,6 +87,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     ...advisoryValues(file.advisories),
     ...jobValues(file.jobs),
     ...quotaValues(file.quota),
+    ...secretValues(file.secrets),
     ...auditValues(file.audit),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),
