@@ -13,8 +13,8 @@ import { raiseEpoch } from "./live-policy.ts";
 const user = (userId: string): Actor => ({ kind: "user", userId });
 
 /** ada administers acme alone; root everything; bob is whom they act on. */
-async function world(path?: string) {
-  const made = await rbacWorld({}, path);
+async function world(directory?: string) {
+  const made = await rbacWorld({}, directory);
   const { rbac } = made;
   for (const id of ["root", "ada", "bob"]) await rbac.createUser({ id, username: id });
   await rbac.assignRole("root", "admin");
@@ -90,7 +90,7 @@ test("acting for somebody, giving rights back and giving repositories away need 
 
 test("rights that went away while the change waited for its turn do not count", async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), "cofferdam-rbac-"));
-  await using made = await world(join(folder.path, "cofferdam.db"));
+  await using made = await world(folder.path);
   const { rbac, store } = made;
   await rbac.assignRole("ada", "acme-admin");
   let late: Promise<unknown> = Promise.resolve();

@@ -1,4 +1,5 @@
 /** An RBACSystem on a store and a real audit log, and what was recorded. */
+import { join } from "node:path";
 import { type AuditEvent, AuditLogger } from "../../src/audit/index.ts";
 import type { Clock } from "../../src/foundation/index.ts";
 import { type AuditTrail, type RBACOptions, RBACSystem } from "../../src/rbac/index.ts";
@@ -13,12 +14,12 @@ export interface RbacWorld extends AsyncDisposable {
   events(action?: string): Promise<readonly AuditEvent[]>;
 }
 
-/** @param path of the database; in memory without. */
-export async function rbacWorld(options: RBACOptions = {}, path?: string): Promise<RbacWorld> {
-  const store = new SqliteStore({ path });
-  const audit = new AuditLogger({ store });
+/** @param directory of its state; in memory without. */
+export async function rbacWorld(options: RBACOptions = {}, directory?: string): Promise<RbacWorld> {
+  const store = new SqliteStore({ path: directory === undefined ? undefined : join(directory, "cofferdam.db") });
+  const audit = new AuditLogger({ store, storage: { directory } });
   await audit.initialize();
-  const rbac = new RBACSystem(audit, { store, ...options });
+  const rbac = new RBACSystem(audit, { store, storage: { directory }, ...options });
   await rbac.initialize();
   return {
     rbac,
