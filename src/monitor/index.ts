@@ -1,4 +1,7 @@
 /** Monitor: what the processes of a job do, from the kernel. */
+export { type EnrichedEvent, Enrichment, type EnrichmentOptions } from "./enrich/enrichment.ts";
+export { type ProcessInfo, ProcessTree, type ProcessTreeLimits } from "./enrich/process-tree.ts";
+export { type Origin, Provenance, type Tool, type Writer } from "./enrich/provenance.ts";
 export type * from "./event.ts";
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";

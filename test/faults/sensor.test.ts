@@ -67,7 +67,9 @@ describe("a sensor in trouble", () => {
     const program = started("no-btf", 'exec unshare --mount sh -c \'mount -t tmpfs none /sys/kernel/btf && exec "$@"\' sh "$@"');
     await using sensor = new KernelSensor({ program });
     expect(await sensor.initialize()).toMatchObject({ state: "degraded", source: "connector", why: expect.stringContaining("does not describe its types") });
-    await using shell = await WatchedShell.start('sh -c \'read -r line\' "kept for the look" <> "$1" & read -r line; kill "$!"; wait "$!"; exit 7', [fifo(folder)]);
+    await using shell = await WatchedShell.start('sh -c \'read -r line\' "kept for the look" <> "$1" & read -r line; kill "$!"; wait "$!"; exit 7', [
+      fifo(folder),
+    ]);
     const events: ProcessEvent[] = [];
     sensor.on("event", (event) => events.push(event));
     await using _watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });

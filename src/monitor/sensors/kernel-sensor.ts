@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { CofferdamError, errnoOf, messageOf, packageFolder, parseInput } from "../../foundation/index.ts";
-import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
+import type { ExecEvent, GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
 import { decodeRecord } from "../reader/decode.ts";
 import { SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
@@ -80,8 +80,9 @@ const requestSchema: z.ZodType<WatchRequest> = z.strictObject({
  */
 export class KernelSensor extends EventEmitter<KernelSensorEvents> implements AsyncDisposable {
   readonly #options: KernelSensorOptions;
-  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined }>();
+  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined; readonly pid: number }>();
   readonly #waiting = new Map<string, Waiting>();
+  readonly #hashing = new Map<number, (sha256: string | undefined) => void>();
   #worker: Worker | undefined;
   #starting: Promise<SensorStatus> | undefined;
   #status: SensorStatus | undefined;
@@ -120,7 +121,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     const { job, container, pid } = parseInput(requestSchema, request, "watch");
     const spaces = spacesOf(pid);
     const id = this.#next++;
-    this.#watches.set(id, { job, container });
+    this.#watches.set(id, { job, container, pid });
     const order = { id, ...spaces, pid, rate: this.#options.rate ?? DEFAULT_RATE, env: this.#options.env ?? false };
     try {
       await this.#ask(`watched ${id}`, { type: "watch", order });
@@ -140,6 +141,22 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   async sync(): Promise<void> {
     const serial = this.#next++;
     await this.#ask(`synced ${serial}`, { type: "sync", serial });
+  }
+
+  /**
+   * SHA-256, hexadecimal, of the program that an exec started, read now. undefined when it is gone or was changed meanwhile, is
+   * over 1 GiB, or the sensor is not there. `Enrichment` asks it and keeps the answers.
+   */
+  hash(event: ExecEvent): Promise<string | undefined> {
+    if (this.#worker === undefined || this.#closed) return Promise.resolve(undefined);
+    const { path, size, mtime, ctime, anonymous } = event.program;
+    const watch = [...this.#watches.values()].find((one) => one.job === event.job && one.container === event.container);
+    const serial = this.#next++;
+    return new Promise((resolve) => {
+      this.#hashing.set(serial, resolve);
+      const request = { pid: event.actor.pid, neighbour: watch?.pid ?? event.actor.ppid, file: { path, size, mtime, ctime, anonymous } };
+      this.#send({ type: "hash", serial, request });
+    });
   }
 
   /** Ends the sensor and its thread. Idempotent. */
@@ -201,7 +218,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
         break;
       case "event": {
         const owner = this.#watches.get(message.id);
-        if (owner !== undefined) this.#tell("event", { ...message.event, ...owner });
+        if (owner !== undefined) this.#tell("event", { ...message.event, job: owner.job, container: owner.container });
         this.#send({ type: "done", bytes: EVENT_BYTES });
         break;
       }
@@ -222,6 +239,10 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       case "synced":
         this.#settle(`synced ${message.serial}`, undefined);
         break;
+      case "hashed":
+        this.#hashing.get(message.serial)?.(message.sha256);
+        this.#hashing.delete(message.serial);
+        break;
       case "closed":
         break;
     }
@@ -234,7 +255,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       if (owner === undefined) continue;
       let event: ProcessEvent;
       try {
-        event = decodeRecord(record, { ...owner, clockOffset });
+        event = decodeRecord(record, { job: owner.job, container: owner.container, clockOffset });
       } catch {
         // One record that makes no sense is one that nobody saw.
         this.#lose(record.watch, "reader", 1);
@@ -266,6 +287,8 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       else waiting.reject(new CofferdamError("INTERNAL", `the monitor's thread ended: ${why}`));
     }
     this.#waiting.clear();
+    for (const resolve of this.#hashing.values()) resolve(undefined);
+    this.#hashing.clear();
     this.#status = {
       kind: "status",
       time: Date.now(),

@@ -2,6 +2,7 @@
 
 import type { GapEvent, LossEvent, SensorStatus } from "../event.ts";
 import type { ConnectorEvent } from "./connector.ts";
+import type { HashRequest } from "./hashing.ts";
 
 /** A watch of the kernel: whose namespaces, and how much may be told of it. */
 export interface WatchOrder {
@@ -21,6 +22,7 @@ export type ToThread =
   | { readonly type: "unwatch"; readonly id: number }
   /** Asks for an answer behind everything that happened before. */
   | { readonly type: "sync"; readonly serial: number }
+  | { readonly type: "hash"; readonly serial: number; readonly request: HashRequest }
   /** So many bytes of batches were dealt with. */
   | { readonly type: "done"; readonly bytes: number }
   | { readonly type: "close" };
@@ -41,6 +43,7 @@ export type FromThread =
   /** After an unwatch nothing more comes of it. */
   | { readonly type: "watched" | "unwatched"; readonly id: number; readonly error: Refusal | undefined }
   | { readonly type: "synced"; readonly serial: number }
+  | { readonly type: "hashed"; readonly serial: number; readonly sha256: string | undefined }
   | { readonly type: "closed" };
 
 export interface ThreadData {

@@ -1,5 +1,6 @@
 /** The thread that reads the sensor. Started by kernel-sensor.ts; whatever its parent does, it reads on. */
 import { parentPort, workerData } from "node:worker_threads";
+import { hashProgram } from "./hashing.ts";
 import type { FromThread, ThreadData, ToThread } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { failure, Supervisor } from "./supervisor.ts";
@@ -27,6 +28,8 @@ async function obey(message: ToThread): Promise<void> {
     case "sync":
       await supervisor.sync();
       return outbox.tell({ type: "synced", serial: message.serial });
+    case "hash":
+      return post({ type: "hashed", serial: message.serial, sha256: await hashProgram(message.request) }, []);
     case "close":
       await supervisor.close();
       post({ type: "closed" }, []);
