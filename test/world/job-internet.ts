@@ -26,6 +26,8 @@ export class JobInternet {
   readonly zone: Map<string, string | readonly ZoneRecord[]> = new Map<string, string | readonly ZoneRecord[]>();
   /** `address:port` of every connection and flow that left the gateway. */
   readonly reached: string[] = [];
+  /** Called when a connection to a server begins. */
+  onReach: () => void = () => undefined;
   readonly #places: Map<string, number>;
   readonly #server: Server;
   readonly #dns: UdpSocket;
@@ -56,6 +58,7 @@ export class JobInternet {
         closed: () => options.closed ?? [],
         connect: ({ address, port }) => {
           this.reached.push(`${address}:${port}`);
+          this.onReach();
           return connect({ host: "127.0.0.1", port: this.#places.get(`${address}:${port}`) ?? 1, allowHalfOpen: true, noDelay: true });
         },
       },

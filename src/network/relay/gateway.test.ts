@@ -7,6 +7,7 @@ import { createServer as createHttps } from "node:https";
 import { createServer, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, beforeAll, expect, test } from "vitest";
+import { hello, serverNames } from "../../../test/world/client-hello.ts";
 import { GATEWAY, type InternetOptions, JobInternet, makeIdentity, type ServerIdentity } from "../../../test/world/job-internet.ts";
 import type { NetworkPolicy } from "../contract.ts";
 
@@ -127,6 +128,19 @@ test("HTTPS without a name is refused; an address rule opens it in moderate, not
   expect(await https(world, GOOD, undefined)).toContain("good GET /");
   world.gateway.apply({ mode: "strict", allow: ["203.0.113.0/24:443"], deny: [] });
   expect(await https(world, GOOD, undefined)).toMatch(/ALERT_ACCESS_DENIED/);
+});
+
+test("an encrypted name is refused, also beside an allowed one; a split hello is put together", async () => {
+  const world = await internet({ allow: ["good.example"] });
+  const alert = "\x15\x03\x01\x00\x02\x02\x31";
+  expect(await http(world, GOOD, hello([serverNames("good.example"), [0xfe0d, Buffer.alloc(200)]]).toString("latin1"), 443)).toBe(alert);
+  expect(await http(world, GOOD, hello([serverNames("evil.example")], 9).toString("latin1"), 443)).toBe(alert);
+  expect(await http(world, GOOD, hello([serverNames("good.example", "evil.example")]).toString("latin1"), 443)).toBe("");
+  expect(world.reached).toEqual([]);
+  expect(reasons(world)).toEqual(["encrypted-hello good.example:443", "not-allowed evil.example:443", `not-tls ${GOOD}:443`]);
+  // The server does not like this hello; it got all of it.
+  expect((await http(world, GOOD, hello([serverNames("good.example")], 9).toString("latin1"), 443)).charCodeAt(0)).toBe(21);
+  expect(world.reached).toEqual([`${GOOD}:443`]);
 });
 
 test("HTTP: allowed passes, refused gets a page that says why and how to allow it", async () => {
@@ -406,6 +420,13 @@ test("tightening cuts what is open and not allowed any more, and nothing else", 
   await ended;
   kept.write(get("good.example", "/again"));
   expect(await said(kept)).toContain("good GET /again");
+});
+
+test("a policy that tightens while the server is reached counts", async () => {
+  const world = await internet({ allow: ["good.example"] });
+  world.onReach = () => void world.gateway.apply({ mode: "moderate", allow: [], deny: [] });
+  expect(await http(world, GOOD, get("good.example"))).toMatch(/^HTTP\/1\.1 403 /);
+  expect(world.reached).toEqual([`${GOOD}:80`]);
 });
 
 test("what cannot be reached is told: a page for HTTP, a reset for the rest", async () => {
