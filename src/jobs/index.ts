@@ -2,7 +2,6 @@
 export type { RunHooks } from "./container-run.ts";
 export { JobBook, type JobBookOptions, type ListedJob } from "./job-book.ts";
 export type { JobSecurityContext } from "./job-context.ts";
-export { goneFrom, ownName } from "./job-owner.ts";
 export type { JobConfig, JobSpec } from "./job-spec.ts";
 export type { JobState } from "./job-store.ts";
 export type { JobTrail } from "./job-trail.ts";

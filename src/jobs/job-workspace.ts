@@ -1,8 +1,8 @@
 /** The workspace of one job: which way it is brought in, where a copy is bounded, and what the report says of both. */
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { CofferdamError, errnoOf } from "../foundation/index.ts";
-import { type Allocation, type ResourceQuotaManager, runCommand } from "../quota/index.ts";
+import { CofferdamError, errnoOf, runCommand } from "../foundation/index.ts";
+import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { Who } from "./container/place.ts";
 import type { ContainerProfile } from "./container/profile.ts";
 import { Workspace } from "./container/workspace.ts";

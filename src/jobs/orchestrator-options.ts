@@ -2,10 +2,9 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { AuditLogger } from "../audit/index.ts";
-import { type Clock, CofferdamError, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, goneFrom, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
-import { goneFrom, ownName } from "./job-owner.ts";
 import type { JobTrail } from "./job-trail.ts";
 
 /** Parts of the seed that are not built yet. */

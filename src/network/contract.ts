@@ -95,7 +95,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** A datagram to somewhere that has no socket yet. It is lost unless {@link accept} is called and its bytes are sent on. */
+/**
+ * A datagram to somewhere that has no socket yet. It is lost unless {@link accept} is called, before the listener returns,
+ * and its bytes are sent on.
+ */
 export interface UdpFlow {
   /** The container's end. */
   readonly source: Endpoint;

@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerCalls, ContainerInspect } from "../engine/index.ts";
-import { CofferdamError, messageOf } from "../foundation/index.ts";
+import { CofferdamError, messageOf, startOf } from "../foundation/index.ts";
 import type { Allocation } from "./allocation.ts";
 import { readerOf } from "./cgroup/counters.ts";
 import { type BlockDevice, blockDeviceOf } from "./cgroup/devices.ts";
@@ -16,7 +16,6 @@ import type { Workspaces } from "./disk/workspaces.ts";
 import type { AppliedLimits } from "./events.ts";
 import type { LimitName } from "./limits.ts";
 import { type ShapedInterface, shape } from "./network/shaper.ts";
-import { startOf } from "./owner.ts";
 import { ownCgroup, type WatchTarget } from "./usage/target.ts";
 
 /** What of a container engine is used; {@link ContainerEngine} has it. */

@@ -5,7 +5,6 @@ export { type CgroupReader, readerOf } from "./cgroup/counters.ts";
 export { type BlockDevice, blockDeviceOf } from "./cgroup/devices.ts";
 export { type CgroupFolders, cgroupOf } from "./cgroup/mounts.ts";
 export { type LimitProof, proveLimits } from "./cgroup/proof.ts";
-export { runCommand } from "./command.ts";
 export { type ContainerLimits, createLimits, type LimitsTarget } from "./container-limits.ts";
 export type { DiskUse } from "./disk/disk-use.ts";
 export type { WorkspaceOwner } from "./disk/image.ts";
@@ -15,7 +14,6 @@ export type { AppliedLimits, QuotaEvents, QuotaViolation, UsageAlert, ViolationK
 export { LIMIT_NAMES, type LimitName, type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
 export { type KnownContainer, type ReleasedResources, ResourceQuotaManager } from "./manager.ts";
 export type { NetworkRates, ShapedInterface, ShapeTarget } from "./network/shaper.ts";
-export { lifeOf, type Owner, ownIdentity } from "./owner.ts";
 export type { Capacity } from "./pool.ts";
 export type { AlertThresholds, LayerInput, ResourceQuotaOptions, ResourceRequest } from "./settings.ts";
 export type { QuotaStatus } from "./status.ts";

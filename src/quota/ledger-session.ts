@@ -3,10 +3,9 @@
  * processes. The queue is strict: by priority, then first come, first served. Nobody overtakes, so that a large job does not
  * starve behind small ones.
  */
-import { CofferdamError } from "../foundation/index.ts";
+import { bootTime, CofferdamError, lifeOf, type Owner } from "../foundation/index.ts";
 import type { Row, Transaction } from "../store/index.ts";
 import { type Allocation, type AllocationBody, allocationOf, type Reservation, rankOf } from "./allocation.ts";
-import { bootTime, lifeOf, type Owner } from "./owner.ts";
 import type { Capacity } from "./pool.ts";
 import type { Priority } from "./tiers.ts";
 

@@ -7,9 +7,9 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ownIdentity } from "../foundation/index.ts";
 import { SqliteStore } from "../store/index.ts";
 import { type Allocation, PRIORITIES, type Priority, ResourceQuotaManager, type ResourceQuotaOptions } from "./index.ts";
-import { ownIdentity } from "./owner.ts";
 
 const PROCESS = fileURLToPath(new URL("../../test/world/quota-process.ts", import.meta.url));
 let folder: string;

@@ -2,11 +2,10 @@
  * The book of who has what. Calls of one process that come together share one transaction: a commit waits for the disk, and
  * a decision need not.
  */
-import { BoundedQueue, type Clock, newId } from "../foundation/index.ts";
+import { BoundedQueue, type Clock, newId, type Owner } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { type Allocation, allocationOf } from "./allocation.ts";
 import { type Decision, type Entry, isGone, LedgerSession } from "./ledger-session.ts";
-import type { Owner } from "./owner.ts";
 import type { Capacity } from "./pool.ts";
 import { QUOTA_MIGRATIONS } from "./tables.ts";
 

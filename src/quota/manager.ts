@@ -6,7 +6,7 @@ import { EventEmitter } from "node:events";
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ContainerInspect } from "../engine/index.ts";
-import { type Clock, CofferdamError, errnoOf, formatBytes, parseInput, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, errnoOf, formatBytes, type Owner, ownIdentity, parseInput, startOf, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { Allocation, Reservation } from "./allocation.ts";
 import { applyLimits, liveContainer, type QuotaEngine } from "./apply.ts";
@@ -16,7 +16,6 @@ import { type Workspace, Workspaces } from "./disk/workspaces.ts";
 import { type AppliedLimits, type QuotaEvents, tell } from "./events.ts";
 import { Ledger, type LedgerChange } from "./ledger.ts";
 import { type Entry, refusalOf } from "./ledger-session.ts";
-import { type Owner, ownIdentity, startOf } from "./owner.ts";
 import { type Capacity, hostCapacity, poolOf } from "./pool.ts";
 import {
   jobIdSchema,

@@ -1,8 +1,9 @@
 /** Where jobs run, on record, so that any process can look at what they use (`cofferdam quota show`). */
+
 import { z } from "zod";
+import type { Owner } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { parseJson } from "./json.ts";
-import type { Owner } from "./owner.ts";
 import type { WatchTarget } from "./usage/target.ts";
 
 export interface KnownTarget extends WatchTarget {

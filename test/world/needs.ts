@@ -5,7 +5,7 @@ import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "container" | "docker" | "jail" | "openssl" | "qemu" | "root" | "sensor";
+type Need = "bwrap" | "container" | "docker" | "jail" | "network" | "openssl" | "qemu" | "root" | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
@@ -13,12 +13,14 @@ const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "
 const ENGINE = [["/usr/sbin/dockerd", "/usr/bin/dockerd"], ["/bin/busybox"]];
 const PROGRAMS = ["shim", "place"].map((name) => join(packageFolder(), "dist", "native", `cofferdam-${name}-${process.arch}`));
 const SENSOR = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
+const NETWORK = [join(packageFolder(), "dist", "native", `cofferdam-net-${process.arch}`), "/usr/sbin/nft", "/usr/sbin/ip", "/usr/bin/nsenter"];
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : "root"),
   bwrap: () => (existsSync(BWRAP) ? undefined : "bwrap"),
   container: () => (PROGRAMS.every((path) => existsSync(path)) ? undefined : "the container's native programs: ./dev setup builds them"),
   docker: () => (process.getuid?.() === 0 ? ENGINE.find((names) => !names.some((name) => existsSync(name)))?.[0] : "root"),
+  network: () => (process.getuid?.() !== 0 ? "root" : NETWORK.find((path) => !existsSync(path))),
   openssl: () => (existsSync("/usr/bin/openssl") ? undefined : "openssl"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   sensor: () => (process.getuid?.() !== 0 ? "root" : existsSync(SENSOR) ? undefined : "the kernel sensor: ./dev setup builds it"),

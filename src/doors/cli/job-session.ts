@@ -3,8 +3,8 @@
  * one, and then it says what was left behind and is ended now.
  */
 import { EngineClient } from "../../engine/index.ts";
-import { CofferdamError, systemClock } from "../../foundation/index.ts";
-import { goneFrom, JobBook, ownName, SecurityOrchestrator } from "../../jobs/index.ts";
+import { CofferdamError, goneFrom, ownName, systemClock } from "../../foundation/index.ts";
+import { JobBook, SecurityOrchestrator } from "../../jobs/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";

@@ -14,7 +14,6 @@ import { BoundedText, CofferdamError, packageFolder } from "../../foundation/ind
 import type { Endpoint } from "../contract.ts";
 
 export interface ToldFlow {
-  readonly network: number;
   readonly flow: number;
   readonly from: Endpoint;
   readonly to: Endpoint;
@@ -31,7 +30,6 @@ export interface OpenedSockets {
 }
 
 interface HandsEvents {
-  flow: [ToldFlow];
   /** Once: it ended, on purpose or not. */
   gone: [CofferdamError];
 }
@@ -58,7 +56,9 @@ export function locateHands(): string {
     accessSync(path, constants.X_OK);
     return path;
   } catch {
-    throw new CofferdamError("ENVIRONMENT_UNFIT", `cofferdam-net is missing for ${process.arch}`, { hint: "in a checkout: ./dev setup builds it (it needs a C compiler)" });
+    throw new CofferdamError("ENVIRONMENT_UNFIT", `cofferdam-net is missing for ${process.arch}`, {
+      hint: "in a checkout: ./dev setup builds it (it needs a C compiler)",
+    });
   }
 }
 
@@ -71,6 +71,7 @@ export class Hands {
   readonly #tcp = new Map<number, Server[]>();
   readonly #dns = new Map<number, UdpSocket[]>();
   readonly #flows = new Map<string, UdpSocket>();
+  readonly #flowListeners = new Map<number, (flow: ToldFlow) => void>();
   readonly #exited: Promise<void>;
   #sequence = 0;
   #failure: CofferdamError | undefined;
@@ -86,7 +87,8 @@ export class Hands {
         this.#fail(new CofferdamError("ENVIRONMENT_UNFIT", `cofferdam-net did not start: ${error.message}`, { cause: error }));
         resolve();
       });
-      child.once("close", () => {
+      // Not its close: that waits for a channel which may be shut already.
+      child.once("exit", () => {
         const said = this.#errors.text().trim();
         this.#fail(new CofferdamError("UPSTREAM_UNAVAILABLE", `cofferdam-net ended${said === "" ? "" : `: ${said.slice(0, 300)}`}`));
         resolve();
@@ -147,6 +149,12 @@ export class Hands {
     return socket;
   }
 
+  /** What is told of a network's flows; one listener a network. Undefined: they are refused. */
+  onFlow(id: number, listener: ((flow: ToldFlow) => void) | undefined): void {
+    if (listener === undefined) this.#flowListeners.delete(id);
+    else this.#flowListeners.set(id, listener);
+  }
+
   refuse(id: number, flow: number): void {
     if (this.#failure === undefined) this.#input.write(`0 refuse ${id} ${flow}\n`);
   }
@@ -191,25 +199,31 @@ export class Hands {
       if (bytes !== undefined) this.#input.write(bytes);
     });
     if (answer instanceof CofferdamError) throw answer;
-    if ("error" in answer) throw new CofferdamError("FAILED_PRECONDITION", `${words.split(" ")[0]}: ${answer.error}`, { details: { step: words.split(" ")[0] ?? "", error: answer.error } });
+    if ("error" in answer)
+      throw new CofferdamError("FAILED_PRECONDITION", `${words.split(" ")[0]}: ${answer.error}`, {
+        details: { step: words.split(" ")[0] ?? "", error: answer.error },
+      });
     return answer;
   }
 
   #heard(message: unknown, handle: unknown): void {
     const kept = handle === undefined ? undefined : handleSchema.safeParse(message).data;
-    if (kept !== undefined) return this.#keep(kept, handle);
     const answer = answerSchema.safeParse(message).data;
-    if (answer !== undefined) return this.#waiting.get(answer.answer)?.(answer);
     const flow = flowSchema.safeParse(message).data;
-    if (flow !== undefined) {
-      const [[from, fromPort], [to, toPort]] = [flow.from, flow.to];
-      const { network, flow: number, untold, data } = flow;
-      this.events.emit("flow", { network, flow: number, untold, from: { address: from, port: fromPort }, to: { address: to, port: toPort }, data: Buffer.from(data, "base64") });
-      return;
+    if (kept !== undefined) this.#keep(kept, handle);
+    else if (answer !== undefined) this.#waiting.get(answer.answer)?.(answer);
+    else if (flow !== undefined) this.#tell(flow);
+    else if (readySchema.safeParse(message).success) this.#ready();
+    else {
+      this.#fail(new CofferdamError("INTERNAL", "cofferdam-net: a message that is not known"));
+      this.#child.kill("SIGKILL");
     }
-    if (readySchema.safeParse(message).success) return this.#ready();
-    this.#fail(new CofferdamError("INTERNAL", "cofferdam-net: a message that is not known"));
-    this.#child.kill("SIGKILL");
+  }
+
+  #tell({ network, flow, untold, from, to, data }: z.infer<typeof flowSchema>): void {
+    const listener = this.#flowListeners.get(network);
+    if (listener === undefined) this.refuse(network, flow);
+    else listener({ flow, untold, from: { address: from[0], port: from[1] }, to: { address: to[0], port: to[1] }, data: Buffer.from(data, "base64") });
   }
 
   #keep({ network, role, flow }: z.infer<typeof handleSchema>, handle: unknown): void {

@@ -32,9 +32,11 @@ const SUBNET_SIZE = 2 ** (32 - SUBNET_PREFIX);
 export function rangeOf(cidr: string): Range {
   const [address = "", length = ""] = cidr.split("/");
   const prefix = Number(length);
-  if (!isIPv4(address) || !/^\d{1,2}$/.test(length) || prefix > 32) throw new CofferdamError("INVALID_ARGUMENT", `not a range of IPv4 addresses: ${cidr.slice(0, 64)}`);
+  if (!isIPv4(address) || !/^\d{1,2}$/.test(length) || prefix > 32)
+    throw new CofferdamError("INVALID_ARGUMENT", `not a range of IPv4 addresses: ${cidr.slice(0, 64)}`);
   const [first, size] = [numberOf(address), 2 ** (32 - prefix)];
-  if (first % size !== 0) throw new CofferdamError("INVALID_ARGUMENT", `${cidr} has bits set after its prefix`, { hint: `${textOf(first - (first % size))}/${prefix}` });
+  if (first % size !== 0)
+    throw new CofferdamError("INVALID_ARGUMENT", `${cidr} has bits set after its prefix`, { hint: `${textOf(first - (first % size))}/${prefix}` });
   return { first, size };
 }
 
@@ -64,7 +66,10 @@ export function subnetOf({ first, size }: Range, index: number, v6Prefix?: strin
   };
   if (v6Prefix === undefined) return { v4 };
   const base = `${v6Prefix}:${index.toString(16)}`;
-  return { v4, v6: { cidr: `${base}::/64`, prefix: 64, gateway: `${base}::1`, hosts: Array.from({ length: count }, (_, at) => `${base}::${(at + 2).toString(16)}`) } };
+  return {
+    v4,
+    v6: { cidr: `${base}::/64`, prefix: 64, gateway: `${base}::1`, hosts: Array.from({ length: count }, (_, at) => `${base}::${(at + 2).toString(16)}`) },
+  };
 }
 
 export function overlaps(one: Range, other: Range): boolean {

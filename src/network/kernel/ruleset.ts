@@ -20,7 +20,8 @@ export const DROPPED: Readonly<Record<DroppedName, string>> = {
 export type DroppedName = "source" | "arp" | "frame" | "icmp" | "protocol" | "multicast";
 
 /** Bytes and packets of these are what the containers sent and got. */
-export const COUNTED = ["sent", "received"] as const;
+export type CountedName = "sent" | "received";
+const COUNTED: readonly CountedName[] = ["sent", "received"];
 
 /** Some of the names are words of nft's own. */
 export const COUNTER_PREFIX = "c_";
@@ -39,6 +40,7 @@ ${v6 === undefined ? "" : `  set v6 { typeof meta iifname . ether saddr . ip6 sa
     type filter hook prerouting priority -300; policy drop;
     ether type ip meta iifname . ether saddr . ip saddr @v4 counter name "c_sent" accept
 ${v6 === undefined ? "" : '    ether type ip6 meta iifname . ether saddr . ip6 saddr @v6 counter name "c_sent" accept\n'}
+    ip6 saddr :: ip6 daddr ff02::/16 counter name "c_multicast" drop
     ether type { ip, ip6 } counter name "c_source" drop
     ether type arp counter name "c_arp" drop
     counter name "c_frame" drop

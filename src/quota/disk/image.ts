@@ -4,8 +4,7 @@
  */
 import { chownSync, closeSync, existsSync, ftruncateSync, lstatSync, mkdirSync, openSync, rmdirSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CofferdamError, errnoOf, makeFolder, messageOf, wrapError } from "../../foundation/index.ts";
-import { programPath, runCommand } from "../command.ts";
+import { CofferdamError, errnoOf, makeFolder, messageOf, programPath, runCommand, wrapError } from "../../foundation/index.ts";
 import { mountsAt } from "./mounted.ts";
 
 /** `noinit_itable`: nothing writes the unused inode tables in the background. */

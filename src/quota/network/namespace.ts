@@ -1,8 +1,6 @@
 /** Commands in a process's network namespace, entered by a descriptor: the process may end, and its pid be somebody else's, meanwhile. */
 import { closeSync, openSync } from "node:fs";
-import { CofferdamError, errnoOf, wrapError } from "../../foundation/index.ts";
-import { runCommand } from "../command.ts";
-import { startOf } from "../owner.ts";
+import { CofferdamError, errnoOf, runCommand, startOf, wrapError } from "../../foundation/index.ts";
 
 export class NetworkNamespace implements Disposable {
   readonly #descriptor: number | undefined;
@@ -26,7 +24,7 @@ export class NetworkNamespace implements Disposable {
     }
   }
 
-  /** That of a process which started at `started` (see owner.ts). Throws NOT_FOUND when it is gone. */
+  /** That of a process which started at `started` (see foundation/process-identity.ts). Throws NOT_FOUND when it is gone. */
   static of(pid: number, started: string): NetworkNamespace {
     const namespace = NetworkNamespace.at(`/proc/${pid}/ns/net`);
     // Open now: if the process is still the same one, so is the namespace.

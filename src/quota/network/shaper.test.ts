@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { requires } from "../../../test/world/needs.ts";
-import { startOf } from "../owner.ts";
+import { startOf } from "../../foundation/index.ts";
 import { networkCounters } from "./counters.ts";
 import { type ShapeTarget, shape, shaped } from "./shaper.ts";
 

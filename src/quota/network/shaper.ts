@@ -4,8 +4,7 @@
  * tc-tbf(8), and measured (docs/quota.md). Several interfaces have the rate each.
  */
 import { z } from "zod";
-import { CofferdamError } from "../../foundation/index.ts";
-import { programPath } from "../command.ts";
+import { CofferdamError, programPath } from "../../foundation/index.ts";
 import { parseJson } from "../json.ts";
 import { type VethPair, vethPairs } from "./links.ts";
 import { NetworkNamespace } from "./namespace.ts";
@@ -25,7 +24,7 @@ export interface ShapedInterface extends NetworkRates {
 
 export interface ShapeTarget {
   readonly pid: number;
-  /** When that process started (owner.ts). */
+  /** When that process started (foundation/process-identity.ts). */
   readonly started: string;
   /** Path of the network namespace with the host's ends; ours unless told. */
   readonly host?: string | undefined;

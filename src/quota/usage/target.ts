@@ -1,4 +1,5 @@
 /** Where a job runs, as counters can be read of it: a process's cgroup and network, and the trees that it fills. */
+import { startOf } from "../../foundation/index.ts";
 import type { Allocation } from "../allocation.ts";
 import { readCounters } from "../cgroup/counters.ts";
 import { type CgroupFolders, type Controller, cgroupOf } from "../cgroup/mounts.ts";
@@ -6,12 +7,11 @@ import type { DiskUse } from "../disk/disk-use.ts";
 import { sizeOfTree } from "../disk/walk.ts";
 import type { Workspaces } from "../disk/workspaces.ts";
 import { networkCounters } from "../network/counters.ts";
-import { startOf } from "../owner.ts";
 import type { CounterSource } from "./job-watch.ts";
 
 export interface WatchTarget {
   readonly pid: number;
-  /** When that process started (owner.ts). */
+  /** When that process started (foundation/process-identity.ts). */
   readonly started: string;
   /** Trees besides the workspace that count as its disk: a container's own layer, its log. */
   readonly trees: readonly string[];

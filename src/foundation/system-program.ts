@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
-import { BoundedText, CofferdamError } from "../foundation/index.ts";
+import { BoundedText } from "./bounded-text.ts";
+import { CofferdamError } from "./errors.ts";
 
 /** What runs as root is never looked for in the caller's PATH. */
 const FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"] as const;

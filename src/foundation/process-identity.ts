@@ -4,7 +4,8 @@
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { CofferdamError } from "../foundation/index.ts";
+import { z } from "zod";
+import { CofferdamError } from "./errors.ts";
 
 export interface Owner {
   /** Which machine. */
@@ -21,6 +22,8 @@ export interface Owner {
 /** `unknown`: of another machine, or of a pid namespace that cannot be looked into from here. */
 export type Life = "alive" | "gone" | "unknown";
 
+const ownerSchema: z.ZodType<Owner> = z.strictObject({ host: z.string(), boot: z.string(), pidNamespace: z.string(), pid: z.int(), started: z.string() });
+
 /** This process. Throws ENVIRONMENT_UNFIT without /proc. */
 export function ownIdentity(): Owner {
   const started = startOf(process.pid);
@@ -36,6 +39,23 @@ export function lifeOf(owner: Owner, self: Owner): Life {
   if (owner.boot !== self.boot) return "gone";
   if (owner.pidNamespace !== self.pidNamespace) return "unknown";
   return startOf(owner.pid) === owner.started ? "alive" : "gone";
+}
+
+/** This process as one word, for a book. Throws ENVIRONMENT_UNFIT without /proc. */
+export function ownName(): string {
+  return JSON.stringify(ownIdentity());
+}
+
+/** @returns whether the process of a stored name is gone, as seen from this one. What cannot be read is nobody's. */
+export function goneFrom(self: string): (owner: string) => boolean {
+  const own = ownerSchema.parse(JSON.parse(self));
+  return (owner) => {
+    try {
+      return lifeOf(ownerSchema.parse(JSON.parse(owner)), own) === "gone";
+    } catch {
+      return true;
+    }
+  };
 }
 
 /** Milliseconds since the machine started: the same clock for every process of it, and nobody can set it. */
