@@ -14,12 +14,15 @@
  *       takes over what was changed in the copy FROM into PATH, with the rights of its owner; the time is the copy's
  *   cofferdam-place attach FROM TARGET
  *       shows the folder FROM, which is ours and holds no link, on TARGET as well, nosuid,nodev
+ *   cofferdam-place memory TARGET BYTES INODES
+ *       mounts an empty file system in memory on TARGET, nosuid,nodev,noexec, for root to write (0755); its pages are never
+ *       swapped out where the kernel can promise that (Linux 6.4), which the answer says
  *   cofferdam-place release TARGET
  *       unmounts; nothing mounted there is fine
  *
  * PATH is relative, looked up below ROOT, and may hold no link; "." is ROOT itself. src/jobs/container/workspace.ts is the only
  * caller. One line of JSON on standard output says what was opened. Exit 0, or 70 with the reason on standard error, whose
- * first word is LIMIT, PATH, OWNER or SYSTEM. Sources: openat2(2), open_tree(2), mount_setattr(2), move_mount(2); Linux 5.12.
+ * first word is LIMIT, PATH, OWNER or SYSTEM. Sources: openat2(2), open_tree(2), mount_setattr(2), move_mount(2), fsopen(2); Linux 5.12.
  */
 #define _GNU_SOURCE
 #include "place.h"
@@ -28,6 +31,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +167,24 @@ static void copy_folder(char **argv) {
     say_what(source, &since);
 }
 
+static void mount_memory(const char *target, const char *bytes, const char *inodes) {
+    int place = open_target(target);
+    int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0) die("SYSTEM fsopen: %s", strerror(errno));
+    const char *const settings[][2] = {{"source", "cofferdam"}, {"size", bytes}, {"nr_inodes", inodes}, {"mode", "0755"}};
+    number(bytes);
+    number(inodes);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, settings[i][0], settings[i][1], 0) != 0) die("SYSTEM %s of a tmpfs: %s", settings[i][0], strerror(errno));
+    bool swapless = syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "noswap", NULL, 0) == 0;
+    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) die("SYSTEM tmpfs: %s", strerror(errno));
+    int mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (mount < 0) die("SYSTEM fsmount: %s", strerror(errno));
+    if (syscall(SYS_move_mount, mount, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) die("SYSTEM move_mount: %s", strerror(errno));
+    printf("{\"noSwap\":%s}\n", swapless ? "true" : "false");
+    if (fflush(stdout) != 0) die("SYSTEM output: %s", strerror(errno));
+}
+
 static void release(const char *target) {
     /* EINVAL: nothing is mounted there. */
     while (syscall(SYS_umount2, target, UMOUNT_DETACH | UMOUNT_NO_LINK) == 0) continue;
@@ -175,6 +197,7 @@ int main(int argc, char **argv) {
     else if (argc == 9 && strcmp(argv[1], "copy") == 0) copy_folder(argv);
     else if (argc == 11 && strcmp(argv[1], "deliver") == 0) deliver_folder(argv);
     else if (argc == 4 && strcmp(argv[1], "attach") == 0) attach_folder(argv[2], argv[3]);
+    else if (argc == 5 && strcmp(argv[1], "memory") == 0) mount_memory(argv[2], argv[3], argv[4]);
     else if (argc == 3 && strcmp(argv[1], "release") == 0) release(argv[2]);
     else die("SYSTEM started by hand; it is part of cofferdam");
     return 0;

@@ -4,22 +4,25 @@
  */
 import { join } from "node:path";
 import type { Attachment, ContainerEngine, ContainerExit, ImageInspect, OutputChunk } from "../engine/index.ts";
-import { CofferdamError, messageOf } from "../foundation/index.ts";
+import { type Clock, CofferdamError, messageOf } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
+import type { SecretReader } from "../secrets/index.ts";
 import { type CreatePlan, planContainer } from "./container/create-body.ts";
 import { Gate } from "./container/gate.ts";
 import { withUser } from "./container/hardened.ts";
 import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
-import { containerProfile } from "./container/profile.ts";
+import { type ContainerProfile, containerProfile } from "./container/profile.ts";
 import { prove, requireProof } from "./container/prove.ts";
 import type { JobMount } from "./container/spec.ts";
 import { either, sooner } from "./interruption.ts";
 import { JobLog } from "./job-log.ts";
+import { JobSecrets } from "./job-secrets.ts";
 import type { JobSpec } from "./job-spec.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
 import { collectJobWorkspace, type PreparedWorkspace, prepareJobWorkspace, WORKSPACE_TARGET } from "./job-workspace.ts";
 import type { LiveJob } from "./live-job.ts";
+import { MaskedOutput } from "./masked-output.ts";
 
 export interface RunHooks {
   /** Output as it comes. The next piece is taken from the engine when it has settled. */
@@ -39,6 +42,9 @@ export interface ContainerRunParts {
   readonly quota: ResourceQuotaManager;
   readonly jobs: JobStore;
   readonly policy: EffectivePolicy;
+  readonly clock: Clock;
+  /** Absent: a job that asks for secrets is refused. */
+  readonly secrets: SecretReader | undefined;
   /** Root's own folder, short: sockets are made below it. */
   readonly folder: string;
   readonly logFile: string;
@@ -69,6 +75,7 @@ export class ContainerRun {
   #containerId: string | undefined;
   #gate: Gate | undefined;
   #workspace: PreparedWorkspace | undefined;
+  #secrets: JobSecrets | undefined;
   #attachment: Attachment | undefined;
   #output: Promise<void> = Promise.resolve();
   #folder: string | undefined;
@@ -111,7 +118,8 @@ export class ContainerRun {
     const { Id: id } = await engine.containers.create(body, { name: containerName(jobId), signal });
     this.#containerId = id;
     const attaching = engine.containers.attach(id, { tty: body.Tty === true, stdin: this.#spec.stdin === true });
-    const [{ exit }, attachment] = await Promise.all([engine.containers.startWait(id, { condition: "next-exit", timeoutMs: REMOVE_MS }), attaching]);
+    const waiting = engine.containers.startWait(id, { condition: "next-exit", timeoutMs: REMOVE_MS });
+    const [{ exit }, attachment] = await Promise.all([waiting, attaching, this.#secrets?.load()]);
     const over = watchExit(exit);
     this.#attachment = attachment;
     this.#output = this.#follow(this.#attachment);
@@ -122,15 +130,20 @@ export class ContainerRun {
     const proof = prove({ container: inspect, imageId, expected, shim: gate.shim, probes });
     this.#job.proof = proof;
     requireProof(proof);
+    this.#secrets?.giveTo(proof);
     this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true }), expected.profile.readOnlyRoot);
     this.#job.applied.push(...proof.held);
-    const record = this.#job.record("JobStarted", "success", { container: id.slice(0, 12), image: imageId, controls: [...proof.held] });
+    const { files, variables } = this.#job.secrets;
+    const record = this.#job.record("JobStarted", "success", {
+      ...{ container: id.slice(0, 12), image: imageId, controls: [...proof.held] },
+      ...(this.#secrets === undefined ? {} : { secrets: { files: [...files], variables: [...variables] } }),
+    });
     await Promise.all([jobs.move(jobId, ["initializing"], "running"), record]);
     signal.throwIfAborted();
     await this.#hooks.onAttached?.(this.#attachment, id);
     this.#job.workloadStarted();
     gate.lastLook(async () => await quota.monitorResourceUsage(jobId));
-    const started = await gate.go({}, signal);
+    const started = await gate.go(this.#secrets?.variables ?? {}, signal);
     if (started.kind === "started") {
       this.#hooks.onStarted?.();
       if (this.#spec.stdin === true) this.#hooks.stdin?.pipe(this.#attachment.stdin);
@@ -168,6 +181,7 @@ export class ContainerRun {
     // The shim ends with its gate, also where the engine does not answer.
     this.#gate?.close();
     await removed;
+    await this.#takeSecrets();
     await Promise.race([this.#output, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
     this.#attachment?.close();
     this.#log?.close();
@@ -183,12 +197,19 @@ export class ContainerRun {
   }
 
   /** Evidence: processes stand where they were, and what they had open and mounted with them. */
-  #leave(id: string, why: string): JobHoldings {
+  async #leave(id: string, why: string): Promise<JobHoldings> {
     this.#attachment?.close();
     this.#log?.close();
     if (this.#log !== undefined) this.#job.log = this.#log.facts;
     this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why });
+    // What it read it may still have in its memory; what it did not, nobody reads any more.
+    await this.#takeSecrets();
     return { container: containerName(this.#job.identity.jobId), folder: this.#folder, kept: why };
+  }
+
+  async #takeSecrets(): Promise<void> {
+    const secrets = this.#secrets;
+    if (secrets !== undefined) await this.#try("secrets", async () => await secrets.close());
   }
 
   async #prepare(allocation: Allocation, { Id: imageId, Config: imageConfig }: JobImage, signal: AbortSignal): Promise<CreatePlan> {
@@ -197,16 +218,21 @@ export class ContainerRun {
     const folder = join(this.#parts.folder, jobId);
     this.#folder = makeJobFolder(this.#parts.folder, jobId);
     this.#log = new JobLog(logFile, policy.values["jobs.log"]);
-    const profile = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
+    const usual = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
     const gate = join(folder, "gate");
     this.#gate = await Gate.open(gate);
     const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;
     const limits = quota.createLimits(allocation);
     const place = workingDir ?? (workspace === undefined ? undefined : (workspace.target ?? WORKSPACE_TARGET));
     const asked = { jobId, imageId, command, env, user, tty, stdin, limits, mounts: [], scratch: [], workingDir: place };
-    const container = await withUser(engine, asked, imageConfig.User ?? "", profile, signal);
+    const container = await withUser(engine, asked, imageConfig.User ?? "", usual, signal);
+    const secretParts = { reader: this.#parts.secrets, policy, clock: this.#parts.clock, job: this.#job, folder };
+    if (JobSecrets.areAsked(secretParts, this.#spec.secrets)) this.#secrets = await JobSecrets.prepare(secretParts, this.#spec.secrets);
+    const secrets = this.#secrets === undefined ? [] : [this.#secrets.mount];
+    // What the engine would keep of its output is what it says itself, with its secrets.
+    const profile: ContainerProfile = this.#secrets === undefined ? usual : { ...usual, log: { type: "none", config: {} } };
     const plan = (mounts: readonly JobMount[]): CreatePlan =>
-      planContainer({ container: { ...container, mounts }, profile, imageConfig, folder, gate, waitSeconds: GATE_SECONDS });
+      planContainer({ container: { ...container, mounts: [...secrets, ...mounts] }, profile, imageConfig, folder, gate, waitSeconds: GATE_SECONDS });
     if (workspace === undefined) return plan([]);
     // Who the job is decides whose the workspace is, and does not depend on it.
     const who = plan([]).expected.user ?? { uid: 0, gid: 0 };
@@ -227,14 +253,16 @@ export class ContainerRun {
   }
 
   async #follow({ output }: Attachment): Promise<void> {
+    const masked = new MaskedOutput(this.#job.masks, async (chunk) => {
+      this.#log?.write(chunk.bytes);
+      await this.#hooks.onOutput?.(chunk);
+    });
     try {
-      for await (const chunk of output) {
-        this.#log?.write(chunk.bytes);
-        await this.#hooks.onOutput?.(chunk);
-      }
+      for await (const chunk of output) await masked.write(chunk);
     } catch {
       // The end of a container may cut its stream; what came is kept, and how it ended is told elsewhere.
     }
+    await masked.end().catch(() => undefined);
   }
 
   async #try(what: string, work: () => Promise<void>): Promise<void> {

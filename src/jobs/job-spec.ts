@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { parseInput } from "../foundation/index.ts";
 import { type LimitsInput, limitsSchema, PRIORITIES, type Priority } from "../quota/index.ts";
+import { secretFileName, secretIdSchema } from "../secrets/index.ts";
+import { variableName } from "./container/spec.ts";
 
 export interface JobConfig {
   /** `owner/name`. */
@@ -29,6 +31,10 @@ export interface JobSpec {
   readonly workspace?:
     | { readonly path: string; readonly target?: string | undefined; readonly mode?: "bind" | "copy" | undefined; readonly readOnly?: boolean | undefined }
     | undefined;
+  /** Ids of secrets by the name that the job knows them by: files in /run/secrets, or variables of the workload alone. */
+  readonly secrets?:
+    | { readonly files?: Readonly<Record<string, string>> | undefined; readonly variables?: Readonly<Record<string, string>> | undefined }
+    | undefined;
   /** Longest time of the workload, ms. Default the policy's jobs.timeout; never more than that. */
   readonly timeout?: number | undefined;
 }
@@ -52,27 +58,35 @@ const configSchema: z.ZodType<JobConfig> = z.strictObject({
   wait: z.int().min(0).max(86_400_000).optional(),
 });
 
-const specSchema: z.ZodType<JobSpec> = z.strictObject({
-  command: z.array(z.string()).min(1).max(10_000).optional(),
-  env: z.record(z.string(), z.string()).optional(),
-  workingDir: z.string().max(4096).optional(),
-  user: z.strictObject({ uid: z.int().min(0).max(0xfffffffe), gid: z.int().min(0).max(0xfffffffe) }).optional(),
-  tty: z.boolean().optional(),
-  stdin: z.boolean().optional(),
-  workspace: z
-    .strictObject({
-      path: z.string().min(1).max(4096),
-      target: z.string().max(4096).optional(),
-      mode: z.enum(["bind", "copy"]).optional(),
-      readOnly: z.boolean().optional(),
-    })
-    .optional(),
-  timeout: z
-    .int()
-    .min(1)
-    .max(30 * 86_400_000)
-    .optional(),
-});
+const specSchema: z.ZodType<JobSpec> = z
+  .strictObject({
+    command: z.array(z.string()).min(1).max(10_000).optional(),
+    env: z.record(z.string(), z.string()).optional(),
+    workingDir: z.string().max(4096).optional(),
+    user: z.strictObject({ uid: z.int().min(0).max(0xfffffffe), gid: z.int().min(0).max(0xfffffffe) }).optional(),
+    tty: z.boolean().optional(),
+    stdin: z.boolean().optional(),
+    workspace: z
+      .strictObject({
+        path: z.string().min(1).max(4096),
+        target: z.string().max(4096).optional(),
+        mode: z.enum(["bind", "copy"]).optional(),
+        readOnly: z.boolean().optional(),
+      })
+      .optional(),
+    secrets: z
+      .strictObject({ files: z.record(secretFileName, secretIdSchema).optional(), variables: z.record(variableName, secretIdSchema).optional() })
+      .optional(),
+    timeout: z
+      .int()
+      .min(1)
+      .max(30 * 86_400_000)
+      .optional(),
+  })
+  .refine(
+    ({ env = {}, secrets }) => Object.keys(secrets?.variables ?? {}).every((name) => !Object.hasOwn(env, name)),
+    "a variable that is a secret and is given in env too",
+  );
 
 /** Throws INVALID_ARGUMENT with what is wrong, and a suggestion for a key that is near one. */
 export function parseJobConfig(input: unknown): JobConfig {

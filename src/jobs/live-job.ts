@@ -4,8 +4,10 @@ import type { ImageInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
+import { MaskList } from "../secrets/index.ts";
 import type { Proof } from "./container/prove.ts";
 import { sizeText, sizeWord } from "./report/amounts.ts";
+import { maskedFacts } from "./report/masked.ts";
 import type { Check, CheckName, JobFacts, JobResources, JobWorkspace, StoppedBy, TrailEvent, Verdict, Violation } from "./report/schema.ts";
 import { LOCAL_OWNER } from "./score/job-evidence.ts";
 import type { Threat } from "./threats/threat.ts";
@@ -69,6 +71,10 @@ export class LiveJob {
   readonly applied: string[] = [];
   readonly refused: string[] = [];
   readonly leftBehind: { readonly what: string; readonly why: string }[] = [];
+  /** Values of its secrets: they show in nothing that is said of it. */
+  readonly masks: MaskList = new MaskList();
+  /** Names of what it was given. */
+  readonly secrets: { readonly files: string[]; readonly variables: string[] } = { files: [], variables: [] };
 
   constructor(identity: JobIdentity, policy: EffectivePolicy, audit: AuditSink, clock: Clock) {
     this.identity = identity;
@@ -160,7 +166,7 @@ export class LiveJob {
     const { jobId, repository } = this.identity;
     const event = await this.#audit.log({
       ...{ category: "jobs", action, result, resourceType: "job", resourceId: jobId, sessionId: jobId, userId: `uid:${this.identity.uid}` },
-      details: { repository, ...details },
+      details: this.masks.object({ repository, ...details }),
     });
     this.#first ??= event.seq;
     this.#last = event.seq;
@@ -170,7 +176,8 @@ export class LiveJob {
   /** @param aborted our own process died, and this is what was found of the job. */
   facts(aborted = false): JobFacts {
     const { jobId, repository, image, command, level, uid } = this.identity;
-    return {
+    const { files, variables } = this.secrets;
+    const facts: JobFacts = {
       ...{ jobId, repository, level, command, exit: this.exit, stoppedBy: this.stoppedBy, reconciled: this.reconciled },
       verdict: aborted ? "aborted" : this.#verdict(),
       identity: { rule: LOCAL_OWNER, uid },
@@ -188,9 +195,11 @@ export class LiveJob {
       network: { mode: "none" },
       workspace: this.workspace,
       log: this.log,
-      secretsUsed: [],
+      secretsUsed: [...files, ...variables].toSorted(),
+      ...(variables.length === 0 ? {} : { secretVariables: variables.toSorted() }),
       auditTrail: { first: this.#first, last: this.#last, ...this.trail, events: this.#events },
     };
+    return maskedFacts(facts, this.masks);
   }
 
   #verdict(): Verdict {

@@ -2,6 +2,7 @@
 import type { ContainerEngine } from "../engine/index.ts";
 import { CofferdamError } from "../foundation/index.ts";
 import type { QuotaViolation } from "../quota/index.ts";
+import type { KnownJob } from "../secrets/index.ts";
 import type { ContainerRun } from "./container-run.ts";
 import type { JobBook } from "./job-book.ts";
 import type { JobSecurityContext } from "./job-context.ts";
@@ -55,6 +56,17 @@ export class OpenJobs {
     const open = this.#jobs.get(jobId);
     if (open === undefined) throw new CofferdamError("NOT_FOUND", `no job ${jobId} in this process`);
     return open;
+  }
+
+  /**
+   * What is true of a job, for whoever keeps secrets: of this process alone, since nobody else carries any into it. An image
+   * that was never in a registry goes by its id.
+   */
+  known(jobId: string): KnownJob | undefined {
+    const open = this.#jobs.get(jobId);
+    if (open === undefined) return undefined;
+    const { identity, digest, image } = open.job;
+    return { jobId, active: open.state === "ready" && open.ending === undefined, repository: identity.repository, imageDigest: digest ?? image?.Id };
   }
 
   entries(): readonly (readonly [string, OpenJob])[] {

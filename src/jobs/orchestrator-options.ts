@@ -4,12 +4,13 @@ import { z } from "zod";
 import { AuditLogger } from "../audit/index.ts";
 import { type Clock, CofferdamError, goneFrom, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
+import type { JobFacts, SecretReader } from "../secrets/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { JobTrail } from "./job-trail.ts";
 
 /** Parts of the seed that are not built yet. */
-const ABSENT = { rbac: "roles", network: "network isolation", secrets: "secrets", images: "image scanner", monitor: "runtime monitor" } as const;
-type Component = keyof typeof ABSENT | "audit" | "quota";
+const ABSENT = { rbac: "roles", network: "network isolation", images: "image scanner", monitor: "runtime monitor" } as const;
+type Component = keyof typeof ABSENT | "audit" | "quota" | "secrets";
 
 export interface OrchestratorOptions {
   /** Instead of the level that the policy files say. */
@@ -24,6 +25,11 @@ export interface OrchestratorOptions {
   readonly store?: Store | undefined;
   /** Default: the audit trail of the state directory, signed and copied as the policy says. */
   readonly audit?: JobTrail | undefined;
+  /**
+   * Where the secrets of jobs come from; called once, by `initialize()`. It asks `jobs` whether a job exists and what is true of
+   * it. Absent, or `components.secrets` false: a job that asks for secrets is refused.
+   */
+  readonly secrets?: ((jobs: JobFacts) => SecretReader) | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -45,6 +51,7 @@ const schema: z.ZodType<OrchestratorOptions> = z.strictObject({
   policy: z.custom<EffectivePolicy>(isObject).optional(),
   store: z.custom<Store>(isObject).optional(),
   audit: z.custom<JobTrail>(isObject).optional(),
+  secrets: z.custom<NonNullable<OrchestratorOptions["secrets"]>>((value) => typeof value === "function").optional(),
   clock: z.custom<Clock>(isObject).optional(),
 });
 

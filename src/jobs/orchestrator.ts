@@ -8,6 +8,7 @@ import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine
 import { CofferdamError, newId, wrapError } from "../foundation/index.ts";
 import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
+import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
 import { ContainerRun, holdingsOf, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, logPath } from "./job-book.ts";
@@ -21,7 +22,7 @@ import type { SecurityMetrics } from "./metrics.ts";
 import { during, type OpenJob, OpenJobs, stopNow } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import { type OrchestratorOptions, type OrchestratorParts, type OrchestratorPlaces, openParts, parseOptions, placesOf } from "./orchestrator-options.ts";
-import { PreparedRun, type SecuredResult } from "./prepared-run.ts";
+import { PreparedRun, type PreparedRunParts, type SecuredResult } from "./prepared-run.ts";
 import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
 import type { JobReport } from "./report/schema.ts";
 import { type HandledThreat, handleThreat } from "./threat-desk.ts";
@@ -31,6 +32,7 @@ interface Opened extends OrchestratorParts {
   readonly book: JobBook;
   readonly open: OpenJobs;
   readonly quota: ResourceQuotaManager;
+  readonly secrets: SecretReader | undefined;
 }
 
 /**
@@ -78,7 +80,9 @@ export class SecurityOrchestrator {
       await parts.close();
       throw error;
     }
-    this.#opened ??= { ...parts, book, open, quota };
+    const known: JobFacts = { find: async (jobId) => open.known(jobId) };
+    const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(known);
+    this.#opened ??= { ...parts, book, open, quota, secrets };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
@@ -158,6 +162,17 @@ export class SecurityOrchestrator {
       await open.job.record("ContainerRefused", "failure", { container: containerId.slice(0, 64), code: known.code, reason: known.message.slice(0, 1000) });
       throw known;
     }
+  }
+
+  /** Carries secrets into containers that were prepared and not started; for SecretManagementSystem. */
+  get secretInjector(): SecretInjector {
+    return {
+      inject: async (containerId, jobId, secrets) => {
+        const { run } = this.#openJob(jobId);
+        if (!(run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
+        run.inject(containerId, secrets);
+      },
+    };
   }
 
   /** Starts a prepared container: nothing of it runs before it is proven. Throws SECURITY_VIOLATION, FAILED_PRECONDITION. */
@@ -280,9 +295,9 @@ export class SecurityOrchestrator {
     return report;
   }
 
-  #runParts(): ConstructorParameters<typeof PreparedRun>[0] {
-    const { policy, stateDir, book } = this.#parts();
-    return { engine: this.#engine, quota: this.quota, jobs: book.jobs, policy, folder: join(stateDir, "jobs") };
+  #runParts(): PreparedRunParts {
+    const { policy, stateDir, book, clock, secrets } = this.#parts();
+    return { engine: this.#engine, quota: this.quota, jobs: book.jobs, policy, clock, secrets, folder: join(stateDir, "jobs") };
   }
 
   #reconcileParts(): ReconcileParts {

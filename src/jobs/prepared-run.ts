@@ -1,12 +1,15 @@
 /** A container that somebody else made for a job, made anew or refused; it runs when it is started here, after its proof. */
 import type { ContainerEngine } from "../engine/index.ts";
-import { CofferdamError, messageOf } from "../foundation/index.ts";
+import { type Clock, CofferdamError, messageOf } from "../foundation/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
+import type { SecretInjector, SecretReader } from "../secrets/index.ts";
 import type { HardenedContainer } from "./container/hardened.ts";
 import { makeJobFolder } from "./container/job-folder.ts";
 import { prepareSecureContainer } from "./container/prepare.ts";
 import { containerProfile } from "./container/profile.ts";
+import { attempt } from "./job-end.ts";
+import { JobSecrets } from "./job-secrets.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
 import type { LiveJob } from "./live-job.ts";
 
@@ -24,6 +27,8 @@ export interface PreparedRunParts {
   readonly quota: ResourceQuotaManager;
   readonly jobs: JobStore;
   readonly policy: EffectivePolicy;
+  readonly clock: Clock;
+  readonly secrets: SecretReader | undefined;
   readonly folder: string;
 }
 
@@ -32,6 +37,7 @@ export class PreparedRun {
   readonly #job: LiveJob;
   #container: HardenedContainer | undefined;
   #containerId: string | undefined;
+  #secrets: JobSecrets | undefined;
   #kept: string | undefined;
 
   constructor(parts: PreparedRunParts, job: LiveJob) {
@@ -59,11 +65,29 @@ export class PreparedRun {
     await jobs.hold(jobId, { container: name.replace(/^\//, ""), folder: `${base}/${jobId}` });
     const profile = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
     const folder = makeJobFolder(base, jobId);
-    const secured = await prepareSecureContainer(engine, { containerId, jobId, profile, limits: quota.createLimits(allocation), mounts: [], folder }, signal);
+    // An empty place for what may be injected before it starts.
+    const parts = { reader: this.#parts.secrets, policy, clock: this.#parts.clock, job: this.#job, folder };
+    if (parts.reader !== undefined || JobSecrets.areAsked(parts, undefined)) this.#secrets = await JobSecrets.prepare(parts, undefined);
+    const mounts = this.#secrets === undefined ? [] : [this.#secrets.mount];
+    const secured = await prepareSecureContainer(engine, { containerId, jobId, profile, limits: quota.createLimits(allocation), mounts, folder }, signal);
     this.#container = secured.container;
     this.#containerId = secured.containerId;
+    await this.#secrets?.load();
     this.#job.applied.push(...secured.applied);
     return { secured: true, containerId: secured.containerId, applied: secured.applied, refused: secured.refused };
+  }
+
+  /** Throws FAILED_PRECONDITION for another container, one that began, or one without a place for secrets; CONFLICT. */
+  inject(containerId: string, secrets: Parameters<SecretInjector["inject"]>[2]): void {
+    const id = this.#containerId;
+    if (id === undefined || containerId.length < 12 || !id.startsWith(containerId))
+      throw new CofferdamError("FAILED_PRECONDITION", `${containerId.slice(0, 64)} is not the container of job ${this.#job.identity.jobId}`);
+    if (this.#container === undefined || this.#secrets === undefined)
+      throw new CofferdamError("FAILED_PRECONDITION", "the container has no mount for secrets", {
+        hint: "one that was made and never started gets one when it is prepared",
+      });
+    if (this.#container.proof !== undefined) throw new CofferdamError("FAILED_PRECONDITION", "the container has started: secrets come before");
+    for (const { name, secret } of secrets) this.#secrets.put(name, secret);
   }
 
   /** Starts it, proves it, lets it go. Throws SECURITY_VIOLATION for a proof that does not hold, FAILED_PRECONDITION. */
@@ -74,9 +98,13 @@ export class PreparedRun {
     if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared and waits to be started`);
     const proof = await container.start(signal);
     this.#job.proof = proof;
+    this.#secrets?.giveTo(proof);
     this.#job.limited(await quota.applyResourceLimits(container.id, jobId), container.plan.expected.profile.readOnlyRoot);
     await jobs.move(jobId, ["ready"], "running");
-    await this.#job.record("JobStarted", "success", { container: container.id.slice(0, 12), controls: [...proof.held] });
+    await this.#job.record("JobStarted", "success", {
+      ...{ container: container.id.slice(0, 12), controls: [...proof.held] },
+      ...(this.#secrets === undefined ? {} : { secrets: { files: [...this.#job.secrets.files], variables: [] } }),
+    });
     await container.go({}, signal);
     this.#job.workloadStarted();
     container.exit().then(
@@ -90,6 +118,7 @@ export class PreparedRun {
     const { jobId } = this.#job.identity;
     const id = this.#containerId;
     const holds = { container: id, folder: `${this.#parts.folder}/${jobId}` };
+    await attempt(this.#job, "secrets", async () => await this.#secrets?.close());
     if (this.#kept !== undefined && id !== undefined) {
       this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why: this.#kept });
       return { ...holds, kept: this.#kept };

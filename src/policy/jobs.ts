@@ -11,7 +11,12 @@ export interface JobsFile {
   readonly unscanned?: "accept" | "deny" | undefined;
   readonly timeout?: string | undefined;
   readonly log?: string | undefined;
+  readonly secrets?: Readonly<Record<string, JobSecretFiles>> | undefined;
+  readonly "secret-variables"?: "accept" | "deny" | undefined;
 }
+
+/** Ids of secrets, by the name of the file that a job finds them in. */
+export type JobSecretFiles = Readonly<Record<string, string>>;
 
 /** Effective values; bytes and ms. */
 export interface JobValues {
@@ -19,20 +24,40 @@ export interface JobValues {
   readonly "jobs.unscanned": "accept" | "deny";
   readonly "jobs.timeout": number;
   readonly "jobs.log": number;
+  /** By repository, in small letters. */
+  readonly "jobs.secrets": Readonly<Record<string, JobSecretFiles>>;
+  readonly "jobs.secret-variables": "accept" | "deny";
 }
 
 const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30m");
 const bytes = z.string().refine((text) => works(() => parseBytes(text)), "not a size; write it like 64MiB");
+
+const secretFiles: z.ZodType<JobSecretFiles> = z.record(
+  z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, "not a name of a file in /run/secrets"),
+  z.string().regex(/^[a-z0-9][a-z0-9_./-]{0,254}$/, "not an id of a secret; write it like npm/publish"),
+);
+const secretsByRepository = z.record(
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\/[A-Za-z0-9_.-]{1,100}$/, "not a repository; write it like acme/web"),
+  secretFiles,
+);
 
 export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
   profile: z.enum(JOB_PROFILES).optional().describe("what root in the container keeps: build is what apt and databases need, none is nothing"),
   unscanned: z.enum(["accept", "deny"]).optional().describe("images that nobody scanned for vulnerabilities; this version scans none"),
   timeout: duration.optional().describe("longest time for one job"),
   log: bytes.optional().describe("most bytes that are kept of a job's output"),
+  secrets: secretsByRepository
+    .optional()
+    .describe("secrets that every job of a repository gets, as files in /run/secrets: {acme/web: {NPM_TOKEN: npm/publish}}"),
+  "secret-variables": z.enum(["accept", "deny"]).optional().describe("secrets as variables, which every process of the job passes on"),
 });
 
 export function jobPreset(level: Level): JobValues {
-  return { "jobs.profile": "build", "jobs.unscanned": level === "low" ? "accept" : "deny", "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 };
+  const lax = level === "low" ? "accept" : "deny";
+  return {
+    ...{ "jobs.profile": "build", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
+    ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
+  };
 }
 
 type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
@@ -44,6 +69,9 @@ export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
     "jobs.unscanned": file?.unscanned,
     "jobs.timeout": file?.timeout === undefined ? undefined : parseDuration(file.timeout),
     "jobs.log": file?.log === undefined ? undefined : parseBytes(file.log),
+    "jobs.secrets":
+      file?.secrets === undefined ? undefined : Object.fromEntries(Object.entries(file.secrets).map(([name, files]) => [name.toLowerCase(), files])),
+    "jobs.secret-variables": file?.["secret-variables"],
   };
 }
 

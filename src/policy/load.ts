@@ -249,6 +249,8 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "jobs.unscanned",
   "jobs.timeout",
   "jobs.log",
+  "jobs.secrets",
+  "jobs.secret-variables",
   "quota.enforcement",
   "quota.host-share",
   "quota.slots",

@@ -36,6 +36,7 @@ function defaultOf(key: string, text: string): unknown {
   if (key === "secrets.grace" || key === "secrets.rotate-every") return parseDuration(text);
   if (text === "none")
     return key === "scripts.grants" ||
+      key === "jobs.secrets" ||
       /^quota\.(?:defaults|ceiling|tiers|organisations|repositories)$/.test(key) ||
       key === "secrets.providers" ||
       key === "secrets.vault" ||

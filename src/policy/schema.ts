@@ -189,6 +189,8 @@ export const KEYS: readonly KeyRule[] = [
   { key: "jobs.unscanned", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
   { key: "jobs.timeout", merge: "replace", loosens: growing },
   { key: "jobs.log", merge: "replace", loosens: harmless },
+  { key: "jobs.secrets", merge: "entries", loosens: differs },
+  { key: "jobs.secret-variables", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
   { key: "quota.enforcement", merge: "replace", loosens: (before, after) => before === "hard" && after === "soft" },
   { key: "quota.host-share", merge: "replace", loosens: growing },
   { key: "quota.slots", merge: "replace", loosens: changes },

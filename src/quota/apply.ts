@@ -26,6 +26,8 @@ export interface QuotaEngine {
 export interface LiveContainer {
   readonly target: WatchTarget;
   readonly place: CgroupFolders;
+  /** What it can fill besides its workspace: nothing, folders of its caller alone (no limit counts them), or its trees. */
+  readonly fills: "nothing" | "folders" | "trees";
 }
 
 type Missing = AppliedLimits["missing"][number];
@@ -49,7 +51,10 @@ export async function liveContainer(engine: QuotaEngine, containerId: string, kn
       hint: "run where the engine runs, in its pid and cgroup namespaces",
       details: { containerId },
     });
-  return { place, target: { pid, started, trees: treesOf(facts), sealed: facts.HostConfig["ReadonlyRootfs"] === true } };
+  const sealed = facts.HostConfig["ReadonlyRootfs"] === true;
+  const trees = treesOf(facts);
+  const folders = facts.Mounts.some(({ Type: type, RW: writable }) => type === "bind" && writable);
+  return { place, target: { pid, started, trees, sealed }, fills: trees.length > 0 || !sealed ? "trees" : folders ? "folders" : "nothing" };
 }
 
 interface ApplyRequest {
@@ -155,5 +160,6 @@ async function diskProof({ allocation, container, workspaces }: ApplyRequest): P
   if (allocation.limits.disk === undefined) return "none";
   const workspace = await workspaces?.usage(allocation.jobId);
   if (workspace?.enforcement === "enforced" && container.target.sealed) return "enforced";
+  if (workspace === undefined && container.fills !== "trees") return container.fills === "nothing" ? "enforced" : "none";
   return workspace !== undefined || container.target.trees.length > 0 ? "watched" : undefined;
 }

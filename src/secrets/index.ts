@@ -3,6 +3,7 @@ export { type FileBackendParts, fileBackend, memoryBackend, SealedBackend } from
 export type * from "./contract.ts";
 export type { SecretChange, SecretEvents } from "./events.ts";
 export type { SecretActor, SecretPage } from "./inputs.ts";
+export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
 export { KeyFile, type KeyFileState } from "./keys/key-file.ts";
 export type { KdfCost } from "./keys/passphrase.ts";
 export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
@@ -12,3 +13,4 @@ export { commandProvider, type RotationProvider, type RotationRequest } from "./
 export type { DueReport } from "./rotation-due.ts";
 export type { SecretMetadata } from "./said.ts";
 export type { EncryptionOptions, RotationOptions, SecretOptions } from "./settings.ts";
+export { secretIdSchema } from "./secret-id.ts";

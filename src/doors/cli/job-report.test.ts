@@ -10,7 +10,7 @@ import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
 const report = (more: Partial<JobFacts> = {}): JobReport => buildReport(jobFacts(more));
 const end = (more: Partial<JobFacts> = {}): string => jobEnd(report(more));
 const GiB = 2 ** 30;
-const ABSENT = "absent   roles, image scan, network isolation, secrets, runtime monitor (cofferdam job report 8f2c)";
+const ABSENT = "absent   roles, image scan, network isolation, runtime monitor (cofferdam job report 8f2c)";
 
 describe("job run", () => {
   test("the line before", () => {
@@ -187,7 +187,7 @@ describe("job report", () => {
       "files    a copy of /home/me/web, 12 files came back\n",
       "output   5.2 kB\n",
       "trail    records 41-47, verified, anchored\n",
-      "    -7.0 job.image-scanned: the image was not scanned\n",
+      "    -7.2 job.image-scanned: the image was not scanned\n",
     ])
       expect(text).toContain(part);
   });

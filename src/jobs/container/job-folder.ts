@@ -6,6 +6,7 @@
 import { lstatSync, mkdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CofferdamError, errnoOf, makeFolder } from "../../foundation/index.ts";
+import { wipeFolder } from "../../secrets/index.ts";
 import { releaseMount } from "./place.ts";
 import { parseMountinfo } from "./proof/mountinfo.ts";
 
@@ -30,9 +31,13 @@ export function makeJobFolder(base: string, name: string): string {
   return folder;
 }
 
-/** Unmounts and removes all of it. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays: then nothing is removed. */
+/** Below a job's folder: its secrets, in memory (job-secrets.ts). */
+export const SECRETS = "secrets";
+
+/** Unmounts and removes all of it, secrets overwritten first. Idempotent. Throws ENVIRONMENT_UNFIT for a mount that stays: then nothing is removed. */
 export async function releaseJobFolder(path: string): Promise<void> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  wipeFolder(join(path, SECRETS));
   // As the kernel names it in its list of mounts.
   const folder = realpathSync(path);
   // The inner ones first.

@@ -15,6 +15,7 @@ const openedSchema: z.ZodType<Opened> = z.strictObject({
   seconds: z.number(),
   nanoseconds: z.number(),
 });
+const memorySchema = z.strictObject({ noSwap: z.boolean() });
 const settledSchema: z.ZodType<Settled> = z.strictObject({ owned: z.number(), setIdBits: z.number() });
 const deliveredSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("written"), path: z.string() }),
@@ -117,6 +118,14 @@ export async function deliverFolder({ from, place: { root, path }, opened, bound
 /** Shows a folder of ours on `target` as well. */
 export async function attachFolder(from: string, target: string, signal: AbortSignal): Promise<void> {
   await run(["attach", from, target], signal);
+}
+
+/** An empty file system in memory on `target`, which only root writes. `noSwap`: the kernel keeps it out of swap. */
+export async function mountMemory(
+  target: string,
+  { bytes, inodes }: { readonly bytes: number; readonly inodes: number },
+): Promise<{ readonly noSwap: boolean }> {
+  return one(memorySchema, await run(["memory", target, String(bytes), String(inodes)], new AbortController().signal));
 }
 
 /** Unmounts whatever is mounted on `target`. */

@@ -31,8 +31,8 @@ export interface ContainerProfile {
   readonly pids: number;
   /** Above 0: when the host runs out of memory, a job goes before what the host needs. */
   readonly oomScoreAdj: number;
-  /** What the engine keeps of the output, on its disk; never sent elsewhere. */
-  readonly log: { readonly type: "json-file"; readonly config: Readonly<Record<string, string>> };
+  /** What the engine keeps of the output, on its disk; never sent elsewhere. `none` for a job with secrets: it is not masked there. */
+  readonly log: { readonly type: "json-file" | "none"; readonly config: Readonly<Record<string, string>> };
   /** Whether the caller's own folder may be mounted, or only a copy of it. */
   readonly workspace: "bind" | "copy";
   /** Whether an image has to be named by its digest. */

@@ -19,6 +19,8 @@ export interface Proof {
   readonly held: readonly ControlName[];
   /** RFC 3339. */
   readonly at: string;
+  /** Who process 1 is, as this host counts: whose the job's secrets become. */
+  readonly who: { readonly uid: number; readonly gid: number };
 }
 
 export interface ProofInput {
@@ -67,7 +69,16 @@ export function prove(input: ProofInput): Proof {
   proveMounts(controls, view, expected);
   proveSurroundings(controls, view, expected);
   controls.holds("proven-before-start", true);
-  return { controls: controls.all, held: controls.held, at: isoTime(systemClock) };
+  return { controls: controls.all, held: controls.held, at: isoTime(systemClock), who: whoIs(view) };
+}
+
+/** The effective ids of `status`. */
+function whoIs(view: ProcessView): Proof["who"] {
+  const status = view.text("status");
+  const [uid, gid] = ["Uid", "Gid"].map((name) => Number(view.field(status, name).split(" ")[1]));
+  if (uid === undefined || gid === undefined || !Number.isSafeInteger(uid) || !Number.isSafeInteger(gid))
+    throw new CofferdamError("SECURITY_VIOLATION", "nobody knows who process 1 of the container is");
+  return { uid, gid };
 }
 
 /** Throws SECURITY_VIOLATION that names every control that differs, with what was expected and what was found. */

@@ -24,7 +24,6 @@ export const NOT_COVERED: readonly NotCovered[] = [
   { what: "roles", means: "whoever owns the state directory may run jobs of every repository" },
   { what: "image scan", means: "nobody looked for known vulnerabilities or malware in the image" },
   { what: "network isolation", means: "a job has no network at all; one that needs it cannot run" },
-  { what: "secrets", means: "none can be given to a job, and nothing is masked in its output" },
   { what: "runtime monitor", means: "nobody watched what its processes did" },
 ];
 
@@ -84,6 +83,7 @@ export function buildReport(facts: JobFacts): JobReport {
     workspace: workspaceOf(facts.workspace, bounds, short),
     log: facts.log,
     secretsUsed: list("secretsUsed", facts.secretsUsed, SHARES.names),
+    ...(facts.secretVariables === undefined ? {} : { secretVariables: list("secretVariables", facts.secretVariables, SHARES.names) }),
     leftBehind: bounds.list("leftBehind", leftBehind, SHARES.leftBehind, ({ what, why }) => ({ what: short(what), why: short(why) })),
     auditTrail: {
       ...auditTrail,

@@ -47,6 +47,8 @@ export interface JobReport {
   readonly log: { readonly bytes: number; readonly kept: number; readonly truncated: boolean };
   /** Names, never values. */
   readonly secretsUsed: readonly string[];
+  /** Those of them that were variables: every process of the job could pass them on. */
+  readonly secretVariables?: readonly string[] | undefined;
   /** What was not taken away afterwards, and why. Empty for a clean end. */
   readonly leftBehind: readonly { readonly what: string; readonly why: string }[];
   readonly auditTrail: JobTrail;
@@ -265,6 +267,7 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   }),
   log: z.strictObject({ bytes: count, kept: count, truncated: z.boolean() }),
   secretsUsed: texts,
+  secretVariables: texts.optional(),
   leftBehind: z.array(z.strictObject({ what: text, why: text })),
   auditTrail: z.strictObject({
     first: count.optional(),

@@ -18,7 +18,7 @@ describe("jobs", () => {
     expect(Object.keys(evidence()).toSorted()).toEqual(CATALOGUE.flatMap(({ id, kind }) => (kind === "job" ? [id] : [])).toSorted()));
 
   test("what is absent is off: rooms that are not built, and what the level does not ask", () => {
-    expect(states(evidence(), "off")).toEqual([...["user-namespace", "non-root", "read-only-root", "authorized", "image-scanned", "secrets", "monitored"]]);
+    expect(states(evidence(), "off")).toEqual([...["user-namespace", "non-root", "read-only-root", "authorized", "image-scanned", "monitored"]]);
     expect(evidence()["job.non-root"]?.why).toBe("not in force at level medium");
     expect(states(evidence(), "unknown")).toEqual([]);
   });
@@ -67,6 +67,10 @@ describe("jobs", () => {
   });
 
   test.each<[string, Partial<JobFacts>, Evidence["state"]]>([
+    ["job.secrets", {}, "not-applicable"],
+    ["job.secrets", { secretsUsed: ["A"] }, "proven"],
+    ["job.secrets", { secretsUsed: ["A", "B"], secretVariables: ["B"] }, "off"],
+    ["job.secrets", { verdict: "aborted" }, "unknown"],
     ["job.enforced", { mode: "observe" }, "off"],
     ["job.authenticated", { checks: { ...jobFacts().checks, authentication: { state: "not-checked", why: "a library call" } } }, "off"],
     ["job.authorized", { identity: { rule: "session" } }, "proven"],

@@ -51,7 +51,7 @@ export function jobUnit(job: JobFacts, trail?: TrailState): ScoreUnit {
       "job.image-pinned": isPinned(job.image.reference) ? PROVEN : off("the image was named by a tag"),
       "job.proven-before-start": job.proof === undefined ? ifRan(unknown(NO_PROOF)) : heldOf(job, "proven-before-start"),
       "job.disk-limit": ifRan(diskLimit(job)),
-      "job.secrets": ifRan(off("this version has no secrets: nothing is kept from the output")),
+      "job.secrets": ifRan(secrets(job)),
       "job.monitored": ifRan(off("this version has no runtime monitor")),
       "job.output-bounded": ifRan(job.verdict === "aborted" ? unknown("nobody saw its output end") : PROVEN),
       ...workspace(job, ifRan),
@@ -89,6 +89,13 @@ function diskLimit({ resources }: JobFacts): Evidence {
   if (limit === undefined) return unknown("nothing on record of its disk limit");
   if (limit.by === "kernel") return PROVEN;
   return off(limit.by === "watched" ? "watched, not enforced" : "no limit");
+}
+
+/** Masking is no matter of choice: what a job gets is masked. */
+function secrets({ verdict, secretsUsed, secretVariables = [] }: JobFacts): Evidence {
+  if (verdict === "aborted") return unknown("nobody can say which it was given");
+  if (secretsUsed.length === 0) return exempt("it was given none");
+  return secretVariables.length === 0 ? PROVEN : off(`variables, which every process of it passes on: ${secretVariables.join(", ")}`);
 }
 
 function workspace({ workspace: { mode } }: JobFacts, ifRan: (evidence: Evidence) => Evidence): Record<string, Evidence> {

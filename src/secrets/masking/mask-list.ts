@@ -43,6 +43,11 @@ export class MaskList {
     return undefined;
   }
 
+  /** Makes the tables now, so that no stream is the first to fail. Throws RESOURCE_EXHAUSTED for values that have too many forms. */
+  prepare(): void {
+    this.#patterns();
+  }
+
   /** For one stream of bytes. */
   stream(): StreamMasker {
     return new StreamMasker(() => this.#patterns());
