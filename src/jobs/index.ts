@@ -8,7 +8,7 @@ export type { JobTrail } from "./job-trail.ts";
 export type { SecurityMetrics } from "./metrics.ts";
 export { newJobId, SecurityOrchestrator } from "./orchestrator.ts";
 export type { OrchestratorEvents } from "./orchestrator-events.ts";
-export type { OrchestratorOptions } from "./orchestrator-options.ts";
+export type { OrchestratorOptions, SecretParts } from "./orchestrator-options.ts";
 export type { SecuredResult } from "./prepared-run.ts";
 export { sizeText, sizeWord } from "./report/amounts.ts";
 export { buildReport, NOT_COVERED } from "./report/report.ts";

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { AuditLogger } from "../audit/index.ts";
 import { type Clock, CofferdamError, goneFrom, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
-import type { JobFacts, SecretReader } from "../secrets/index.ts";
+import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { JobTrail } from "./job-trail.ts";
 
@@ -26,11 +26,19 @@ export interface OrchestratorOptions {
   /** Default: the audit trail of the state directory, signed and copied as the policy says. */
   readonly audit?: JobTrail | undefined;
   /**
-   * Where the secrets of jobs come from; called once, by `initialize()`. It asks `jobs` whether a job exists and what is true of
-   * it. Absent, or `components.secrets` false: a job that asks for secrets is refused.
+   * Where the secrets of jobs come from; called once, by `initialize()`. Absent, or `components.secrets` false: a job that asks
+   * for secrets is refused.
    */
-  readonly secrets?: ((jobs: JobFacts) => SecretReader) | undefined;
+  readonly secrets?: ((parts: SecretParts) => SecretReader) | undefined;
   readonly clock?: Clock | undefined;
+}
+
+/** For whoever keeps secrets, as options of SecretManagementSystem. */
+export interface SecretParts {
+  /** The jobs of this process, and what is true of them. */
+  readonly jobs: JobFacts;
+  /** Into containers that were prepared and not started. */
+  readonly injector: SecretInjector;
 }
 
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;

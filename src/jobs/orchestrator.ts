@@ -8,7 +8,7 @@ import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine
 import { CofferdamError, newId, wrapError } from "../foundation/index.ts";
 import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
-import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
+import type { SecretInjector, SecretReader } from "../secrets/index.ts";
 import { ContainerRun, holdingsOf, type RunHooks } from "./container-run.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, logPath } from "./job-book.ts";
@@ -21,7 +21,15 @@ import { LiveJob } from "./live-job.ts";
 import type { SecurityMetrics } from "./metrics.ts";
 import { during, type OpenJob, OpenJobs, stopNow } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
-import { type OrchestratorOptions, type OrchestratorParts, type OrchestratorPlaces, openParts, parseOptions, placesOf } from "./orchestrator-options.ts";
+import {
+  type OrchestratorOptions,
+  type OrchestratorParts,
+  type OrchestratorPlaces,
+  openParts,
+  parseOptions,
+  placesOf,
+  type SecretParts,
+} from "./orchestrator-options.ts";
 import { PreparedRun, type PreparedRunParts, type SecuredResult } from "./prepared-run.ts";
 import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
 import type { JobReport } from "./report/schema.ts";
@@ -50,6 +58,13 @@ export class SecurityOrchestrator {
   readonly #ownsEngine: boolean;
   readonly #options: OrchestratorOptions;
   readonly #places: OrchestratorPlaces;
+  readonly #injector: SecretInjector = {
+    inject: async (containerId, jobId, secrets) => {
+      const { run } = this.#openJob(jobId);
+      if (!(run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
+      run.inject(containerId, secrets);
+    },
+  };
   #opened: Opened | undefined;
 
   /**
@@ -80,8 +95,8 @@ export class SecurityOrchestrator {
       await parts.close();
       throw error;
     }
-    const known: JobFacts = { find: async (jobId) => open.known(jobId) };
-    const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(known);
+    const secretParts: SecretParts = { jobs: { find: async (jobId) => open.known(jobId) }, injector: this.#injector };
+    const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(secretParts);
     this.#opened ??= { ...parts, book, open, quota, secrets };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
@@ -162,17 +177,6 @@ export class SecurityOrchestrator {
       await open.job.record("ContainerRefused", "failure", { container: containerId.slice(0, 64), code: known.code, reason: known.message.slice(0, 1000) });
       throw known;
     }
-  }
-
-  /** Carries secrets into containers that were prepared and not started; for SecretManagementSystem. */
-  get secretInjector(): SecretInjector {
-    return {
-      inject: async (containerId, jobId, secrets) => {
-        const { run } = this.#openJob(jobId);
-        if (!(run instanceof PreparedRun)) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared`);
-        run.inject(containerId, secrets);
-      },
-    };
   }
 
   /** Starts a prepared container: nothing of it runs before it is proven. Throws SECURITY_VIOLATION, FAILED_PRECONDITION. */

@@ -5,7 +5,7 @@ import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretInjector, SecretReader } from "../secrets/index.ts";
 import type { HardenedContainer } from "./container/hardened.ts";
-import { makeJobFolder } from "./container/job-folder.ts";
+import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { prepareSecureContainer } from "./container/prepare.ts";
 import { containerProfile } from "./container/profile.ts";
 import { attempt } from "./job-end.ts";
@@ -126,6 +126,8 @@ export class PreparedRun {
     await this.#lookAtEnd();
     try {
       await this.#container?.remove();
+      // One that ran before it was prepared is somebody's own; its folder is ours.
+      await releaseJobFolder(holds.folder);
       this.#container = undefined;
       this.#containerId = undefined;
       return {};

@@ -2,8 +2,8 @@
 export { type FileBackendParts, fileBackend, memoryBackend, SealedBackend } from "./backends/sealed-backend.ts";
 export type * from "./contract.ts";
 export type { SecretChange, SecretEvents } from "./events.ts";
-export type { SecretActor, SecretPage } from "./inputs.ts";
 export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
+export type { SecretActor, SecretPage } from "./inputs.ts";
 export { KeyFile, type KeyFileState } from "./keys/key-file.ts";
 export type { KdfCost } from "./keys/passphrase.ts";
 export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
@@ -12,5 +12,5 @@ export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./ma
 export { commandProvider, type RotationProvider, type RotationRequest } from "./rotation.ts";
 export type { DueReport } from "./rotation-due.ts";
 export type { SecretMetadata } from "./said.ts";
-export type { EncryptionOptions, RotationOptions, SecretOptions } from "./settings.ts";
 export { secretIdSchema } from "./secret-id.ts";
+export type { EncryptionOptions, RotationOptions, SecretOptions } from "./settings.ts";

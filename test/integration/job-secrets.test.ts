@@ -3,7 +3,7 @@ import { hash, randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { JobReport, JobSpec, OrchestratorOptions } from "../../src/jobs/index.ts";
+import type { JobReport, JobSpec, OrchestratorOptions, SecretParts } from "../../src/jobs/index.ts";
 import type { Level } from "../../src/policy/index.ts";
 import { type HeldSecret, HeldSecrets } from "../world/held-secrets.ts";
 import { busyboxImage } from "../world/images.ts";
@@ -32,6 +32,7 @@ const sha = (value: string | Buffer): string => hash("sha256", value);
 interface Holder extends AsyncDisposable {
   readonly library: JobLibrary;
   readonly held: HeldSecrets;
+  readonly injector: SecretParts["injector"];
 }
 
 async function holding(
@@ -39,16 +40,18 @@ async function holding(
   options: { readonly level?: Level } & Partial<OrchestratorOptions> = {},
 ): Promise<Holder> {
   let held: HeldSecrets | undefined;
+  let parts: SecretParts | undefined;
   const library = await world.library({
     ...options,
-    secrets: (jobs) => {
-      held = new HeldSecrets(secrets, jobs);
+    secrets: (given) => {
+      held = new HeldSecrets(secrets, given.jobs);
+      parts = given;
       return held;
     },
   });
   await library.orchestrator.initialize();
-  if (held === undefined) throw new Error("nobody asked for secrets");
-  return { library, held, [Symbol.asyncDispose]: async () => await library[Symbol.asyncDispose]() };
+  if (held === undefined || parts === undefined) throw new Error("nobody asked for secrets");
+  return { library, held, injector: parts.injector, [Symbol.asyncDispose]: async () => await library[Symbol.asyncDispose]() };
 }
 
 interface Ran {
@@ -298,7 +301,7 @@ describe("containers that others made", () => {
     await orchestrator.createJobSecurityContext(id, { repository: "acme/web", image: world.image, resources: { memory: "64MiB" } });
     const secret = { secretId: "a", version: 1, value: Buffer.from(value), canary: false, text: () => value };
     const one = [{ name: "A", secretId: "a", secret }];
-    const inject = async (container: string, secrets = one): Promise<void> => await orchestrator.secretInjector.inject(container, id, secrets);
+    const inject = async (container: string, secrets = one): Promise<void> => await holder.injector.inject(container, id, secrets);
     await expect(inject("0123456789ab")).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
     const script = "sha256sum < /run/secrets/A; stat -c %a /run/secrets/A";
     const { Id } = await world.engine.containers.create({ Image: world.imageId, Cmd: ["sh", "-c", script], HostConfig: { NetworkMode: "none" } });
@@ -315,19 +318,20 @@ describe("containers that others made", () => {
     expect(await orchestrator.cleanupJobSecurity(id)).toMatchObject({ verdict: "passed", secretsUsed: ["A"], leftBehind: [] });
   });
 
-  test("one without the mount is refused", async () => {
-    await using library = await world.library();
-    const { orchestrator } = library;
-    await orchestrator.initialize();
+  test("one that ran before it was prepared (level low) has no mount: refused", async () => {
+    await using holder = await holding({}, { level: "low" });
+    const { orchestrator } = holder.library;
     const id = world.newId();
     await orchestrator.createJobSecurityContext(id, { repository: "acme/web", image: world.image, resources: { memory: "64MiB" } });
-    const { Id } = await world.engine.containers.create({ Image: world.imageId, Cmd: ["true"], HostConfig: { NetworkMode: "none" } });
+    const { Id } = await world.engine.containers.create({ Image: world.imageId, Cmd: ["sleep", "60"], HostConfig: { NetworkMode: "none" } });
+    await world.engine.containers.start(Id);
     const { containerId } = await orchestrator.prepareSecureContainer(Id, id);
     const secret = { secretId: "a", version: 1, value: Buffer.from("some value"), canary: false, text: () => "some value" };
-    await expect(orchestrator.secretInjector.inject(containerId, id, [{ name: "A", secretId: "a", secret }])).rejects.toMatchObject({
+    await expect(holder.injector.inject(containerId, id, [{ name: "A", secretId: "a", secret }])).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       message: "the container has no mount for secrets",
     });
     await orchestrator.cleanupJobSecurity(id);
+    await world.engine.containers.remove(Id, { force: true });
   });
 });
