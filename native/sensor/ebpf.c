@@ -139,6 +139,16 @@ static int forget(uint32_t at) {
     return 0;
 }
 
+/* Both namespaces, or neither: another watch may have one of them. */
+static int claim_spaces(const struct order *order) {
+    const struct watched value = {.watch = order->watch, .job = order->job};
+    if (bpf_map_update_elem(watches, &order->pidns, &value, BPF_NOEXIST) != 0) return errno;
+    if (bpf_map_update_elem(watches, &order->mntns, &value, BPF_NOEXIST) == 0) return 0;
+    int error = errno;
+    bpf_map_delete_elem(watches, &order->pidns);
+    return error;
+}
+
 static int watch(const struct order *order) {
     struct job_state *job = &jobs[order->job];
     if (placed[order->job].watch != 0) return EEXIST;
@@ -148,21 +158,16 @@ static int watch(const struct order *order) {
     job->rate = order->rate;
     job->since = boot_ns();
     __atomic_store_n(&job->watch, order->watch, __ATOMIC_RELEASE);
-    placed[order->job] = *order;
-    if (++watching == 1) {
-        int error = attach();
-        if (error != 0) {
-            forget(order->job);
-            return error;
-        }
-    }
-    struct watched value = {.watch = order->watch, .job = order->job};
-    if (bpf_map_update_elem(watches, &order->pidns, &value, BPF_NOEXIST) != 0 || bpf_map_update_elem(watches, &order->mntns, &value, BPF_NOEXIST) != 0) {
-        int error = errno;
-        forget(order->job);
+    int error = claim_spaces(order);
+    if (error != 0) {
+        job->watch = 0;
         return error;
     }
-    return 0;
+    placed[order->job] = *order;
+    if (++watching > 1) return 0;
+    error = attach();
+    if (error != 0) forget(order->job);
+    return error;
 }
 
 static int obey(const struct order *order) {

@@ -73,7 +73,8 @@ static __always_inline void fill_times(struct file_part *part, struct inode *ino
         part->mtime = READ(inode, i_mtime_sec);
         part->ctime = READ(inode, i_ctime_sec);
         part->mtime_ns = READ(inode, i_mtime_nsec);
-        part->ctime_ns = READ(inode, i_ctime_nsec);
+        /* Its highest bit says that somebody asked for it (multigrain time stamps). */
+        part->ctime_ns = READ(inode, i_ctime_nsec) & 0x7fffffff;
         return;
     }
     struct inode___middle *middle = (void *)inode;
