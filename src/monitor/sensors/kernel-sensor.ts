@@ -3,7 +3,7 @@
  * nothing that this thread does can make the kernel's ring run full.
  */
 import { EventEmitter } from "node:events";
-import { readlinkSync } from "node:fs";
+import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
@@ -47,7 +47,7 @@ export interface Watch extends AsyncDisposable {
   readonly id: number;
   readonly job: string;
   readonly container: string | undefined;
-  /** After it nothing more comes of this container; what was on its way has come. */
+  /** After it nothing more comes of this container; what was on its way has come. Until then its namespaces stay, and mounts in them. */
   close(): Promise<void>;
 }
 
@@ -80,7 +80,7 @@ const requestSchema: z.ZodType<WatchRequest> = z.strictObject({
  */
 export class KernelSensor extends EventEmitter<KernelSensorEvents> implements AsyncDisposable {
   readonly #options: KernelSensorOptions;
-  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined; readonly pid: number }>();
+  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined; readonly pid: number; readonly spaces: Spaces }>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #hashing = new Map<number, (sha256: string | undefined) => void>();
   #worker: Worker | undefined;
@@ -121,12 +121,14 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     const { job, container, pid } = parseInput(requestSchema, request, "watch");
     const spaces = spacesOf(pid);
     const id = this.#next++;
-    this.#watches.set(id, { job, container, pid });
-    const order = { id, ...spaces, pid, rate: this.#options.rate ?? DEFAULT_RATE, env: this.#options.env ?? false };
+    this.#watches.set(id, { job, container, pid, spaces });
+    const { pidns, mntns } = spaces;
+    const order = { id, pidns, mntns, pid, rate: this.#options.rate ?? DEFAULT_RATE, env: this.#options.env ?? false };
     try {
       await this.#ask(`watched ${id}`, { type: "watch", order });
     } catch (error) {
       this.#watches.delete(id);
+      spaces.release();
       throw error;
     }
     let closing: Promise<void> | undefined;
@@ -163,6 +165,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    for (const { spaces } of this.#watches.values()) spaces.release();
     const worker = this.#worker;
     if (worker === undefined) return;
     worker.ref();
@@ -193,8 +196,13 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   }
 
   async #unwatch(id: number): Promise<void> {
-    if (!this.#closed && this.#worker !== undefined) await this.#ask(`unwatched ${id}`, { type: "unwatch", id });
-    this.#watches.delete(id);
+    const spaces = this.#watches.get(id)?.spaces;
+    try {
+      if (!this.#closed && this.#worker !== undefined) await this.#ask(`unwatched ${id}`, { type: "unwatch", id });
+    } finally {
+      this.#watches.delete(id);
+      spaces?.release();
+    }
   }
 
   #ask(name: string, message: ToThread): Promise<void> {
@@ -312,23 +320,32 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   }
 }
 
-function spacesOf(pid: number): { readonly pidns: number; readonly mntns: number } {
-  const pidns = spaceOf(pid, "pid");
-  const mntns = spaceOf(pid, "mnt");
-  if (pidns === spaceOf("self", "pid") || mntns === spaceOf("self", "mnt")) {
-    throw new CofferdamError("FAILED_PRECONDITION", `process ${pid} is in a namespace of the host: to watch it would be to watch the host`);
-  }
-  return { pidns, mntns };
+interface Spaces {
+  readonly pidns: number;
+  readonly mntns: number;
+  release(): void;
 }
 
-function spaceOf(pid: number | "self", name: string): number {
+/** Held until they are released: the number of a namespace that is gone is soon another container's. */
+function spacesOf(pid: number): Spaces {
+  const held: number[] = [];
+  const release = (): void => {
+    for (const one of held.splice(0)) closeSync(one);
+  };
   try {
-    const number = /^[a-z_]+:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[1];
-    if (number !== undefined) return Number(number);
+    const hold = (name: string): number => {
+      const space = openSync(`/proc/${pid}/ns/${name}`, "r");
+      held.push(space);
+      return fstatSync(space).ino;
+    };
+    const [pidns, mntns] = [hold("pid"), hold("mnt")];
+    if (pidns !== statSync("/proc/self/ns/pid").ino && mntns !== statSync("/proc/self/ns/mnt").ino) return { pidns, mntns, release };
   } catch (error) {
+    release();
     if (errnoOf(error) === "EACCES")
       throw new CofferdamError("PERMISSION_DENIED", `the namespaces of process ${pid} can be read by root alone`, { cause: error });
     throw new CofferdamError("NOT_FOUND", `there is no process ${pid}`, { cause: error });
   }
-  throw new CofferdamError("NOT_FOUND", `process ${pid} has no ${name} namespace`);
+  release();
+  throw new CofferdamError("FAILED_PRECONDITION", `process ${pid} is in a namespace of the host: to watch it would be to watch the host`);
 }
