@@ -1,7 +1,22 @@
-/** Monitor: what the processes of a job do, from the kernel. */
+/** Monitor: what the processes of a job do, from the kernel, and what of it is a threat. */
 export { type EnrichedEvent, Enrichment, type EnrichmentOptions } from "./enrich/enrichment.ts";
 export { type ProcessInfo, ProcessTree, type ProcessTreeLimits } from "./enrich/process-tree.ts";
 export { type Origin, Provenance, type Tool, type Writer } from "./enrich/provenance.ts";
 export type * from "./event.ts";
+export {
+  builtInRules,
+  type ExceptionFile,
+  type JobProcesses,
+  JobPrograms,
+  type Match,
+  type NamedRules,
+  type ProgramFacts,
+  type RuleFacts,
+  type RuleFile,
+  RuleSet,
+  type RuleSeverity,
+  type RulesFile,
+  readRules,
+} from "./rules/index.ts";
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";

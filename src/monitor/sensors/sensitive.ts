@@ -22,6 +22,7 @@ export const SENSITIVE: SensitiveNames = {
   files: [
     ...["shadow", "gshadow", "shadow-", "gshadow-", "sudoers", "passwd-", "authorized_keys", "known_hosts"],
     ...["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "ssh_host_rsa_key", "ssh_host_ecdsa_key", "ssh_host_ed25519_key"],
+    ...[".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc"],
     ...[".npmrc", ".netrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".yarnrc.yml", ".dockerconfigjson"],
     ...[".env", ".env.local", ".env.production", ".bash_history", ".zsh_history", ".python_history", ".node_repl_history"],
     ...["credentials", "credentials.json", "credentials.toml", "application_default_credentials.json", "access_tokens.db"],
