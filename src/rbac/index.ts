@@ -26,6 +26,7 @@ export type {
   UserDirectory,
   VerifiedSession,
 } from "./contract.ts";
+export { DAYS } from "./contract.ts";
 export type { RBACEvents } from "./events.ts";
 export type { Client } from "./identity/client.ts";
 export { Identity, type IdentityOptions, type IdentityStatus } from "./identity/identity.ts";

@@ -52,11 +52,22 @@ export interface CommandGroup {
   readonly commands: readonly Command[];
 }
 
+/** Groups among commands: `rbac user create`. */
+export interface CommandTree {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly (Command | CommandGroup)[];
+}
+
+export function isTree(loaded: Command | CommandTree): loaded is CommandTree {
+  return "commands" in loaded;
+}
+
 /** A row of the command table; the command itself is loaded when it is used. */
 export interface TableEntry {
   readonly name: string;
   readonly summary: string;
-  load(): Promise<Command | CommandGroup>;
+  load(): Promise<Command | CommandTree>;
 }
 
 export const GLOBAL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
@@ -67,6 +78,6 @@ export const GLOBAL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   level: { type: "string", value: "LEVEL", describe: "low, medium, high or paranoid" },
   timeout: { type: "string", value: "TIME", describe: "give up after this long, e.g. 10m" },
   color: { type: "string", value: "WHEN", describe: "auto, always or never (also NO_COLOR)" },
-  "no-input": { type: "boolean", describe: "never ask; this version never does" },
+  "no-input": { type: "boolean", describe: "never ask: passwords and codes come from standard input" },
   help: { type: "boolean", describe: "this text" },
 };

@@ -1,6 +1,6 @@
 /** `cofferdam completion bash|zsh|fish`: a static script made from the command table. */
 import { CofferdamError } from "../../foundation/index.ts";
-import { type Command, type CommandGroup, GLOBAL_OPTIONS, type TableEntry } from "./command.ts";
+import { type Command, type CommandTree, GLOBAL_OPTIONS, isTree, type TableEntry } from "./command.ts";
 
 interface Words {
   readonly name: string;
@@ -25,10 +25,16 @@ export const completionCommand = (commands: readonly TableEntry[]): Command => (
   },
 });
 
-function wordsOf(loaded: Command | CommandGroup): Words {
-  const own = "commands" in loaded ? loaded.commands.flatMap((command) => Object.keys(command.options)) : Object.keys(loaded.options);
+/** Words of groups within groups stand in one list: the second word narrows nothing. */
+function wordsOf(loaded: Command | CommandTree): Words {
+  const inside = insideOf(loaded);
+  const own = inside.flatMap((one) => (isTree(one) ? [] : Object.keys(one.options)));
   const options = [...new Set([...own, ...Object.keys(GLOBAL_OPTIONS)])].map((name) => `--${name}`);
-  return { name: loaded.name, subcommands: "commands" in loaded ? loaded.commands.map((command) => command.name) : [], options };
+  return { name: loaded.name, subcommands: [...new Set(inside.slice(1).map(({ name }) => name))], options };
+}
+
+function insideOf(loaded: Command | CommandTree): readonly (Command | CommandTree)[] {
+  return [loaded, ...(isTree(loaded) ? loaded.commands.flatMap(insideOf) : [])];
 }
 
 function bash(words: readonly Words[]): string {

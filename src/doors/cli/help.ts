@@ -1,5 +1,5 @@
 /** The texts of --help. */
-import { type Command, type CommandGroup, GLOBAL_OPTIONS, type OptionSpec } from "./command.ts";
+import { type Command, type CommandTree, GLOBAL_OPTIONS, type OptionSpec } from "./command.ts";
 
 export function overview(commands: readonly { readonly name: string; readonly summary: string }[]): string {
   return `cofferdam - a dry place to build: what a build installs is verified, boxed and written down
@@ -14,7 +14,7 @@ first steps:
 `;
 }
 
-export function groupHelp(group: CommandGroup): string {
+export function groupHelp(group: CommandTree): string {
   return `usage: cofferdam ${group.name} COMMAND [OPTIONS]
 
 ${group.summary}

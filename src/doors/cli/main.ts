@@ -1,7 +1,7 @@
 /** The command line: finds the command, parses its options, runs it, and turns what it throws into words and an exit code. */
 import { parseArgs } from "node:util";
 import { CofferdamError, nearestWord, parseDuration, stateDirectory, wrapError } from "../../foundation/index.ts";
-import { type Command, type CommandGroup, GLOBAL_OPTIONS, type Globals, type OptionSpec, type OptionValue } from "./command.ts";
+import { type Command, type CommandTree, GLOBAL_OPTIONS, type Globals, isTree, type OptionSpec, type OptionValue } from "./command.ts";
 import { groupHelp, help, overview } from "./help.ts";
 import { type Output, TerminalOutput } from "./output.ts";
 import { COMMANDS } from "./table.ts";
@@ -39,17 +39,20 @@ async function dispatch(host: Host, out: Output): Promise<number> {
     return 0;
   }
   const entry = COMMANDS.find((command) => command.name === word);
-  if (entry === undefined) throw unknown("command", word, COMMANDS);
-  const loaded = await entry.load();
-  if (!isGroup(loaded)) return await runCommand(loaded, rest, host);
-  const [subword, ...subrest] = rest;
-  if (subword === undefined || subword === "--help" || subword === "-h") {
+  if (entry === undefined) throw unknown("command", word, COMMANDS, "cofferdam --help");
+  return await descend(await entry.load(), rest, host, out);
+}
+
+async function descend(loaded: Command | CommandTree, words: readonly string[], host: Host, out: Output): Promise<number> {
+  if (!isTree(loaded)) return await runCommand(loaded, words, host);
+  const [word, ...rest] = words;
+  if (word === undefined || word === "--help" || word === "-h") {
     out.data(groupHelp(loaded));
-    return subword === undefined ? 2 : 0;
+    return word === undefined ? 2 : 0;
   }
-  const command = loaded.commands.find((one) => one.name === subword);
-  if (command === undefined) throw unknown(`${word} command`, subword, loaded.commands);
-  return await runCommand({ ...command, name: `${loaded.name} ${command.name}` }, subrest, host);
+  const found = loaded.commands.find((one) => one.name === word);
+  if (found === undefined) throw unknown(`${loaded.name} command`, word, loaded.commands, `cofferdam ${loaded.name} --help`);
+  return await descend({ ...found, name: `${loaded.name} ${found.name}` }, rest, host, out);
 }
 
 async function runCommand(command: Command, words: readonly string[], host: Host): Promise<number> {
@@ -132,13 +135,13 @@ function fail(error: CofferdamError, out: Output, json: boolean, env: Readonly<N
   return error.exitCode;
 }
 
-function unknown(what: string, word: string, known: readonly { readonly name: string }[]): CofferdamError {
+function unknown(what: string, word: string, known: readonly { readonly name: string }[], hint: string): CofferdamError {
   const near = nearestWord(
     word,
     known.map((one) => one.name),
   );
   return new CofferdamError("INVALID_ARGUMENT", `no ${what} ${JSON.stringify(word.slice(0, 40))}${near === undefined ? "" : ` (did you mean ${near}?)`}`, {
-    hint: "cofferdam --help",
+    hint,
   });
 }
 
@@ -151,10 +154,6 @@ function wantsColor(host: Host, option: unknown): boolean {
 function jsonWanted(argv: readonly string[]): boolean {
   const dashes = argv.indexOf("--");
   return argv[0] !== "npm" && (dashes < 0 ? argv : argv.slice(0, dashes)).includes("--json");
-}
-
-function isGroup(loaded: Command | CommandGroup): loaded is CommandGroup {
-  return "commands" in loaded;
 }
 
 function text(value: OptionValue): string | undefined {

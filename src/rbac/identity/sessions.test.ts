@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { identityWorld, OWNER, T0 } from "../../../test/world/identity.ts";
+import { LEVELS } from "../../policy/index.ts";
 import type { Authentication } from "../contract.ts";
 import { LEVEL_RULES } from "./rules.ts";
 
@@ -44,8 +45,9 @@ test("only its hash is stored; cut, upper-cased or changed it opens nothing", as
 });
 
 test("every level: over when it is idle, and at its end, however often it is used", async () => {
-  for (const [level, { absolute, idle }] of Object.entries(LEVEL_RULES)) {
-    await using world = await identityWorld({ level: level as keyof typeof LEVEL_RULES });
+  for (const level of LEVELS) {
+    const { absolute, idle } = LEVEL_RULES[level];
+    await using world = await identityWorld({ level });
     await world.users.add("anna");
     const { sessions } = world.identity;
     const unused = await sessions.createSession("anna", { vouchedBy: "test" });
@@ -211,5 +213,5 @@ test("before initialize, and after close", async () => {
   await using world = await identityWorld();
   await world.identity.close();
   await expect(world.identity.sessions.verifySession("x")).rejects.toThrow(code("NOT_INITIALIZED"));
-  await expect(world.again({ levle: "high" } as object)).rejects.toThrow(/did you mean "level"/);
+  await expect(world.again(Object({ levle: "high" }))).rejects.toThrow(/did you mean "level"/);
 });

@@ -1,0 +1,123 @@
+/**
+ * What rbac commands open, and as whom: the owner of the state directory, by the uid that the kernel gives; or, with a token or a
+ * session in the environment, that user, who may do no more than that user may.
+ */
+import { statSync } from "node:fs";
+import type { AuditLogger } from "../../audit/index.ts";
+import { CofferdamError } from "../../foundation/index.ts";
+import { type AccessContext, type Actor, type Client, type Decision, RBACSystem, type User } from "../../rbac/index.ts";
+import type { CommandContext, OptionSpec } from "./command.ts";
+import { openPolicy, withState } from "./session.ts";
+
+/** This program, for sessions that are bound to one. */
+export const CLIENT: Client = { userAgent: "cofferdam command line" };
+
+export interface RbacSession {
+  readonly rbac: RBACSystem;
+  readonly audit: AuditLogger;
+  readonly actor: Actor;
+}
+
+/** Throws UNAUTHENTICATED for a token or session that is not good, and for whoever does not own the state directory. */
+export async function withRbac<T>(context: CommandContext, work: (session: RbacSession) => Promise<T>): Promise<T> {
+  const { globals } = context;
+  const { values } = await openPolicy(context);
+  return await withState(context, async ({ store, audit }) => {
+    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: values.level });
+    await rbac.initialize();
+    return await work({ rbac, audit, actor: await actorOf(context, rbac) });
+  });
+}
+
+async function actorOf({ env, globals }: CommandContext, rbac: RBACSystem): Promise<Actor> {
+  const [token = "", session = ""] = [env["COFFERDAM_TOKEN"], env["COFFERDAM_SESSION"]];
+  if (token !== "" && session !== "") throw new CofferdamError("INVALID_ARGUMENT", "COFFERDAM_TOKEN or COFFERDAM_SESSION, not both");
+  if (token !== "") {
+    const { userId, limits } = await rbac.identity.tokens.verifyToken(token, CLIENT);
+    return { kind: "user", userId, context: { limits } };
+  }
+  if (session !== "") {
+    const { userId, limits } = await rbac.identity.sessions.verifySession(session, CLIENT);
+    return { kind: "user", userId, context: { sessionId: session, userAgent: CLIENT.userAgent, limits } };
+  }
+  const { uid } = statSync(globals.state);
+  if (process.getuid?.() === uid) return { kind: "local-owner" };
+  throw new CofferdamError("UNAUTHENTICATED", `the state directory belongs to uid ${uid}`, {
+    hint: "use your own (--state), or act as a user of this one: COFFERDAM_TOKEN",
+  });
+}
+
+/** For what changes nothing, and what the library does not ask an actor about. Throws PERMISSION_DENIED, on record. */
+export async function requireRight({ rbac, actor }: RbacSession, permission: string, about: AccessContext = {}): Promise<void> {
+  if (actor.kind === "user") await rbac.requirePermission(actor.userId, permission, { ...actor.context, ...about });
+}
+
+/** By name, else by id. Throws NOT_FOUND. */
+export async function namedUser(rbac: RBACSystem, word: string): Promise<User> {
+  const user = (await rbac.findUser(word)) ?? (await rbac.getUser(word));
+  if (user === undefined) throw new CofferdamError("NOT_FOUND", `no user ${JSON.stringify(word.slice(0, 128))}`, { hint: "cofferdam rbac user list" });
+  return user;
+}
+
+/** Throws INVALID_ARGUMENT when there are any. @param command for the way out. */
+export function noWords({ args }: CommandContext, command: string): void {
+  if (args.length > 0) throw wrongWords("no words", command);
+}
+
+/** The one word that there has to be. @param what as --help names it: "USER". */
+export function oneWord({ args }: CommandContext, what: string, command: string): string {
+  const [one, ...more] = args;
+  if (one === undefined || more.length > 0) throw wrongWords(what, command);
+  return one;
+}
+
+export function twoWords({ args }: CommandContext, first: string, second: string, command: string): readonly [string, string] {
+  const [one, two, ...more] = args;
+  if (one === undefined || two === undefined || more.length > 0) throw wrongWords(`${first} and ${second}`, command);
+  return [one, two];
+}
+
+function wrongWords(what: string, command: string): CofferdamError {
+  return new CofferdamError("INVALID_ARGUMENT", `this takes ${what}`, { hint: `cofferdam ${command} --help` });
+}
+
+export const PLACE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  repo: { type: "string", value: "O/R", describe: "a repository" },
+  organisation: { type: "string", value: "NAME", describe: "an organisation" },
+  environment: { type: "string", value: "NAME", describe: "an environment" },
+};
+
+/** The place that {@link PLACE_OPTIONS} name, or undefined for everywhere. */
+export function placeOf({ values }: CommandContext): { repository?: string; organisation?: string; environment?: string } | undefined {
+  const place = {
+    ...(typeof values["repo"] === "string" && { repository: values["repo"] }),
+    ...(typeof values["organisation"] === "string" && { organisation: values["organisation"] }),
+    ...(typeof values["environment"] === "string" && { environment: values["environment"] }),
+  };
+  return Object.keys(place).length === 0 ? undefined : place;
+}
+
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+export function textsOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? value.map(String) : undefined;
+}
+
+/** A number of an option within its limits, or undefined when it was not given. */
+export function numberOf(values: CommandContext["values"], name: string, most: number): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > most) throw new CofferdamError("INVALID_ARGUMENT", `--${name} is a number from 1 to ${most}`);
+  return number;
+}
+
+/** The members of a decision that programs rely on. */
+export function decisionDocument({ allowed, reason, userId, permission, rule, path, failed, explanation, remedy, validUntil }: Decision): object {
+  return {
+    ...{ allowed, reason, userId, permission, ...(rule !== undefined && { rule }), path, ...(failed !== undefined && { failed }) },
+    ...{ explanation, ...(remedy !== undefined && { remedy }), ...(validUntil !== undefined && { validUntil: new Date(validUntil).toISOString() }) },
+  };
+}
