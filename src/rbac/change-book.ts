@@ -20,11 +20,14 @@ const AT_ONCE = 1000;
 export class ChangeBook {
   readonly #store: Store;
   readonly #trail: AuditTrail;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #besides: (tx: Transaction) => Promise<void>;
   /** What this process could not record goes first. */
   #failed = false;
 
-  constructor(store: Store, trail: AuditTrail, clock: Clock) {
+  /** @param besides goes into the transaction of every change. */
+  constructor(store: Store, trail: AuditTrail, clock: Pick<Clock, "now">, besides: (tx: Transaction) => Promise<void> = async () => undefined) {
+    this.#besides = besides;
     this.#store = store;
     this.#trail = trail;
     this.#clock = clock;
@@ -39,6 +42,7 @@ export class ChangeBook {
     const entries: Entry[] = [];
     const result = await this.#store.write(async (tx) => {
       const change = await work(tx);
+      await this.#besides(tx);
       for (const event of change.events) {
         const id = newId("chg");
         const marked = { ...event, details: { ...event.details, change: id } };

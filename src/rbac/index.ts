@@ -44,7 +44,6 @@ export type { KnownSession, OpenedSession } from "./identity/session-desk.ts";
 export type { SessionRecord } from "./identity/sessions.ts";
 export type { TokenIdentity } from "./identity/token-desk.ts";
 export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
-export type { IdentityTrail, TrailEvent } from "./identity/trail.ts";
 export { foldName } from "./names.ts";
 export type { RBACOptions } from "./options.ts";
 export { coversPermission, parsePermission, permissionsOverlap } from "./permission.ts";
@@ -64,4 +63,4 @@ export {
 } from "./schemas.ts";
 export { RBACSystem } from "./system.ts";
 export { RBAC_MIGRATIONS, RBAC_ROOM } from "./tables.ts";
-export type { AuditTrail } from "./trail.ts";
+export type { AuditTrail, TrailEvent } from "./trail.ts";

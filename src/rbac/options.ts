@@ -4,6 +4,7 @@ import { type Clock, parseInput } from "../foundation/index.ts";
 import { LEVELS, type Level } from "../policy/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Actor, RepositoryResolver, SessionPort } from "./contract.ts";
+import { type JobTokenOptions, jobTokenOptionsSchema } from "./identity/oidc/options.ts";
 import { actorSchema } from "./schemas.ts";
 
 export interface RBACOptions {
@@ -25,6 +26,8 @@ export interface RBACOptions {
   readonly level?: Level | undefined;
   /** Longest pause between two uses of a session, ms; no longer than the level's session. Default: the level's. */
   readonly sessionTimeout?: number | undefined;
+  /** Which tokens of GitHub Actions are believed: {@link RBACSystem.identity}.jobTokens. Without it none is. */
+  readonly jobTokens?: JobTokenOptions | undefined;
   /** Sessions of the embedding program instead of those of {@link RBACSystem.identity}. */
   readonly sessions?: SessionPort | undefined;
   /** A store that the caller owns and closes. Without one: `storage.directory`, or memory. */
@@ -49,6 +52,7 @@ const schema: z.ZodType<RBACOptions> = z.strictObject({
   actor: actorSchema.optional(),
   level: z.enum(LEVELS).optional(),
   sessionTimeout: z.int().min(1000).optional(),
+  jobTokens: jobTokenOptionsSchema.optional(),
   sessions: z.custom<SessionPort>(has("verifySession")).optional(),
   store: z.custom<Store>(has("lookup")).optional(),
   storage: z.strictObject({ directory: z.string().min(1).optional() }).optional(),

@@ -84,11 +84,11 @@ export class RBACSystem implements IdentityUsers {
     this.#trail = auditLogger;
     this.#clock = this.#options.clock ?? systemClock;
     this.#ownsStore = this.#options.store === undefined;
-    const { storage, level, sessionTimeout, clock } = this.#options;
+    const { storage, level, sessionTimeout, clock, jobTokens } = this.#options;
     const directory = storage?.directory;
     this.#store = this.#options.store ?? new SqliteStore({ path: directory === undefined ? undefined : join(directory, "cofferdam.db"), clock: this.#clock });
     const sessions = sessionTimeout === undefined ? {} : { idle: sessionTimeout };
-    this.identity = new Identity({ store: this.#store, users: this, audit: auditLogger, directory, level, sessions, clock });
+    this.identity = new Identity({ store: this.#store, users: this, audit: auditLogger, directory, level, sessions, clock, jobTokens });
   }
 
   /** Opens the tables, compiles the policy, and records what a process that was killed could not. Idempotent. */

@@ -17,6 +17,13 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+export interface StartOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What stands on standard input; without it there is none. */
+  readonly input?: string;
+}
+
 export class TestProject implements Disposable {
   readonly base: string;
   readonly root: string;
@@ -92,7 +99,7 @@ export class TestProject implements Disposable {
   }
 
   /** Runs the built command line to its end. */
-  async cli(args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Promise<CliResult> {
+  async cli(args: readonly string[], options: StartOptions = {}): Promise<CliResult> {
     return await outcomeOf(this.start(args, options));
   }
 
@@ -106,12 +113,15 @@ export class TestProject implements Disposable {
     return await outcomeOf(spawn(program, args, { cwd: this.root, env: this.env, stdio: ["ignore", "pipe", "pipe"] }));
   }
 
-  start(args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): ChildProcess {
-    return spawn(process.execPath, [join(ROOT, "bin", "cofferdam.js"), ...args], {
+  start(args: readonly string[], options: StartOptions = {}): ChildProcess {
+    const child = spawn(process.execPath, [join(ROOT, "bin", "cofferdam.js"), ...args], {
       cwd: options.cwd ?? this.root,
       env: { ...this.env, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
+    // One that ends before it reads everything is no fault of the test's.
+    child.stdin?.on("error", () => undefined).end(options.input);
+    return child;
   }
 
   async installJson(...args: string[]): Promise<{ exit: number; document: Record<string, unknown>; stderr: string }> {

@@ -30,13 +30,16 @@ async function answer(context: CommandContext, name: "check" | "explain"): Promi
   return await withRbac(context, async (session) => {
     const [word, permission] = twoWords(context, "USER", "PERMISSION", `rbac ${name}`);
     const { rbac, actor } = session;
-    const { id } = await namedUser(rbac, word);
+    const { id, username } = await namedUser(rbac, word);
     // What oneself may do is no secret.
     if (!(actor.kind === "user" && actor.userId === id)) await requireRight(session, "users:read");
     const decision = await decide(session, name, id, permission, { ...placeOf(context), ipAddress: textOf(context.values["ip"]) });
     if (context.globals.json) context.out.json({ schema: `cofferdam/rbac-${name}/v1`, ...decisionDocument(decision) });
-    else if (name === "explain") context.out.data(page(decision));
-    else context.out.data(`${decision.allowed ? "allowed" : "denied "}  ${line(decision.explanation, 1000)}\n`);
+    else {
+      // Ids say little to people.
+      const words = page({ ...decision, explanation: decision.explanation.replaceAll(id, username) });
+      context.out.data(name === "explain" ? `${words.join("\n")}\n` : `${words[0]}\n`);
+    }
     return decision.allowed ? 0 : ERROR_TABLE.PERMISSION_DENIED.exit;
   });
 }
@@ -49,13 +52,14 @@ async function decide({ rbac }: RbacSession, name: "check" | "explain", id: stri
   return decision;
 }
 
-function page({ allowed, explanation, rule, path, failed, remedy, validUntil }: Decision): string {
-  return `${[
+/** The answer comes first. */
+function page({ allowed, explanation, rule, path, failed, remedy, validUntil }: Decision): string[] {
+  return [
     `${allowed ? "allowed" : "denied "}  ${line(explanation, 1000)}`,
     ...(rule === undefined ? [] : [`rule     ${line(rule)}`]),
-    ...(path.length === 0 ? [] : [`by way of  ${line(path.join(" > "), 1000)}`]),
+    ...(path.length === 0 ? [] : [`through  ${line(path.join(" > "), 1000)}`]),
     ...(failed === undefined ? [] : [`${failed.outcome === "unknown" ? "unknown" : "failed "}  ${failed.kind}: ${line(failed.detail, 1000)}`]),
-    ...(remedy === undefined ? [] : [`would help: ${line(remedy, 1000)}`]),
+    ...(remedy === undefined ? [] : [`helps    ${line(remedy, 1000)}`]),
     ...(validUntil === undefined ? [] : [`until    ${new Date(validUntil).toISOString().slice(0, 16)}Z`]),
-  ].join("\n")}\n`;
+  ];
 }

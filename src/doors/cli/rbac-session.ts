@@ -7,6 +7,7 @@ import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type AccessContext, type Actor, type Client, type Decision, RBACSystem, type User } from "../../rbac/index.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
+import { line } from "./line.ts";
 import { openPolicy, withState } from "./session.ts";
 
 /** This program, for sessions that are bound to one. */
@@ -79,6 +80,13 @@ export function twoWords({ args }: CommandContext, first: string, second: string
 
 function wrongWords(what: string, command: string): CofferdamError {
   return new CofferdamError("INVALID_ARGUMENT", `this takes ${what}`, { hint: `cofferdam ${command} --help` });
+}
+
+/** Names of users by id, for lists; of one who is gone, the id. */
+export async function namesOf({ rbac }: RbacSession, ids: readonly string[]): Promise<(id: string) => string> {
+  const users = await Promise.all([...new Set(ids)].map((id) => rbac.getUser(id)));
+  const names = new Map(users.flatMap((user) => (user === undefined ? [] : [[user.id, user.username] as const])));
+  return (id) => line(names.get(id) ?? id);
 }
 
 export const PLACE_OPTIONS: Readonly<Record<string, OptionSpec>> = {

@@ -3,7 +3,7 @@ import { CofferdamError } from "../../foundation/index.ts";
 import type { SessionRecord } from "../../rbac/index.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { CLIENT, namedUser, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
+import { CLIENT, namedUser, namesOf, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const list: Command = {
@@ -20,7 +20,13 @@ const list: Command = {
       if (!(actor.kind === "user" && actor.userId === userId)) await requireRight(session, "sessions:read");
       const sessions = await rbac.identity.sessions.listSessions(userId);
       if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-session-list/v1", sessions });
-      else context.out.data(sessions.map((one) => `${sessionRow(one)}\n`).join(""));
+      else {
+        const nameOf = await namesOf(
+          session,
+          sessions.map((one) => one.userId),
+        );
+        context.out.data(sessions.map((one) => `${sessionRow(one, nameOf(one.userId))}\n`).join(""));
+      }
       return 0;
     }),
 };
@@ -83,8 +89,8 @@ export const loginCommand: Command = {
 
 export const sessionCommands: CommandGroup = { name: "session", summary: "Who is logged in, and ending it.", commands: [list, revoke] };
 
-function sessionRow({ handle, userId, method, mfa, createdAt, lastSeenAt, expiresAt, ipAddress, userAgent, vouchedBy }: SessionRecord): string {
+function sessionRow({ handle, method, mfa, createdAt, lastSeenAt, expiresAt, ipAddress, userAgent, vouchedBy }: SessionRecord, user: string): string {
   const from = [ipAddress, userAgent, vouchedBy === undefined ? undefined : `vouched for by ${vouchedBy}`].filter((one) => one !== undefined);
   const times = `since ${createdAt.slice(0, 16)}Z, used ${lastSeenAt.slice(0, 16)}Z, until ${expiresAt.slice(0, 16)}Z`;
-  return `${handle}  ${line(userId)}  ${method}${mfa ? " and second factor" : ""}  ${times}${from.length === 0 ? "" : `  ${line(from.join(", "))}`}`;
+  return `${handle}  ${user}  ${method}${mfa ? " and second factor" : ""}  ${times}${from.length === 0 ? "" : `  ${line(from.join(", "))}`}`;
 }

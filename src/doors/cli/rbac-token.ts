@@ -3,7 +3,7 @@ import { CofferdamError, parseDuration } from "../../foundation/index.ts";
 import type { AccessLimits, TokenRecord } from "../../rbac/index.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { CLIENT, namedUser, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
+import { CLIENT, namedUser, namesOf, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const create: Command = {
@@ -49,7 +49,13 @@ const list: Command = {
       if (!(actor.kind === "user" && actor.userId === userId)) await requireRight(session, "tokens:read");
       const tokens = await rbac.identity.tokens.listTokens(userId);
       if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-token-list/v1", tokens });
-      else context.out.data(tokens.map((token) => `${tokenRow(token)}\n`).join(""));
+      else {
+        const nameOf = await namesOf(
+          session,
+          tokens.map((token) => token.userId),
+        );
+        context.out.data(tokens.map((token) => `${tokenRow(token, nameOf(token.userId))}\n`).join(""));
+      }
       return 0;
     }),
 };
@@ -82,8 +88,9 @@ const verify: Command = {
       await requireRight(session, "tokens:read");
       const token = await new TypedSecrets(context).next("token");
       const { userId, tokenId, limits, expiresAt } = await session.rbac.identity.tokens.verifyToken(token, CLIENT);
+      const nameOf = await namesOf(session, [userId]);
       if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-token-verify/v1", userId, tokenId, limits, expiresAt });
-      else context.out.data(`good     ${tokenId} of ${line(userId)} until ${expiresAt.slice(0, 16)}Z, ${limitWords(limits)}\n`);
+      else context.out.data(`good     ${tokenId} of ${nameOf(userId)} until ${expiresAt.slice(0, 16)}Z, ${limitWords(limits)}\n`);
       return 0;
     }),
 };
@@ -99,7 +106,7 @@ function limitWords({ permissions, repositories }: AccessLimits): string {
   return line(`${what}${repositories === undefined ? "" : ` in ${repositories.join(", ")}`}`, 1000);
 }
 
-function tokenRow({ id, userId, name, limits, expiresAt, lastUsedAt }: TokenRecord): string {
-  const used = lastUsedAt === undefined ? "never used" : `used ${lastUsedAt.slice(0, 13)}h`;
-  return `${id}  ${line(userId)}  ${line(name)}  until ${expiresAt.slice(0, 16)}Z  ${used}  ${limitWords(limits)}`;
+function tokenRow({ id, name, limits, expiresAt, lastUsedAt }: TokenRecord, user: string): string {
+  const used = lastUsedAt === undefined ? "never used" : `used ${lastUsedAt.slice(0, 16)}Z`;
+  return `${id}  ${user}  ${line(name)}  until ${expiresAt.slice(0, 16)}Z  ${used}  ${limitWords(limits)}`;
 }

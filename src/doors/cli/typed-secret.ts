@@ -51,9 +51,10 @@ export class TypedSecrets {
 /** The line editor of a terminal, writing nowhere: nothing of the answer is seen. */
 async function ask(prompt: string, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
-  process.stderr.write(prompt);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const editor = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
+  // Not before: until the editor has the terminal, it shows what is typed.
+  process.stderr.write(prompt);
   try {
     return await new Promise<string>((resolve, reject) => {
       const interrupted = (): void => reject(new CofferdamError("CANCELLED", "interrupted"));

@@ -1,7 +1,9 @@
 /** What lets a user in, set, changed and taken away: passwords and second factors. Each change is on record; no secret is. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
+import type { Change } from "../change-book.ts";
 import type { Actor, User } from "../contract.ts";
+import type { TrailEvent } from "../trail.ts";
 import type { Client } from "./client.ts";
 import type { LoginDesk, LoginInput } from "./login-desk.ts";
 import { activeUser, changed, type IdentityParts, refused, requireSelfOr } from "./parts.ts";
@@ -9,7 +11,6 @@ import { acceptPassword } from "./password.ts";
 import type { Enrolment } from "./second-factors.ts";
 import { endOf } from "./session-desk.ts";
 import { tooManyGuesses } from "./throttle.ts";
-import type { Change, TrailEvent } from "./trail.ts";
 
 /** The right to set what lets others in; whoever uses it needs every right of that user, too. */
 const RIGHT = "credentials:set";

@@ -6,7 +6,9 @@ import { z } from "zod";
 import { type Clock, CofferdamError, parseInput, systemClock } from "../../foundation/index.ts";
 import { LEVELS, type Level } from "../../policy/index.ts";
 import type { Store } from "../../store/index.ts";
+import { ChangeBook } from "../change-book.ts";
 import { RBAC_MIGRATIONS, RBAC_ROOM } from "../tables.ts";
+import type { AuditTrail } from "../trail.ts";
 import { AccountDesk } from "./account-desk.ts";
 import { IdentityClock, type Uptime } from "./identity-clock.ts";
 import { JobTokenDesk } from "./job-token-desk.ts";
@@ -25,13 +27,12 @@ import { IDENTITY_MIGRATIONS, IDENTITY_ROOM } from "./tables.ts";
 import { Throttle } from "./throttle.ts";
 import { TokenDesk } from "./token-desk.ts";
 import { Tokens } from "./tokens.ts";
-import { ChangeBook, type IdentityTrail } from "./trail.ts";
 
 export interface IdentityOptions {
   /** The caller owns and closes it. It has the users, too: what is here goes with them. */
   readonly store: Store;
   readonly users: IdentityUsers;
-  readonly audit: IdentityTrail;
+  readonly audit: AuditTrail;
   /** State directory: the key of second factors stands in `keys/identity.key`. Without one it is in memory. */
   readonly directory?: string | undefined;
   /** Default medium. */
@@ -51,7 +52,7 @@ const object = <T extends object>(): z.ZodType<T> => z.custom<T>((value) => type
 const optionsSchema: z.ZodType<IdentityOptions> = z.strictObject({
   store: object<Store>(),
   users: object<IdentityUsers>(),
-  audit: object<IdentityTrail>(),
+  audit: object<AuditTrail>(),
   directory: z.string().min(1).optional(),
   level: z.enum(LEVELS).optional(),
   sessions: sessionRulesSchema.optional(),
@@ -118,7 +119,7 @@ export class Identity {
     await store.migrate(IDENTITY_ROOM, IDENTITY_MIGRATIONS);
     const clock = new IdentityClock(store, wall, uptime);
     await clock.initialize();
-    const book = new ChangeBook(store, trail, clock);
+    const book = new ChangeBook(store, trail, clock, (tx) => clock.mark(tx));
     await book.takeOver();
     const rules = rulesOf(level, sessions);
     this.#parts ??= {
@@ -149,7 +150,7 @@ export class Identity {
       sessions: await count("identity_sessions WHERE expires_at > ? AND seen_at + idle > ?", now, now),
       tokens: await count("identity_tokens WHERE expires_at > ?", now),
       tokensEnding: await count("identity_tokens WHERE expires_at > ? AND expires_at <= ?", now, now + SOON),
-      unrecorded: await count("identity_unrecorded"),
+      unrecorded: await count("rbac_unrecorded"),
     };
   }
 

@@ -1,8 +1,10 @@
 /** What the desks of identity work with, and how they word events. */
 import { type Clock, CofferdamError, type JsonObject } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
+import type { ChangeBook } from "../change-book.ts";
 import type { Actor, User, UserDirectory } from "../contract.ts";
 import type { UserInput } from "../schemas.ts";
+import type { AuditTrail, TrailEvent } from "../trail.ts";
 import { type Client, personalOf } from "./client.ts";
 import type { IdentityClock } from "./identity-clock.ts";
 import type { PasswordHasher } from "./password.ts";
@@ -12,7 +14,6 @@ import type { SecondFactors } from "./second-factors.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Throttle } from "./throttle.ts";
 import type { Tokens } from "./tokens.ts";
-import type { ChangeBook, IdentityTrail, TrailEvent } from "./trail.ts";
 
 /** What identity needs of users and roles. RBACSystem gives it. */
 export interface IdentityUsers extends UserDirectory {
@@ -33,7 +34,7 @@ export interface IdentityParts {
   readonly clock: IdentityClock;
   /** As it is set, and the monotonic one. */
   readonly wall: Clock;
-  readonly trail: IdentityTrail;
+  readonly trail: AuditTrail;
   readonly book: ChangeBook;
   readonly users: IdentityUsers;
   readonly rules: SessionRules;

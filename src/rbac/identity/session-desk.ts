@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
+import type { TrailEvent } from "../trail.ts";
 import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
 import { actorName, CATEGORY, changed, type IdentityParts, refused } from "./parts.ts";
 import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
-import type { TrailEvent } from "./trail.ts";
 
 export interface OpenedSession extends Session {
   /** Names the session where the secret has no business: lists, events, `revoke`. */

@@ -9,7 +9,7 @@ export const IDENTITY_ROOM = "identity";
 
 export const IDENTITY_MIGRATIONS: readonly Migration[] = [
   {
-    name: "clock, passwords, second factors, tokens, sessions, set-up, guesses, used job tokens, events on their way",
+    name: "clock, passwords, second factors, tokens, sessions, set-up, guesses, used job tokens",
     sql: [
       "CREATE TABLE identity_clock (one INTEGER PRIMARY KEY CHECK (one = 1), mark BIGINT NOT NULL, boot TEXT NOT NULL, uptime BIGINT NOT NULL)",
       "CREATE TABLE identity_passwords (user_id TEXT PRIMARY KEY REFERENCES rbac_users (id) ON DELETE CASCADE, hash TEXT NOT NULL, changed_at BIGINT NOT NULL)",
@@ -26,7 +26,6 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
       "CREATE TABLE identity_addresses (account TEXT NOT NULL, address TEXT NOT NULL, seen_at BIGINT NOT NULL, PRIMARY KEY (account, address))",
       "CREATE TABLE identity_used_jtis (hash TEXT PRIMARY KEY, expires_at BIGINT NOT NULL)",
       "CREATE INDEX identity_used_jtis_end ON identity_used_jtis (expires_at)",
-      "CREATE TABLE identity_unrecorded (id TEXT PRIMARY KEY, at BIGINT NOT NULL, event TEXT NOT NULL)",
     ],
   },
 ];
