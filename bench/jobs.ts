@@ -11,9 +11,10 @@ import Docker from "dockerode";
 import { EngineClient } from "../dist/engine/index.js";
 import { SecurityOrchestrator } from "../dist/jobs/index.js";
 import { loadPolicy } from "../dist/policy/index.js";
+import { SecretManagementSystem } from "../dist/secrets/index.js";
 import { startDocker } from "../test/world/docker.ts";
 import { busyboxImage } from "../test/world/images.ts";
-import { interleaved, print, timed } from "./measure.ts";
+import { interleaved, print, printLimit, timed } from "./measure.ts";
 
 const LIVES = 20;
 const WARM = 3;
@@ -28,13 +29,22 @@ const Image = await busyboxImage(engine, { reference: "bench:1" });
 const folder = join(world.mounts, "bench");
 mkdirSync(folder, { mode: 0o700 });
 const policy = await loadPolicy({ cwd: folder, env: {}, flags: { level: "low" } });
-await using orchestrator = new SecurityOrchestrator(engine, { stateDir: join(folder, "state"), policy });
+let secrets: SecretManagementSystem | undefined;
+await using orchestrator = new SecurityOrchestrator(engine, {
+  ...{ stateDir: join(folder, "state"), policy },
+  secrets: ({ jobs }) => {
+    secrets = new SecretManagementSystem({ backend: "memory", jobs });
+    return secrets;
+  },
+});
 await orchestrator.initialize();
+await secrets?.initialize();
+await secrets?.storeSecret("bench/token", "a value of thirty-two characters", { owner: "bench" });
 let count = 0;
 
-async function guarded(): Promise<void> {
+async function guarded(more: { readonly secrets?: { readonly files: Readonly<Record<string, string>> } } = {}): Promise<void> {
   const job = { repository: "bench/jobs", image: Image, resources: { memory: "64MiB" } };
-  const { verdict, leftBehind } = await orchestrator.runJob(`b${count++}`, job, { command: ["true"] }, NEVER);
+  const { verdict, leftBehind } = await orchestrator.runJob(`b${count++}`, job, { command: ["true"], ...more }, NEVER);
   if (verdict !== "passed" || leftBehind.length > 0) throw new Error(`a job of the benchmark is ${verdict}`);
 }
 
@@ -67,9 +77,13 @@ async function withDocker(): Promise<void> {
   await run("docker", ["--host", `unix://${socketPath}`, "run", "--rm", "--network", "none", "--memory", "64m", "bench:1", "true"]);
 }
 
-for (let i = 0; i < WARM; i++) for (const life of [guarded, raw, withDockerode, withDocker]) await life();
-const lives = [guarded, raw, withDockerode, withDocker].map((life) => ({ name: life.name, run: async () => await timed(life) }));
-const [ours = 0, plain = 0, node = 0, docker = 0] = await interleaved(lives, LIVES);
+const withSecret = async (): Promise<void> => await guarded({ secrets: { files: { TOKEN: "bench/token" } } });
+const without = async (): Promise<void> => await guarded();
+
+for (let i = 0; i < WARM; i++) for (const life of [without, withSecret, raw, withDockerode, withDocker]) await life();
+const lives = [without, withSecret, raw, withDockerode, withDocker].map((life) => ({ name: life.name, run: async () => await timed(life) }));
+const [ours = 0, secret = 0, plain = 0, node = 0, docker = 0] = await interleaved(lives, LIVES);
 print({ name: "jobs a guarded job against raw engine calls", ours, peer: plain, unit: "ms", goal: { kind: "at-most", ratio: 1.1 } });
+printLimit({ name: "jobs a secret adds to a job", ours: secret - ours, unit: "ms", most: 15 });
 print({ name: "jobs a guarded job against dockerode", ours, peer: node, unit: "ms" });
 print({ name: "jobs a guarded job against docker run --rm", ours, peer: docker, unit: "ms" });

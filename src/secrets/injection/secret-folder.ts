@@ -54,12 +54,13 @@ export class SecretFolder {
   /**
    * @param path which must not exist; its parent is root's alone (0700).
    * @param mayBeSwapped accepts a kernel that cannot keep memory out of swap. Without it ENVIRONMENT_UNFIT, unless there is none.
+   * @param swaps the kernel's list of its swap.
    */
-  static async open(path: string, mounts: MemoryMounts, mayBeSwapped: boolean): Promise<SecretFolder> {
+  static async open(path: string, mounts: MemoryMounts, mayBeSwapped: boolean, swaps = "/proc/swaps"): Promise<SecretFolder> {
     mkdirSync(path, { mode: 0o755 });
     const { noSwap } = await mounts.mount(path, SIZE);
     const folder = new SecretFolder(path, noSwap, mounts);
-    if (noSwap || mayBeSwapped || !(await hasSwap())) return folder;
+    if (noSwap || mayBeSwapped || !(await hasSwap(swaps))) return folder;
     await folder.close();
     throw new CofferdamError("ENVIRONMENT_UNFIT", "secrets could come to lie in swap: this host has swap, and its kernel has no memory without (Linux 6.4)", {
       hint: "swapoff -a, or a newer kernel",
@@ -142,7 +143,7 @@ function wipe(path: string): void {
   unlinkSync(path);
 }
 
-async function hasSwap(): Promise<boolean> {
+async function hasSwap(list: string): Promise<boolean> {
   // The first line is its head.
-  return (await readFile("/proc/swaps", "utf8")).trimEnd().split("\n").length > 1;
+  return (await readFile(list, "utf8")).trimEnd().split("\n").length > 1;
 }
