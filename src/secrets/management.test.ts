@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { inspect } from "node:util";
 import { describe, expect, test, vi } from "vitest";
 import { SetClock, secretFolder } from "../../test/world/secret-store.ts";
@@ -528,5 +529,40 @@ describe("the component", () => {
       expect(log.at(-1)).toMatchObject({ action: "SecretKeyChanged", details: { values: 1 } });
       expect(await text(secrets, "a")).toBe(VALUE);
     });
+  });
+
+  test("the key: shown without itself, backed up, lost, restored, kept in another way, all on record", async () => {
+    using folder = secretFolder();
+    const log: Logged[] = [];
+    const options: SecretOptions = { stateDir: folder.path, clock: folder.clock, audit: { log: async (event) => void log.push(event) } };
+    const [passphrase, root] = [Buffer.from("correct horse battery"), { userId: "root" }];
+    let backup = "";
+    {
+      await using secrets = new SecretManagementSystem(options);
+      await expect(secrets.keys.backup(passphrase, root)).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+      await secrets.initialize();
+      await secrets.storeSecret("a", VALUE);
+      backup = await secrets.keys.backup(passphrase, root);
+      expect(secrets.keys.state()?.keys).toEqual([{ id: expect.stringMatching(/^mk_/), kind: "file" }]);
+      await expect(secrets.keys.restore(backup, passphrase, root)).rejects.toMatchObject({ code: "CONFLICT" });
+    }
+    rmSync(folder.keyFile);
+    {
+      await using lost = new SecretManagementSystem(options);
+      await expect(lost.initialize()).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+      await expect(lost.keys.restore(backup, Buffer.from("another passphrase"), root)).rejects.toMatchObject({ code: "INTEGRITY_FAILURE" });
+      await lost.keys.restore(backup, passphrase, root);
+      await lost.initialize();
+    }
+    await using kept = new SecretManagementSystem({ ...options, encryption: { key: "passphrase", passphrase: async () => passphrase } });
+    await kept.keys.protect(root);
+    expect(kept.keys.state()?.keys).toMatchObject([{ kind: "passphrase" }]);
+    await kept.initialize();
+    expect(Buffer.from(await kept.revealSecret("a", root)).toString()).toBe(VALUE);
+    expect(log.map(({ action }) => action).filter((action) => action.startsWith("SecretKey"))).toEqual([
+      "SecretKeyBackedUp",
+      "SecretKeyRestored",
+      "SecretKeyProtected",
+    ]);
   });
 });

@@ -11,6 +11,7 @@ import type { RetrievedSecret, SecretBackend, SecretBinding, SecretInfo, SecretP
 import { type SecretEvents, tell } from "./events.ts";
 import { type Intent, SecretGate } from "./gate.ts";
 import { parseActor, parseBindings, parsePage, parseReason, parseRequester, parseSecretId, parseValue, type SecretActor, type SecretPage } from "./inputs.ts";
+import { KeyDesk } from "./key-desk.ts";
 import { assertOnRecord, backendOf, sealed } from "./open-backend.ts";
 import { activeJob, existing, goodVersion, openFor } from "./retrieval.ts";
 import { rotate } from "./rotation.ts";
@@ -38,6 +39,8 @@ const SYSTEM: SecretActor = { userId: "cofferdam" };
  */
 export class SecretManagementSystem implements SecretReader {
   readonly events: EventEmitter<SecretEvents> = new EventEmitter();
+  /** The key file of backend `file`; no initialize() is needed. */
+  readonly keys: KeyDesk;
   readonly #options: SecretOptions;
   readonly #settings: SecretSettings;
   readonly #gate: SecretGate;
@@ -50,7 +53,8 @@ export class SecretManagementSystem implements SecretReader {
     this.#settings = settingsOf(options);
     this.#options = options;
     this.#gate = new SecretGate({ authorizer: options.authorizer, audit: options.audit, events: this.events });
-    const { stateDir, clock } = this.#settings;
+    const { stateDir, clock, encryption } = this.#settings;
+    this.keys = new KeyDesk(this.#gate, encryption);
     // Makes no file before it is used, which only one of the backends does.
     this.#store = options.store ?? new SqliteStore({ path: join(stateDir, "cofferdam.db"), clock });
   }

@@ -16,8 +16,12 @@ export function backendOf({ backend, clock, stateDir, encryption }: SecretSettin
 }
 
 /** The file of the master keys, opened with what the options say. */
-export function keyFileOf({ key, keyFile, passphrase, cost, command, commandTimeout }: EncryptionSettings): KeyFile {
-  return new KeyFile(keyFile, new KeyProtection({ kind: key, passphrase, cost, command, timeout: commandTimeout }));
+export function keyFileOf(encryption: EncryptionSettings): KeyFile {
+  return new KeyFile(encryption.keyFile, protectionOf(encryption));
+}
+
+export function protectionOf({ key: kind, passphrase, cost, command, commandTimeout: timeout }: EncryptionSettings): KeyProtection {
+  return new KeyProtection({ kind, passphrase, cost, command, timeout });
 }
 
 /** Throws FAILED_PRECONDITION for a backend whose keys are somebody else's. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { newMasterKey } from "../sealing/master-key.ts";
+import { openBackup, sealBackup } from "./backup.ts";
 import { KeyFile } from "./key-file.ts";
 import { COST_CEILING, COST_FLOOR, openWithPassphrase, sealWithPassphrase } from "./passphrase.ts";
 import { KeyProtection } from "./protection.ts";
@@ -166,5 +167,18 @@ describe("a command", () => {
     await expect(hangs.protect(id, key)).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
     const absent = new KeyProtection({ kind: "command", command: [join(base, "no-such-program")] });
     await expect(absent.protect(id, key)).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE", message: expect.stringContaining("ENOENT") });
+  });
+});
+
+describe("a backup", () => {
+  test("opens with its passphrase, and nothing else does", async () => {
+    const keys = [newMasterKey(), newMasterKey()];
+    const text = await sealBackup(keys, passphrase);
+    for (const { key } of keys) expect(text).not.toContain(Buffer.from(key).toString("base64"));
+    expect(await openBackup(text, passphrase)).toEqual(keys);
+    await expect(openBackup(text, Buffer.from("another passphrase"))).rejects.toEqual(CANNOT_OPEN);
+    for (const other of ["", "{}", text.slice(0, -10), text.replace('"memory":65536', '"memory":65537'), text.replace('"passes":3', '"passes":2')])
+      await expect(openBackup(other, passphrase)).rejects.toEqual(CANNOT_OPEN);
+    await expect(sealBackup(keys, Buffer.from("short"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 });

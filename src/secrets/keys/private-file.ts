@@ -1,4 +1,4 @@
-/** Files that hold keys: regular, ours, and nobody else's to read or replace. */
+/** Files that hold keys or values: regular, ours, and nobody else's to read or replace. */
 import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { CofferdamError, errnoOf, makeFolder, newId, syncFolder, wrapError, writeDurably } from "../../foundation/index.ts";
@@ -62,7 +62,8 @@ function assertPrivate(fd: number, path: string, what: string): void {
   const [file, folder] = [fstatSync(fd), statSync(dirname(path))];
   if (!file.isFile()) throw notPrivate(`${what} is not a regular file: ${path}`, "remove it");
   if ((file.mode & 0o077) !== 0) throw notPrivate(`${what} can be read by others: ${path} has mode ${octal(file.mode)}`, `chmod 600 ${path}`);
-  if ((folder.mode & 0o022) !== 0)
+  // In a folder like /tmp, nobody replaces what is another's.
+  if ((folder.mode & 0o022) !== 0 && (folder.mode & 0o1000) === 0)
     throw notPrivate(`${what} can be replaced by others: ${dirname(path)} has mode ${octal(folder.mode)}`, `chmod 700 ${dirname(path)}`);
   const uid = process.getuid?.();
   if (uid !== 0 && file.uid !== uid) throw notPrivate(`${what} belongs to uid ${file.uid}: ${path}`, "use a state directory of your own (--state)");
