@@ -12,6 +12,7 @@ export { createPrivate, readPrivate } from "./keys/private-file.ts";
 export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
 export { SECRET_PERMISSIONS, SecretManagementSystem } from "./management.ts";
 export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./masking/index.ts";
+export { POSITION_ACTIONS, positionIn } from "./position.ts";
 export { commandProvider, type RotationProvider, type RotationRequest } from "./rotation.ts";
 export type { DueReport } from "./rotation-due.ts";
 export type { SecretMetadata } from "./said.ts";

@@ -138,6 +138,7 @@ test("doctor tries things, and its JSON is the contract's", async () => {
     "state directory",
     "audit trail",
     "checkpoints outside",
+    "secrets",
     "advisories",
     "policy",
   ]);

@@ -12,6 +12,11 @@ export const COMMANDS: readonly TableEntry[] = [
     summary: "run a command in a guarded container: job run --image IMG --repo O/R -- make test",
     load: async () => (await import("./job.ts")).jobCommands,
   },
+  {
+    name: "secret",
+    summary: "secrets for jobs: put, get, rotate, list, delete, import",
+    load: async () => (await import("./secret.ts")).secretCommands,
+  },
   { name: "sandbox", summary: "run any command in the jail: sandbox run -- npm test", load: async () => (await import("./sandbox.ts")).sandboxCommands },
   { name: "scripts", summary: "install scripts: list, show, approve or deny", load: async () => (await import("./scripts.ts")).scriptsCommands },
   {

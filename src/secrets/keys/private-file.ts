@@ -34,13 +34,13 @@ export function replacePrivate(path: string, text: string): void {
 }
 
 /** Makes it, durably and whole, unless there is one already. @returns false when there was. */
-export function createPrivate(path: string, text: string): boolean {
+export function createPrivate(path: string, content: string | Uint8Array): boolean {
   const fresh = `${path}.${newId("new")}`;
   try {
     makeFolder(dirname(path), 0o700);
     const fd = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
     try {
-      const bytes = Buffer.from(text);
+      const bytes = Buffer.from(content);
       if (writeSync(fd, bytes) !== bytes.length) throw new CofferdamError("RESOURCE_EXHAUSTED", `cannot write ${path}: the disk is full`);
       fsyncSync(fd);
     } finally {

@@ -1,0 +1,83 @@
+/** What secret commands open: the policy, the trail, and the secrets as the policy keeps them. */
+import type { AuditLogger } from "../../audit/index.ts";
+import { CofferdamError } from "../../foundation/index.ts";
+import { type EffectivePolicy, secretRulesOf } from "../../policy/index.ts";
+import {
+  commandProvider,
+  type EncryptionOptions,
+  POSITION_ACTIONS,
+  positionIn,
+  readPrivate,
+  SecretManagementSystem,
+  type SecretOptions,
+  type StorePosition,
+} from "../../secrets/index.ts";
+import type { CommandContext } from "./command.ts";
+import { caller } from "./job-session.ts";
+import { openPolicy, withState } from "./session.ts";
+
+/** Opens the secrets for the length of `work`. @param ready false: without initialize(), for a store that may not open. */
+export async function withSecrets<T>(context: CommandContext, work: (secrets: SecretManagementSystem) => Promise<T>, ready = true): Promise<T> {
+  const policy = await openPolicy(context);
+  return await withState(context, async ({ store, audit }) => {
+    await using secrets = new SecretManagementSystem(secretOptionsOf(policy, { stateDir: context.globals.state, store, audit }));
+    if (ready) await secrets.initialize();
+    return await work(secrets);
+  });
+}
+
+/** Every name, page by page. */
+export async function* allNames(secrets: SecretManagementSystem): AsyncGenerator<string> {
+  for (let after: string | undefined; ; ) {
+    const names = await secrets.listSecrets({ after, limit: 1000 }, { userId: caller() });
+    yield* names;
+    after = names.at(-1);
+    if (after === undefined) return;
+  }
+}
+
+export interface SecretPlaces extends Required<Pick<SecretOptions, "stateDir" | "store">> {
+  readonly audit: AuditLogger;
+}
+
+/** As the policy says. Who may do what is still the owner of the process: roles come with `rbac`. */
+export function secretOptionsOf({ values }: EffectivePolicy, { stateDir, store, audit }: SecretPlaces): SecretOptions {
+  const { rotation, ...rules } = secretRulesOf(values);
+  const providers = Object.entries(values["secrets.providers"]).flatMap(([name, { command }]) =>
+    command === undefined ? [] : [[name, commandProvider(command)] as const],
+  );
+  const [passphraseFile, command] = [values["secrets.passphrase-file"], values["secrets.key-command"]];
+  const encryption: EncryptionOptions = {
+    key: values["secrets.key"],
+    ...(passphraseFile !== "none" && { passphrase: async () => readPassphrase(passphraseFile) }),
+    ...(command.length > 0 && { command }),
+  };
+  return {
+    ...rules,
+    stateDir,
+    store,
+    audit,
+    encryption,
+    rotation: { ...rotation, providers: Object.fromEntries(providers) },
+    lastPosition: async () => await lastPosition(audit),
+  };
+}
+
+/** The first line of a private file. Throws NOT_FOUND, FAILED_PRECONDITION when others may read it. */
+export function readPassphrase(path: string): Uint8Array {
+  const bytes = readPrivate(path, "the file of the passphrase", 8192);
+  if (bytes === undefined) throw new CofferdamError("NOT_FOUND", `there is no file of the passphrase: ${path}`);
+  const end = bytes.findIndex((byte) => byte === 0x0a || byte === 0x0d);
+  return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** The position that was recorded last. */
+async function lastPosition(audit: AuditLogger): Promise<StorePosition | undefined> {
+  const pages = await Promise.all(
+    POSITION_ACTIONS.map(async (action) => await audit.search({ category: "secrets", action, result: "success", newestFirst: true, limit: 1 })),
+  );
+  const last = pages
+    .flat()
+    .reduce<(typeof pages)[number][number] | undefined>((one, other) => (one === undefined || other.seq > one.seq ? other : one), undefined);
+  return positionIn(last?.details);
+}
