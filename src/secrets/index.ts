@@ -2,8 +2,8 @@
 export { type FileBackendParts, fileBackend, memoryBackend, SealedBackend } from "./backends/sealed-backend.ts";
 export type * from "./contract.ts";
 export type { SecretChange, SecretEvents } from "./events.ts";
-export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
 export { type ImportedSecret, parseDotenv, parseJsonSecrets } from "./import.ts";
+export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
 export type { SecretActor, SecretPage } from "./inputs.ts";
 export { KeyDesk } from "./key-desk.ts";
 export { KeyFile, type KeyFileState } from "./keys/key-file.ts";

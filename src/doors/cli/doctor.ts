@@ -33,7 +33,8 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, scriptShell, engine, stateDirectory, trail, copies, secrets, advisories, policy]) checks.push(await check(context));
+    for (const check of [node, npm, box, jail, scriptShell, engine, stateDirectory, trail, copies, secrets, advisories, policy])
+      checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));
     return checks.some((check) => check.status === "fail") ? 7 : 0;

@@ -61,7 +61,8 @@ test("put, list, show, get, rotate, delete; the value is nowhere but where it wa
   expect(secret("delete other")).toMatchObject({ exit: 2, stderr: expect.stringContaining("NOT_FOUND") });
   expect(secret("get other").exit).toBe(2);
   // Neither the database, nor its log, nor the trail in it has a value in the clear.
-  const search = (...texts: readonly string[]): string => spawnSync("grep", ["-rlaF", ...texts.flatMap((one) => ["-e", one]), join(base, "state")], { encoding: "utf8" }).stdout;
+  const search = (...texts: readonly string[]): string =>
+    spawnSync("grep", ["-rlaF", ...texts.flatMap((one) => ["-e", one]), join(base, "state")], { encoding: "utf8" }).stdout;
   expect([search(VALUE, "correct horse"), search("npm/publish")]).toEqual(["", expect.stringContaining("cofferdam.db")]);
 });
 
