@@ -1,9 +1,10 @@
 /** The kernel's events of real processes in real namespaces, through the built sensor. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { KernelSensor, type ProcessEvent, type SensorEvent } from "../../src/monitor/index.ts";
+import { KernelSensor, type LossEvent, type ProcessEvent, type SensorEvent } from "../../src/monitor/index.ts";
 import { has, requires } from "../world/needs.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
@@ -96,6 +97,85 @@ describe("the kernel sensor", () => {
     expect(second.file.id).toBe(first.file.id);
     expect(opens.find((event) => event.sensitive)?.file.path).toBe("/etc/shadow");
     expect(opens.map((event) => event.file.path)).not.toContain("/etc/passwd");
+  });
+
+  test("names and arguments of any bytes and any length", async (context) => {
+    requires(context, "sensor");
+    const script = [
+      'cd "$1" && mkdir names && cd names',
+      'n=$(printf \'two\\nlines\'); i=$(printf \'not\\377utf\\\\8\'); : > "$n"; : > "$i"; /bin/true "$n" "$i" \'\' last',
+      "d=$(printf '%0200d' 0); for k in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do mkdir $d; cd $d; done; : > deep",
+      'cd "$1"; k=0; while [ $k -lt 90 ]; do mkdir d; cd d; k=$((k+1)); done; : > far',
+      "a=$(printf '%0100000d' 0); /bin/true $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a",
+    ].join("; ");
+    const events = await eventsOf(script, [folder]);
+    const [strange, long] = events.flatMap((event) => (event.kind === "exec" && event.asked === "/bin/true" ? [event] : []));
+    expect(strange).toMatchObject({ args: ["/bin/true", "two\nlines", "not\\xffutf\\\\8", "", "last"], argsCut: false });
+    expect(long?.argsBytes).toBe(10 + 20 * 100_001);
+    expect(long?.argsCut).toBe(true);
+    expect(long?.args.join("").length).toBeGreaterThan(5000);
+    const opened = events.flatMap((event) => (event.kind === "open" && event.create ? [event.file] : []));
+    const name = (file: { readonly path: string }): string => file.path.slice(file.path.lastIndexOf("/") + 1);
+    expect(opened.map(name)).toEqual(["two\nlines", "not\\xffutf\\\\8", "deep", "far"]);
+    const [deep, far] = opened.slice(2);
+    expect(deep).toMatchObject({ cut: false, path: expect.stringMatching(/^\/.{3800,}\/deep$/) });
+    expect(far).toMatchObject({ cut: true, path: `...${"/d".repeat(63)}/far` });
+  });
+
+  test("of a flood in one container every event is told or counted; the other one loses nothing", async (context) => {
+    requires(context, "sensor");
+    const FLOOD = 100_000;
+    await using flood = await WatchedShell.start("exec > /dev/null; i=0; while [ $i -lt $1 ]; do : > /dev/zero; i=$((i+1)); done", [String(FLOOD)]);
+    await using quiet = await WatchedShell.start("exec > /dev/null; i=0; while [ $i -lt 100 ]; do : > /dev/zero; /bin/true; i=$((i+1)); done");
+    const told = { flood: 0, quiet: 0, programs: 0 };
+    const lost = { flood: 0, quiet: 0 };
+    const hear = (event: ProcessEvent): void => {
+      if (event.kind === "exec") told.programs++;
+      if (event.kind === "open") told[event.job === "flood" ? "flood" : "quiet"]++;
+    };
+    const lose = ({ job, count }: LossEvent): void => {
+      lost[job === "flood" ? "flood" : "quiet"] += count;
+    };
+    sensor.on("event", hear).on("loss", lose);
+    const watches = [await sensor.watch({ job: "flood", pid: flood.pid }), await sensor.watch({ job: "quiet", pid: quiet.pid })];
+    const both = Promise.all([flood.go(), quiet.go()]);
+    // As one synchronous call of whoever uses this would do it: nobody decodes meanwhile.
+    execFileSync("sleep", ["1"]);
+    await both;
+    for (const watch of watches) await watch.close();
+    sensor.off("event", hear).off("loss", lose);
+    expect(told.flood + lost.flood).toBe(FLOOD);
+    expect(lost.flood).toBeGreaterThan(0);
+    expect({ opens: told.quiet, programs: told.programs, lost: lost.quiet }).toEqual({ opens: 100, programs: 100, lost: 0 });
+    const counted = said.splice(0).filter((event) => event.kind !== "status");
+    expect(counted.every((event) => event.kind === "loss" && event.job === "flood")).toBe(true);
+  });
+
+  test("a container that gets the namespace numbers of one that ended is another one", async (context) => {
+    requires(context, "sensor");
+    const programs: string[][] = [];
+    const hear = (event: ProcessEvent): void => void (event.kind === "exec" ? programs.push([event.job, ...event.args.slice(1)]) : undefined);
+    sensor.on("event", hear);
+    const spaces = (pid: number): (string | undefined)[] => ["pid", "mnt"].map((name) => /\d+/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[0]);
+    await using first = await WatchedShell.start("/bin/true first");
+    const numbers = spaces(first.pid);
+    const isAgain = (shell: WatchedShell | undefined): shell is WatchedShell => shell !== undefined && spaces(shell.pid).some((one) => numbers.includes(one));
+    await using _watch = await sensor.watch({ job: "first", pid: first.pid });
+    await first.go();
+    // The kernel gives the lowest free number: soon the same one.
+    const later: WatchedShell[] = [];
+    do later.push(await WatchedShell.start('/bin/true "$1"; read -r line; /bin/true "$2"', ["not watched", "second"]));
+    while (later.length < 100 && !isAgain(later.at(-1)));
+    const second = later.at(-1);
+    if (!isAgain(second)) throw new Error("no namespace got such a number");
+    second.release();
+    await using watch = await sensor.watch({ job: "second", pid: second.pid });
+    await second.go();
+    await watch.close();
+    sensor.off("event", hear);
+    for (const shell of later) await shell[Symbol.asyncDispose]();
+    expect(programs.filter(([job]) => job === "first")).toEqual([["first", "first"]]);
+    expect(programs.filter(([job]) => job === "second")).toContainEqual(["second", "second"]);
   });
 
   test("nothing was lost or missed meanwhile", (context) => {
