@@ -20,6 +20,14 @@ export {
   SecurityOrchestrator,
 } from "./jobs/index.ts";
 export {
+  type ApplyOutcome,
+  type IsolatedNetwork,
+  type JobNetworkConfig,
+  NetworkIsolationManager,
+  type NetworkIsolationOptions,
+  type NetworkTraffic,
+} from "./network/index.ts";
+export {
   guardedInstall,
   type InstallRequest,
   type InstallResult,

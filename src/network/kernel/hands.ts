@@ -112,6 +112,11 @@ export class Hands {
     return this.#child.pid ?? 0;
   }
 
+  /** Whether it still does what it is asked; else all of its networks are gone. */
+  get lives(): boolean {
+    return this.#failure === undefined;
+  }
+
   /** Path of a network's namespace, for programs that enter it. */
   spacePath(space: number): string {
     return `/proc/${this.pid}/fd/${space}`;

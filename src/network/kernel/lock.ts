@@ -148,7 +148,9 @@ export class Lock {
   async #close(): Promise<void> {
     this.#hands.onFlow(this.#id, undefined);
     for (const socket of this.#flows) socket.close();
-    this.#links.clear();
+    if (!this.#hands.lives) return;
+    // The kernel takes its time with a namespace that nobody holds; what is linked to it must not.
+    if (this.#links.size > 0) await this.cutAll();
     await this.#hands.close(this.#id);
   }
 

@@ -40,6 +40,10 @@ export function rangeOf(cidr: string): Range {
   return { first, size };
 }
 
+export function rangeText({ first, size }: Range): string {
+  return `${textOf(first)}/${32 - Math.log2(size)}`;
+}
+
 export function subnetsIn(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { size }) => sum + Math.floor(size / SUBNET_SIZE), 0);
 }
@@ -59,7 +63,7 @@ export function subnetRange(ranges: readonly Range[], index: number): Range {
 export function subnetOf({ first, size }: Range, index: number, v6Prefix?: string): Subnet {
   const count = size - SET_ASIDE;
   const v4: SubnetPart = {
-    cidr: `${textOf(first)}/${32 - Math.log2(size)}`,
+    cidr: rangeText({ first, size }),
     prefix: 32 - Math.log2(size),
     gateway: textOf(first + 1),
     hosts: Array.from({ length: count }, (_, at) => textOf(first + 2 + at)),

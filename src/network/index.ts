@@ -1,0 +1,21 @@
+/** Network: each job in one of its own, from which it reaches what it was allowed. */
+export type {
+  ApplyOutcome,
+  GatewayAddresses,
+  IsolationMode,
+  JobGateway,
+  NetworkPolicy,
+  NetworkViolation,
+  OpenJobGateway,
+  TrafficConnection,
+  TrafficLookup,
+  TrafficSnapshot,
+  Verdict,
+} from "./contract.ts";
+export { locateHands } from "./kernel/hands.ts";
+export type { Counter, Link, ProcessPlace } from "./kernel/lock.ts";
+export type { NetworkEvents } from "./manager/events.ts";
+export { type ConnectedContainer, type ConnectOptions, type IsolatedNetwork, NetworkIsolationManager } from "./manager/manager.ts";
+export type { JobNetworkConfig, NetworkAudit, NetworkIsolationOptions } from "./manager/settings.ts";
+export type { DroppedPackets, NetworkTraffic } from "./manager/traffic.ts";
+export { type EgressRule, type IngressRule, isolationModeSchema, type NetworkPolicies, parseRule } from "./rules/index.ts";
