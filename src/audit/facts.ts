@@ -6,7 +6,27 @@ import type { JsonObject, JsonValue } from "../foundation/index.ts";
 import type { EventBody } from "./body.ts";
 
 /** What an event is, to somebody who asks what was done. */
-export type EventKind = "install" | "script" | "command" | "scan" | "integrity" | "exposed" | "decision" | "advisories" | "trail" | "other";
+export type EventKind =
+  | "install"
+  | "script"
+  | "command"
+  | "scan"
+  | "integrity"
+  | "exposed"
+  | "decision"
+  | "advisories"
+  /** Somebody showed who they are, or left. */
+  | "login"
+  /** What lets somebody in, or an account itself, was changed. */
+  | "account"
+  /** Somebody got or lost a role. */
+  | "access"
+  /** Roles, and what they hang on, were changed. */
+  | "role"
+  /** Somebody asked for something, and was let or refused. */
+  | "permission"
+  | "trail"
+  | "other";
 
 export interface FoundFact {
   readonly id: string;
@@ -54,7 +74,36 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   "packages/ConfigurationChange": "decision",
   "advisories/AdvisoriesUpdate": "advisories",
   "advisories/AdvisoriesImport": "advisories",
+  ...kindOf("identity", "login", [
+    "login",
+    "session_created",
+    "session_ended",
+    "session_refused",
+    "token_used",
+    "token_refused",
+    "job_token_accepted",
+    "job_token_refused",
+    "second_factor_checked",
+  ]),
+  ...kindOf("identity", "account", [
+    "password_set",
+    "second_factor_enrolled",
+    "second_factor_confirmed",
+    "second_factor_removed",
+    "token_created",
+    "token_revoked",
+    "account_recovered",
+    "set_up",
+  ]),
+  ...kindOf("authorization", "account", ["user_created", "user_updated", "user_deleted"]),
+  ...kindOf("authorization", "access", ["role_assigned", "role_revoked"]),
+  ...kindOf("authorization", "role", ["role_created", "role_updated", "role_deleted", "repository_updated", "policy_imported"]),
+  ...kindOf("authorization", "permission", ["permission_granted", "permission_denied"]),
 };
+
+function kindOf(category: string, kind: EventKind, actions: readonly string[]): Record<string, EventKind> {
+  return Object.fromEntries(actions.map((action) => [`${category}/${action}`, kind]));
+}
 
 export function factsOf(event: EventBody): EventFacts {
   const key = `${event.category}/${event.action}`;
@@ -140,7 +189,7 @@ function objectsIn(value: JsonValue | undefined): readonly JsonObject[] {
   return value !== undefined && value !== null && isList(value) ? value.map(objectOf).filter((one) => one !== undefined) : [];
 }
 
-function objectOf(value: JsonValue | undefined): JsonObject | undefined {
+export function objectOf(value: JsonValue | undefined): JsonObject | undefined {
   // An array is an object to typeof; as a JSON type it is none.
   return typeof value === "object" && value !== null && !isList(value) ? value : undefined;
 }

@@ -1,6 +1,21 @@
 /** ISO/IEC 27001:2022, controls of Annex A. */
 import type { StandardTable } from "./controls.ts";
-import { ADVISORIES, CHANGES, EXPORTS, INSTALLS, INTEGRITY, JAILED, RETENTION, SCANS, TRAIL_FAILURES } from "./kinds.ts";
+import {
+  ACCOUNTS,
+  ADVISORIES,
+  CHANGES,
+  CREDENTIALS,
+  DECISIONS,
+  EXPORTS,
+  INSTALLS,
+  INTEGRITY,
+  JAILED,
+  LOGINS,
+  RETENTION,
+  ROLES,
+  SCANS,
+  TRAIL_FAILURES,
+} from "./kinds.ts";
 
 export const iso27001: StandardTable = {
   name: "ISO/IEC 27001:2022, Annex A",
@@ -10,6 +25,30 @@ export const iso27001: StandardTable = {
       title: "Knowledge about threats is gathered",
       evidence: [...ADVISORIES],
       notCovered: "threats other than published advisories; its analysis by people",
+    },
+    {
+      id: "A.5.15",
+      title: "Access is given and refused by rules",
+      evidence: [...DECISIONS, ...ROLES],
+      notCovered: "the rules themselves; access to other systems and to places",
+    },
+    {
+      id: "A.5.16",
+      title: "Identities are managed from beginning to end",
+      evidence: [...ACCOUNTS],
+      notCovered: "identities of other systems; that somebody who left was taken out in time",
+    },
+    {
+      id: "A.5.17",
+      title: "What authenticates somebody is given and kept with care",
+      evidence: [...CREDENTIALS],
+      notCovered: "how people keep their passwords; secrets of other systems",
+    },
+    {
+      id: "A.5.18",
+      title: "Rights are given, changed and taken away as the rules say",
+      evidence: [...ROLES],
+      notCovered: "approvals outside of Cofferdam; regular reviews",
     },
     {
       id: "A.5.21",
@@ -28,6 +67,18 @@ export const iso27001: StandardTable = {
       title: "Records are protected from loss and change",
       evidence: ["audit/*"],
       notCovered: "records outside of this trail; backups (a checkpoint proves a loss, it does not undo it)",
+    },
+    {
+      id: "A.8.2",
+      title: "Privileged rights are few, and watched",
+      evidence: [...ROLES, "identity/set_up", "identity/account_recovered"],
+      notCovered: "the owner of the state directory and root: they stand above roles",
+    },
+    {
+      id: "A.8.5",
+      title: "Authentication is secure",
+      evidence: [...LOGINS],
+      notCovered: "logins to hosts and other systems",
     },
     {
       id: "A.8.7",

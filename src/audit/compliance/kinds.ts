@@ -26,3 +26,39 @@ export const RETENTION: readonly string[] = ["audit/retention_pruned", "audit/ho
 export const ERASURES: readonly string[] = ["audit/subject_erased"];
 /** Reports and folders of evidence that were handed out. */
 export const EXPORTS: readonly string[] = ["audit/exported"];
+/** Accounts that were made, changed and taken out, and what lets them in. */
+export const ACCOUNTS: readonly string[] = [
+  "authorization/user_created",
+  "authorization/user_updated",
+  "authorization/user_deleted",
+  "identity/set_up",
+  "identity/account_recovered",
+];
+/** Passwords, second factors and tokens: set, made and taken away. */
+export const CREDENTIALS: readonly string[] = [
+  "identity/password_set",
+  "identity/second_factor_confirmed",
+  "identity/second_factor_removed",
+  "identity/token_created",
+  "identity/token_revoked",
+];
+/** Who got and lost which role, and what roles allow. */
+export const ROLES: readonly string[] = [
+  "authorization/role_assigned",
+  "authorization/role_revoked",
+  "authorization/role_created",
+  "authorization/role_updated",
+  "authorization/role_deleted",
+];
+/** Who showed who they are, with which outcome. */
+export const LOGINS: readonly string[] = [
+  "identity/login",
+  "identity/session_created",
+  "identity/session_ended",
+  "identity/session_refused",
+  "identity/token_refused",
+  "identity/job_token_accepted",
+  "identity/job_token_refused",
+];
+/** Every refusal, and a sample of what was allowed. */
+export const DECISIONS: readonly string[] = ["authorization/permission_denied", "authorization/permission_granted"];

@@ -1,6 +1,20 @@
 /** PCI DSS 4.0: requirements about software components and about audit logs. */
 import type { StandardTable } from "./controls.ts";
-import { ADVISORIES, CHANGES, EXPORTS, INSTALLS, INTEGRITY, RETENTION, SCANS, TRAIL_FAILURES } from "./kinds.ts";
+import {
+  ACCOUNTS,
+  ADVISORIES,
+  CHANGES,
+  CREDENTIALS,
+  DECISIONS,
+  EXPORTS,
+  INSTALLS,
+  INTEGRITY,
+  LOGINS,
+  RETENTION,
+  ROLES,
+  SCANS,
+  TRAIL_FAILURES,
+} from "./kinds.ts";
 
 export const pcidss: StandardTable = {
   name: "PCI DSS 4.0",
@@ -30,6 +44,18 @@ export const pcidss: StandardTable = {
       notCovered: "the procedure itself, tests, and changes of your own code",
     },
     {
+      id: "7.2.1",
+      title: "Access follows need and role",
+      evidence: [...ROLES, ...DECISIONS],
+      notCovered: "whether a role allows too much; access to cardholder data itself",
+    },
+    {
+      id: "8.2.4",
+      title: "Accounts and credentials are added, changed and deleted under control",
+      evidence: [...ACCOUNTS, ...CREDENTIALS],
+      notCovered: "approvals outside of Cofferdam; accounts of other systems",
+    },
+    {
       id: "10.2.1",
       title: "Audit logs are on",
       evidence: ["*"],
@@ -40,6 +66,18 @@ export const pcidss: StandardTable = {
       title: "Access to audit logs is logged",
       evidence: [...EXPORTS],
       notCovered: "searches, plain exports, and reading the database file: who may read it is up to the host's permissions",
+    },
+    {
+      id: "10.2.1.4",
+      title: "Attempts to get in that failed are logged",
+      evidence: [...LOGINS, "authorization/permission_denied"],
+      notCovered: "attempts against hosts and other systems; floods are one event with a count",
+    },
+    {
+      id: "10.2.1.5",
+      title: "Changes of accounts and of what authenticates them are logged",
+      evidence: [...ACCOUNTS, ...CREDENTIALS, ...ROLES],
+      notCovered: "accounts of hosts and other systems",
     },
     {
       id: "10.2.1.6",

@@ -1,6 +1,6 @@
 /** SOC 2: the common criteria of the Trust Services Criteria that a trail of installs and jailed commands speaks to. */
 import type { StandardTable } from "./controls.ts";
-import { ADVISORIES, CHANGES, EXPORTS, INSTALLS, INTEGRITY, JAILED, SCANS, TRAIL_FAILURES } from "./kinds.ts";
+import { ACCOUNTS, ADVISORIES, CHANGES, CREDENTIALS, DECISIONS, EXPORTS, INSTALLS, INTEGRITY, JAILED, LOGINS, ROLES, SCANS, TRAIL_FAILURES } from "./kinds.ts";
 
 export const soc2: StandardTable = {
   name: "SOC 2, Trust Services Criteria 2017 (points of focus of 2022)",
@@ -8,8 +8,20 @@ export const soc2: StandardTable = {
     {
       id: "CC6.1",
       title: "Access to what has to be protected is limited by technical means",
-      evidence: [...JAILED],
-      notCovered: "accounts, roles and authentication of people; everything that does not run in a jail",
+      evidence: [...JAILED, ...LOGINS, ...DECISIONS],
+      notCovered: "accounts of other systems; everything that does not run in a jail and does not ask Cofferdam",
+    },
+    {
+      id: "CC6.2",
+      title: "People and programs are registered before they get in, and lose it when it ends",
+      evidence: [...ACCOUNTS, ...CREDENTIALS],
+      notCovered: "who approved it outside of Cofferdam; that accounts of those who left were taken out in time",
+    },
+    {
+      id: "CC6.3",
+      title: "Rights follow roles, are given by those who may, and no more than needed",
+      evidence: [...ROLES, ...DECISIONS],
+      notCovered: "regular reviews of rights; whether a role allows too much",
     },
     {
       id: "CC6.6",

@@ -197,7 +197,7 @@ export function anything(mapped: Mapped): JsonObject {
   });
 }
 
-function messageOf({ event, facts }: Mapped): string {
+export function messageOf({ event, facts }: Mapped): string {
   return `${event.action} ${event.result}${facts.what === "" ? "" : `: ${facts.what}`}`;
 }
 

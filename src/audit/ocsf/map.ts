@@ -4,6 +4,7 @@ import type { AuditEvent } from "../event.ts";
 import { type EventKind, factsOf } from "../facts.ts";
 import { advisories, anything, command, decision, install, scan, script, trail } from "./activities.ts";
 import { integrityFinding, vulnerabilityFinding } from "./findings.ts";
+import { access, account, login, permission, role } from "./people.ts";
 import type { Mapped, OcsfProduct } from "./record.ts";
 
 export function ocsfEvents(event: AuditEvent, product: OcsfProduct): readonly JsonObject[] {
@@ -20,6 +21,11 @@ const MAPPINGS: Readonly<Record<EventKind, (mapped: Mapped) => readonly JsonObje
   command: (mapped) => [command(mapped)],
   decision: (mapped) => [decision(mapped)],
   advisories: (mapped) => [advisories(mapped)],
+  login: (mapped) => [login(mapped)],
+  account: (mapped) => [account(mapped)],
+  access: (mapped) => [access(mapped)],
+  role: (mapped) => [role(mapped)],
+  permission: (mapped) => [permission(mapped)],
   trail: (mapped) => [trail(mapped)],
   other: (mapped) => [anything(mapped)],
 };

@@ -143,6 +143,63 @@ describe("the table", () => {
     expect(short(mapped({ action: "ConfigurationChange", resourceType: "project", resourceId: "/p" }))).toEqual(["3004/3 severity 1 status 1"]);
   });
 
+  test("people: logins, accounts, roles, and who was let do what", () => {
+    const all = (category: string, action: string, more: Partial<AuditEventInput> = {}): string => {
+      const events = mapped({ category, action, ...more });
+      for (const one of events) expect([action, ...schema.problems(one)]).toEqual([action]);
+      return `${action} ${short(events)}`;
+    };
+    const failed = { result: "failure", details: { reason: "wrong password" } } as const;
+    expect([
+      all("identity", "login", { userId: "usr_1", details: { method: "password", mfa: true } }),
+      all("identity", "login", failed),
+      all("identity", "token_refused", failed),
+      all("identity", "job_token_accepted", { details: { repository: "acme/web" } }),
+      all("identity", "session_created", { userId: "usr_1", sessionId: "ses_1" }),
+      all("identity", "session_ended", { userId: "usr_1", sessionId: "ses_1" }),
+      all("identity", "password_set", { userId: "usr_1", resourceId: "usr_1" }),
+      all("identity", "password_set", { userId: "local-owner", resourceId: "usr_1" }),
+      all("identity", "second_factor_confirmed", { resourceId: "usr_1" }),
+      all("identity", "second_factor_removed", { resourceId: "usr_1" }),
+      all("identity", "account_recovered", { resourceId: "usr_1" }),
+      all("authorization", "user_created", { resourceId: "usr_1" }),
+      all("authorization", "user_updated", { resourceId: "usr_1", details: { before: { disabled: false }, after: { disabled: true } } }),
+      all("authorization", "user_updated", { resourceId: "usr_1", details: { before: { disabled: true }, after: { disabled: false } } }),
+      all("authorization", "user_updated", { resourceId: "usr_1", details: { before: { disabled: false }, after: { disabled: false } } }),
+      all("authorization", "role_assigned", { resourceId: "usr_1", details: { after: { role: "admin" } } }),
+      all("authorization", "role_revoked", { resourceId: "usr_1", details: { before: { role: "admin" } } }),
+      all("authorization", "role_created", { resourceType: "role", resourceId: "ci" }),
+      all("authorization", "role_deleted", { resourceType: "role", resourceId: "ci" }),
+      all("authorization", "repository_updated", { resourceType: "repository", resourceId: "acme/web" }),
+      all("authorization", "permission_denied", failed),
+    ]).toEqual([
+      "login 3002/1 severity 1 status 1",
+      "login 3002/1 severity 3 status 2 action 2",
+      "token_refused 3002/1 severity 3 status 2 action 2",
+      "job_token_accepted 3002/1 severity 1 status 1",
+      "session_created 3002/99 severity 1 status 1",
+      "session_ended 3002/2 severity 1 status 1",
+      "password_set 3001/3 severity 1 status 1",
+      "password_set 3001/4 severity 1 status 1",
+      "second_factor_confirmed 3001/10 severity 1 status 1",
+      "second_factor_removed 3001/11 severity 1 status 1",
+      "account_recovered 3001/4 severity 3 status 1",
+      "user_created 3001/1 severity 1 status 1",
+      "user_updated 3001/5 severity 1 status 1",
+      "user_updated 3001/2 severity 1 status 1",
+      "user_updated 3001/99 severity 1 status 1",
+      "role_assigned 3005/1 severity 1 status 1",
+      "role_revoked 3005/2 severity 1 status 1",
+      "role_created 3004/1 severity 1 status 1",
+      "role_deleted 3004/4 severity 1 status 1",
+      "repository_updated 3004/3 severity 1 status 1",
+      "permission_denied 0/99 severity 2 status 2 action 2",
+    ]);
+    expect(mapped({ category: "authorization", action: "role_assigned", resourceId: "usr_1", details: { after: { role: "admin" } } })).toMatchObject([
+      { user: { uid: "usr_1" }, privileges: ["role admin"] },
+    ]);
+  });
+
   test("what the log says about itself, and whatever else there is", () => {
     const trail = (action: string, result: "success" | "failure" = "success"): string => `${action} ${short(mapped({ category: "audit", action, result }))}`;
     expect([
@@ -161,7 +218,7 @@ describe("the table", () => {
       "new_one 1008/99 severity 3 status 2",
     ]);
     const [other] = mapped({ category: "authorization", action: "permission_granted", userId: "u" });
-    expect(other).toMatchObject({ class_uid: 0, type_uid: 99, activity_name: "permission_granted", actor: { user: { name: "u" } } });
+    expect(other).toMatchObject({ class_uid: 0, type_uid: 99, activity_name: "permission_granted", action_id: 1, actor: { user: { name: "u" } } });
     for (const action of [
       "exported",
       "retention_pruned",
