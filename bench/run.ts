@@ -1,7 +1,22 @@
 /** `./dev bench [NAME]`: runs one benchmark or all. */
 import { readdirSync } from "node:fs";
 
-const NAMES = ["hash", "start", "jail", "scripts", "install", "audit", "audit-search", "advisories", "quota", "masking", "engine", "jobs", "native"] as const;
+const NAMES = [
+  "hash",
+  "start",
+  "jail",
+  "scripts",
+  "install",
+  "audit",
+  "audit-search",
+  "advisories",
+  "quota",
+  "masking",
+  "rbac",
+  "engine",
+  "jobs",
+  "native",
+] as const;
 const wanted = process.argv[2];
 const chosen = NAMES.filter((name) => wanted === undefined || name === wanted);
 if (chosen.length === 0) {

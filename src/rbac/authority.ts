@@ -4,7 +4,7 @@
  * that cannot be seen from the rules, it counts as lacking: better to ask somebody who has more.
  */
 import type { Checker } from "./checker.ts";
-import { DISABLED } from "./compiled/user-table.ts";
+import { DISABLED } from "./compiled/packed-users.ts";
 import type { AccessLimits, Constraints, Role, Scope } from "./contract.ts";
 import { coversPermission, permissionsOverlap } from "./permission.ts";
 import { matchesRepository } from "./repository-pattern.ts";

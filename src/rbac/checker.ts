@@ -2,12 +2,14 @@
  * The decision itself: synchronous, on one immutable state of the policy. A denial that may apply wins over everything; a
  * grant needs all of its own conditions.
  */
+
+import { DISABLED, type UserEntry } from "./compiled/packed-users.ts";
 import { meets } from "./compiled/patterns.ts";
 import type { CompiledRole, RoleTable } from "./compiled/role-table.ts";
-import { DISABLED, type UserEntry, type UserTable } from "./compiled/user-table.ts";
+import type { UserTable } from "./compiled/user-table.ts";
 import { inScope } from "./conditions/conditions.ts";
-import type { Question } from "./conditions/question.ts";
-import type { DecisionReason } from "./contract.ts";
+import { type Established, type Question, questionOf } from "./conditions/question.ts";
+import type { AccessContext, DecisionReason } from "./contract.ts";
 
 export interface CheckerParts {
   readonly roles: RoleTable;
@@ -62,6 +64,15 @@ export class Checker {
     }
     if (granted) return "granted";
     return conditional ? "condition" : this.#byDefault();
+  }
+
+  /**
+   * The decision for a caller's context, as a yes or no; a malformed one is refused. `sessionId`, `userAgent` and `limits` are
+   * not looked at: whoever asks here has seen to them.
+   */
+  check(userId: string, permission: string, context: AccessContext | undefined, known: Established): boolean {
+    const question = questionOf(context, known);
+    return question !== undefined && isAllowed(this.decide(userId, permission, question));
   }
 
   /** Whether the answer may hang on what the user has to do with the repository. */

@@ -3,7 +3,7 @@
  * not the compiled ones, and a property test holds the two against each other.
  */
 import { type CheckerParts, isAllowed } from "./checker.ts";
-import { type CompiledAssignment, DISABLED } from "./compiled/user-table.ts";
+import { type CompiledAssignment, DISABLED } from "./compiled/packed-users.ts";
 import { Conditions, inScope, scopeFailure } from "./conditions/conditions.ts";
 import type { Question } from "./conditions/question.ts";
 import type { Constraints, Decision, DecisionReason, FailedCondition, Role } from "./contract.ts";

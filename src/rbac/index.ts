@@ -2,6 +2,7 @@
 export { BUILT_IN_ROLES, PERMISSIONS } from "./built-in-roles.ts";
 export type { PolicyChange } from "./changes.ts";
 export type { Checker } from "./checker.ts";
+export type { Established } from "./conditions/question.ts";
 export type {
   AccessContext,
   AccessLimits,

@@ -5,9 +5,10 @@
 import type { Lookup, Store, Transaction } from "../store/index.ts";
 import { BUILT_IN_ROLES } from "./built-in-roles.ts";
 import { Checker } from "./checker.ts";
+import { type CompiledAssignment, DISABLED, NO_ROLES, type PackedSize, PackedUsers, type UserEntry } from "./compiled/packed-users.ts";
 import { RoleTable } from "./compiled/role-table.ts";
-import { DISABLED, NO_ROLES, type UserEntry, UserTable } from "./compiled/user-table.ts";
-import type { Role, Scope } from "./contract.ts";
+import { UserTable } from "./compiled/user-table.ts";
+import type { Role } from "./contract.ts";
 import { roleOf, scopeOf } from "./records.ts";
 
 export interface PolicyDefaults {
@@ -76,24 +77,24 @@ export class LivePolicy {
   async #load(tx: Transaction): Promise<Known> {
     const version = versionOf(await tx.get(VERSION));
     const roles = new RoleTable(new Map([...BUILT_IN_ROLES, ...(await tx.all("SELECT body FROM rbac_roles")).map(roleOf).map(byId)]));
-    const scopes = new Map<string, Scope | undefined>();
-    const entries: (readonly [string, UserEntry])[] = [];
+    const assignments = new Assignments(roles);
+    const users = new PackedUsers(await sizeOf(tx));
     const rows = tx.iterate(
       "SELECT u.id, u.disabled, a.role_id, a.scope, a.expires_at FROM rbac_users u LEFT JOIN rbac_assignments a ON a.user_id = u.id ORDER BY u.id",
     );
-    let [id, assignments, disabled]: [string | undefined, AssignmentRow[], boolean] = [undefined, [], false];
+    let [id, theirs, disabled]: [string | undefined, AssignmentRow[], boolean] = [undefined, [], false];
     const add = (): void => {
-      if (id !== undefined) entries.push([id, entryOf(roles, assignments, disabled, scopes)]);
+      if (id !== undefined) users.add(id, assignments.entry(theirs, disabled));
     };
     for await (const row of rows) {
       if (row["id"] !== id) {
         add();
-        [id, assignments, disabled] = [String(row["id"]), [], Number(row["disabled"]) === 1];
+        [id, theirs, disabled] = [String(row["id"]), [], Number(row["disabled"]) === 1];
       }
-      if (row["role_id"] !== null) assignments.push(row);
+      if (row["role_id"] !== null) theirs.push(row);
     }
     add();
-    return this.#made(version, roles, UserTable.of(entries));
+    return this.#made(version, roles, new UserTable(users));
   }
 
   /** What is known with the changes since, or undefined when these are not known any more, or too many. */
@@ -105,12 +106,12 @@ export class LivePolicy {
     const subjects = (kind: string): string[] => changes.filter((change) => change["kind"] === kind).map(({ subject }) => String(subject));
     const { parts } = known.checker;
     const roles = await changedRoles(tx, parts.roles, subjects("role"));
-    const scopes = new Map<string, Scope | undefined>();
+    const assignments = new Assignments(roles);
     const entries: [string, UserEntry | undefined][] = [];
     for (const id of subjects("user")) {
       const user = await tx.get("SELECT disabled FROM rbac_users WHERE id = ?", [id]);
       const rows = await tx.all("SELECT role_id, scope, expires_at FROM rbac_assignments WHERE user_id = ?", [id]);
-      entries.push([id, user === undefined ? undefined : entryOf(roles, rows, Number(user["disabled"]) === 1, scopes)]);
+      entries.push([id, user === undefined ? undefined : assignments.entry(rows, Number(user["disabled"]) === 1)]);
     }
     return this.#made(version, roles, parts.users.with(entries));
   }
@@ -151,18 +152,42 @@ interface AssignmentRow {
   readonly expires_at?: unknown;
 }
 
-/** @param scopes of other users: equal ones are kept once. */
-function entryOf(roles: RoleTable, rows: readonly AssignmentRow[], disabled: boolean, scopes: Map<string, Scope | undefined>): UserEntry {
-  if (disabled) return DISABLED;
-  if (rows.length === 0) return NO_ROLES;
-  return rows.flatMap(({ role_id: roleId, scope: column, expires_at: end }) => {
-    const role = roles.numberOf(String(roleId));
+async function sizeOf(tx: Transaction): Promise<PackedSize> {
+  const users = await tx.get("SELECT count(*) AS n, sum(length(id)) AS characters FROM rbac_users");
+  const assignments = await tx.get("SELECT count(*) AS n FROM rbac_assignments");
+  return { users: Number(users?.["n"]), characters: Number(users?.["characters"] ?? 0), assignments: Number(assignments?.["n"]) };
+}
+
+/** Rows as compiled assignments. Equal ones are one object, whoever has them. */
+class Assignments {
+  readonly #roles: RoleTable;
+  /** By the end, the place, and the role. */
+  readonly #made = new Map<unknown, Map<unknown, Map<unknown, CompiledAssignment | undefined>>>();
+
+  constructor(roles: RoleTable) {
+    this.#roles = roles;
+  }
+
+  entry(rows: readonly AssignmentRow[], disabled: boolean): UserEntry {
+    if (disabled) return DISABLED;
+    return rows.length === 0 ? NO_ROLES : rows.flatMap((row) => this.#assignment(row) ?? []);
+  }
+
+  #assignment({ role_id: roleId, scope, expires_at: end }: AssignmentRow): CompiledAssignment | undefined {
+    const known = within(within(this.#made, end), scope);
+    if (known.has(roleId)) return known.get(roleId);
     // A role that this version does not have: a built-in one of a newer version.
-    if (role === undefined) return [];
-    const text = String(column);
-    if (!scopes.has(text)) scopes.set(text, scopeOf(text));
-    return [{ role, scope: scopes.get(text), expiresAt: end === null ? Number.POSITIVE_INFINITY : Number(end) }];
-  });
+    const role = this.#roles.numberOf(String(roleId));
+    const made = role === undefined ? undefined : { role, scope: scopeOf(scope), expiresAt: end === null ? Number.POSITIVE_INFINITY : Number(end) };
+    known.set(roleId, made);
+    return made;
+  }
+}
+
+function within<T>(map: Map<unknown, Map<unknown, T>>, key: unknown): Map<unknown, T> {
+  const known = map.get(key) ?? new Map<unknown, T>();
+  map.set(key, known);
+  return known;
 }
 
 function byId(role: Role): readonly [string, Role] {

@@ -264,7 +264,7 @@ export class RBACSystem implements IdentityUsers {
 
   async hasAdministrator(): Promise<boolean> {
     const checker = await this.checker();
-    return checker.parts.users.ids().some((id) => isAdministrator(checker, id, this.#clock.now()));
+    return Iterator.from(checker.parts.users.ids()).some((id) => isAdministrator(checker, id, this.#clock.now()));
   }
 
   /** Makes the user, unless there is one of that name, and an administrator of it. */

@@ -1,70 +1,62 @@
 /**
- * Users and what was assigned to them. A table never changes: a change makes another one that shares all shards but those it
- * touches, so that it costs the same for ten users and for a hundred thousand.
+ * Users and what was assigned to them. A table never changes: a change makes another one that shares all but what it touches, so
+ * that it costs the same for ten users and for a hundred thousand.
  */
-import type { Scope } from "../contract.ts";
+import { type PackedSize, PackedUsers, type UserEntry } from "./packed-users.ts";
 
-export interface CompiledAssignment {
-  /** Number of the role in its table. */
-  readonly role: number;
-  readonly scope: Scope | undefined;
-  /** ms since the Unix epoch. */
-  readonly expiresAt: number;
-}
-
-export type UserEntry = readonly CompiledAssignment[];
-
-/** Of a user who is disabled. */
-export const DISABLED: UserEntry = Object.freeze([]);
-/** Of a user without roles. */
-export const NO_ROLES: UserEntry = Object.freeze([]);
+/** What was changed since users were packed; undefined is a user who went away. */
+type Shard = ReadonlyMap<string, UserEntry | undefined>;
 
 const SHARDS = 1024;
+const UNCHANGED: readonly Shard[] = Array.from({ length: SHARDS }, () => new Map());
 
 export class UserTable {
-  readonly #shards: readonly ReadonlyMap<string, UserEntry>[];
+  readonly #packed: PackedUsers;
+  readonly #changed: readonly Shard[];
 
-  private constructor(shards: readonly ReadonlyMap<string, UserEntry>[]) {
-    this.#shards = shards;
+  /** @param packed is not added to any more. */
+  constructor(packed: PackedUsers, changed: readonly Shard[] = UNCHANGED) {
+    this.#packed = packed;
+    this.#changed = changed;
+  }
+
+  static of(entries: readonly (readonly [string, UserEntry])[]): UserTable {
+    const size: PackedSize = {
+      users: entries.length,
+      characters: entries.reduce((sum, [id]) => sum + id.length, 0),
+      assignments: entries.reduce((sum, [, entry]) => sum + entry.length, 0),
+    };
+    const packed = new PackedUsers(size);
+    for (const [id, entry] of entries) packed.add(id, entry);
+    return new UserTable(packed);
   }
 
   /** @param entries undefined takes a user out. */
-  static of(entries: Iterable<readonly [string, UserEntry | undefined]>): UserTable {
-    return new UserTable(Array.from({ length: SHARDS }, () => EMPTY)).with(entries);
-  }
-
   with(entries: Iterable<readonly [string, UserEntry | undefined]>): UserTable {
-    const shards = [...this.#shards];
-    const copied = new Map<number, Map<string, UserEntry>>();
+    const changed = [...this.#changed];
+    const copied = new Map<number, Map<string, UserEntry | undefined>>();
     for (const [id, entry] of entries) {
       const at = shardOf(id);
-      let shard = copied.get(at);
-      if (shard === undefined) {
-        shard = new Map(shards[at]);
-        copied.set(at, shard);
-        shards[at] = shard;
-      }
-      if (entry === undefined) shard.delete(id);
-      else shard.set(id, entry);
+      const shard = copied.get(at) ?? new Map(changed[at]);
+      copied.set(at, shard);
+      changed[at] = shard;
+      shard.set(id, entry);
     }
-    return new UserTable(shards);
+    return new UserTable(this.#packed, changed);
   }
 
   get(id: string): UserEntry | undefined {
-    return this.#shards[shardOf(id)]?.get(id);
+    if (this.#changed === UNCHANGED) return this.#packed.get(id);
+    const shard = this.#changed[shardOf(id)];
+    return shard?.has(id) === true ? shard.get(id) : this.#packed.get(id);
   }
 
   /** Of everybody. */
-  ids(): IteratorObject<string> {
-    return Iterator.from(this.#shards).flatMap((shard) => shard.keys());
-  }
-
-  get size(): number {
-    return this.#shards.reduce((sum, shard) => sum + shard.size, 0);
+  *ids(): Generator<string> {
+    for (const id of this.#packed.ids()) if (this.get(id) !== undefined) yield id;
+    for (const shard of this.#changed) for (const [id, entry] of shard) if (entry !== undefined && this.#packed.get(id) === undefined) yield id;
   }
 }
-
-const EMPTY: ReadonlyMap<string, UserEntry> = new Map();
 
 /** By the end of the id: that is where ids differ. */
 function shardOf(id: string): number {

@@ -1,5 +1,5 @@
 /** What a check is about, after it was checked and folded: what conditions look at. */
-import type { RepositoryFacts } from "../contract.ts";
+import type { AccessContext, RepositoryFacts } from "../contract.ts";
 import { foldName, organisationOf } from "../names.ts";
 
 export interface Question {
@@ -24,58 +24,31 @@ export interface Established {
 const REPOSITORY = /^[A-Za-z0-9_.-]{1,100}\/[A-Za-z0-9_.-]{1,100}$/;
 const ORGANISATION = /^[A-Za-z0-9_.-]{1,100}$/;
 const NOTHING: RepositoryFacts = {};
+const NO_CONTEXT: Partial<AccessContext> = {};
 
 /**
  * A caller's context as a question, or undefined for a malformed one. Written by hand: it is asked a million times a second,
  * and a schema costs more than the check.
  */
-export function questionOf(context: object | undefined, known: Established): Question | undefined {
-  let repository: string | undefined;
-  let organisation: string | undefined;
-  let environment: string | undefined;
-  let ipAddress: string | undefined;
-  let claimsOwner: boolean | undefined;
-  let claimsMfa: boolean | undefined;
-  let trusted = false;
-  for (const [key, value] of Object.entries(context ?? {})) {
-    if (value === undefined) continue;
-    switch (key) {
-      case "repository":
-        if (typeof value !== "string" || !REPOSITORY.test(value)) return undefined;
-        repository = value.toLowerCase();
-        break;
-      case "organisation":
-        if (typeof value !== "string" || !ORGANISATION.test(value)) return undefined;
-        organisation = value.toLowerCase();
-        break;
-      case "environment":
-        if (typeof value !== "string" || value.length < 1 || value.length > 255 || /[\p{C}\p{Zl}\p{Zp}]/u.test(value)) return undefined;
-        environment = foldName(value);
-        break;
-      case "ipAddress":
-        if (typeof value !== "string" || value.length > 64) return undefined;
-        ipAddress = value;
-        break;
-      case "isOwner":
-        if (typeof value !== "boolean") return undefined;
-        claimsOwner = value;
-        break;
-      case "mfa":
-        if (typeof value !== "boolean") return undefined;
-        claimsMfa = value;
-        break;
-      case "trustContext":
-        if (typeof value !== "boolean") return undefined;
-        trusted = value;
-        break;
-      case "userAgent":
-      case "sessionId":
-      case "limits":
-        break;
-      default:
-        return undefined;
-    }
+export function questionOf(context: Partial<AccessContext> | undefined, known: Established): Question | undefined {
+  let { repository, organisation, environment } = context ?? NO_CONTEXT;
+  const { ipAddress, isOwner, mfa, trustContext } = context ?? NO_CONTEXT;
+  for (const key in context) if (!isKnown(key)) return undefined;
+  // Types are the compiler's word; a program in JavaScript may say anything.
+  if (repository !== undefined) {
+    if (typeof repository !== "string" || !REPOSITORY.test(repository)) return undefined;
+    repository = repository.toLowerCase();
   }
+  if (organisation !== undefined) {
+    if (typeof organisation !== "string" || !ORGANISATION.test(organisation)) return undefined;
+    organisation = organisation.toLowerCase();
+  }
+  if (environment !== undefined) {
+    if (typeof environment !== "string" || !isEnvironment(environment)) return undefined;
+    environment = foldName(environment);
+  }
+  if (ipAddress !== undefined && (typeof ipAddress !== "string" || ipAddress.length > 64)) return undefined;
+  if (!isFlag(isOwner) || !isFlag(mfa) || !isFlag(trustContext)) return undefined;
   if (repository !== undefined) {
     const owner = organisationOf(repository);
     if (organisation !== undefined && organisation !== owner) return undefined;
@@ -87,7 +60,33 @@ export function questionOf(context: object | undefined, known: Established): Que
     organisation,
     environment,
     ipAddress,
-    mfa: known.mfa ?? (trusted ? claimsMfa : undefined),
-    facts: trusted && claimsOwner !== undefined ? { ...known.facts, owned: claimsOwner } : (known.facts ?? NOTHING),
+    mfa: known.mfa ?? (trustContext === true ? mfa : undefined),
+    facts: trustContext === true && isOwner !== undefined ? { ...known.facts, owned: isOwner } : (known.facts ?? NOTHING),
   };
+}
+
+function isKnown(key: string): boolean {
+  switch (key) {
+    case "repository":
+    case "organisation":
+    case "environment":
+    case "ipAddress":
+    case "isOwner":
+    case "mfa":
+    case "trustContext":
+    case "userAgent":
+    case "sessionId":
+    case "limits":
+      return true;
+    default:
+      return false;
+  }
+}
+
+function isFlag(value: unknown): boolean {
+  return value === undefined || typeof value === "boolean";
+}
+
+function isEnvironment(name: string): boolean {
+  return name.length > 0 && name.length <= 255 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(name);
 }
