@@ -3,6 +3,8 @@ export { type EnrichedEvent, Enrichment, type EnrichmentOptions } from "./enrich
 export { type ProcessInfo, ProcessTree, type ProcessTreeLimits } from "./enrich/process-tree.ts";
 export { type Origin, Provenance, type Tool, type Writer } from "./enrich/provenance.ts";
 export type * from "./event.ts";
+export { type FrozenAt, type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
+export type { KeptEvidence } from "./response/index.ts";
 export {
   builtInRules,
   type ExceptionFile,
@@ -20,3 +22,6 @@ export {
 } from "./rules/index.ts";
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";
+export type { MonitorEngine, MonitoringMetadata, MonitorOptions, MonitorSensor, MonitorTrail } from "./watch/options.ts";
+export type { MonitorNote, MonitorThreat, ThreatSeverity } from "./watch/threat.ts";
+export type { MonitoringSummary } from "./watch/watched-container.ts";

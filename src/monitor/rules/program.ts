@@ -47,3 +47,12 @@ export function baseOf(path: string): string {
 export function* lineOf(program: ProgramFacts): Generator<ProgramFacts, void, undefined> {
   for (let one: ProgramFacts | undefined = program; one !== undefined; one = one.from) yield one;
 }
+
+/** What start times in /proc are rounded to, ns. */
+const TICK = 10_000_000n;
+
+/** The key of an event as /proc writes it: in hundredths of a second, not ns. */
+export function procKey(key: ProcessKey): string {
+  const [pid = "", start = ""] = key.split(":");
+  return /^\d+$/.test(start) ? `${pid}:${BigInt(start) / TICK}` : key;
+}

@@ -4,7 +4,7 @@
  * what was dropped for it is counted.
  */
 import type { ExecEvent, ForkEvent, OpenEvent, ProcessEvent, ProcessKey } from "../event.ts";
-import type { JobProcesses, ProgramFacts } from "./program.ts";
+import { type JobProcesses, type ProgramFacts, procKey } from "./program.ts";
 
 export interface ProgramLimits {
   /** Processes that are remembered, living ones and the last that ended. */
@@ -26,6 +26,8 @@ export class JobPrograms implements JobProcesses {
   readonly #running = new Map<ProcessKey, ProgramFacts>();
   readonly #ended = new Map<ProcessKey, ProgramFacts>();
   readonly #writers = new Map<string, ProgramFacts>();
+  /** By {@link procKey}. */
+  readonly #before = new Map<string, ProgramFacts>();
   #forgotten = 0;
 
   constructor(limits: Partial<ProgramLimits> = {}) {
@@ -42,6 +44,11 @@ export class JobPrograms implements JobProcesses {
     return this.#running.values();
   }
 
+  /** What ran before the first event, as /proc showed it: its key is /proc's, and whether its file is fresh is not known. */
+  ranBefore(program: ProgramFacts): void {
+    this.#before.set(program.key, program);
+  }
+
   /** To be told of every event before anybody asks about it. */
   take(event: ProcessEvent): void {
     if (event.kind === "exec") this.#exec(event);
@@ -51,7 +58,7 @@ export class JobPrograms implements JobProcesses {
   }
 
   get(key: ProcessKey): ProgramFacts | undefined {
-    return this.#running.get(key) ?? this.#ended.get(key);
+    return this.#running.get(key) ?? this.#ended.get(key) ?? (this.#before.size === 0 ? undefined : this.#before.get(procKey(key)));
   }
 
   writerOf(id: string): ProgramFacts | undefined {
