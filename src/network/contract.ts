@@ -43,6 +43,8 @@ export interface TrafficConnection {
   readonly sent: number;
   readonly received: number;
   readonly tries: number;
+  /** Requests that were seen on it, as "GET /path" without the query, each once; at most 20. */
+  readonly requests?: readonly string[] | undefined;
   /** ms since the epoch */
   readonly first: number;
   readonly last: number;
@@ -136,6 +138,8 @@ export interface UpstreamSettings {
   readonly nameServers: readonly string[];
   /** CIDRs that no rule opens: this host's own addresses, every job's range, the engine's networks. Asked for again for each decision's caches when {@link JobGateway.apply} is called. */
   closed(): readonly string[];
+  /** Certificates of authorities (PEM) that speak for servers here, besides those of Node and of this host. */
+  readonly authorities?: readonly string[] | undefined;
   /** Sockets that decide nothing by themselves are opened with these; tests put theirs here. */
   readonly connect?: ((to: Endpoint, signal: AbortSignal) => Socket) | undefined;
 }
@@ -157,6 +161,8 @@ export interface JobGateway {
   /** From the next decision on, all of it or (when it throws) none. Ends what is not allowed any more before it returns. */
   apply(policy: NetworkPolicy): ApplyOutcome;
   setServices(names: ServiceNames): void;
+  /** The job's own authority (PEM), made when it is first asked for: what checks requests inside TLS is trusted by it. */
+  authority(): string;
   traffic(): TrafficSnapshot;
   /** Ends every connection, flow and socket. Idempotent. */
   close(): Promise<void>;

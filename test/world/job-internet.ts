@@ -17,6 +17,8 @@ export const GATEWAY = "10.231.0.1";
 
 export interface InternetOptions extends Partial<Pick<GatewayOptions, "clock" | "maxConnections">> {
   readonly closed?: readonly string[];
+  /** Whom the gateway trusts to speak for servers, besides those that everybody does. */
+  readonly authorities?: readonly string[];
 }
 
 export class JobInternet {
@@ -56,6 +58,7 @@ export class JobInternet {
       upstream: {
         nameServers: [`127.0.0.1:${names.port}`],
         closed: () => options.closed ?? [],
+        ...(options.authorities === undefined ? {} : { authorities: options.authorities }),
         connect: ({ address, port }) => {
           this.reached.push(`${address}:${port}`);
           this.onReach();

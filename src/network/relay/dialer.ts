@@ -83,7 +83,7 @@ async function connected(socket: Socket, signal: AbortSignal): Promise<void> {
     socket.once("error", failed);
     signal.addEventListener("abort", failed, { once: true });
     socket.once("connect", () => {
-      socket.off("error", failed);
+      socket.off("error", failed).on("error", () => socket.destroy());
       signal.removeEventListener("abort", failed);
       resolve();
     });

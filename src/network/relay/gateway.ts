@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../../foundation/index.ts";
 import type { ApplyOutcome, GatewaySockets, JobGateway, NetworkPolicy, OpenJobGateway, ServiceNames, TrafficSnapshot } from "../contract.ts";
 import { DnsServer, hostNameServers, JobResolver, NameServers, parseNameServer } from "../resolver/index.ts";
 import { type Address, CompiledPolicy, formatAddress, parseAddress, passes } from "../rules/index.ts";
+import { JobAuthority, ServerTrust } from "../tls/index.ts";
 import { TrafficRecord } from "../traffic/index.ts";
 import { Dialer } from "./dialer.ts";
 import { type ConnectionContext, JobConnection } from "./job-connection.ts";
@@ -57,6 +58,7 @@ class Gateway implements JobGateway {
   readonly #sources = new Set<Socket>();
   readonly #connections = new Set<JobConnection>();
   readonly #closing = new AbortController();
+  #authority: JobAuthority | undefined;
   #policy: CompiledPolicy;
 
   constructor(options: GatewayOptions) {
@@ -82,7 +84,15 @@ class Gateway implements JobGateway {
     const namesAt = (address: Address): readonly string[] => this.#resolver.answered.namesAt(address);
     this.#udp = new UdpFlows({ policy, namesAt, record: this.#record, isGateway, reach: options.reachUdp });
     const dialer = new Dialer({ policy, resolver: this.#resolver, connect: upstream.connect });
-    this.#context = { policy, resolver: this.#resolver, dialer, record: this.#record, gateway: addresses.v4 };
+    this.#context = {
+      policy,
+      resolver: this.#resolver,
+      dialer,
+      record: this.#record,
+      gateway: addresses.v4,
+      authority: () => this.#jobAuthority(),
+      trust: new ServerTrust(upstream.authorities ?? []),
+    };
     this.#serve();
   }
 
@@ -95,6 +105,10 @@ class Gateway implements JobGateway {
 
   setServices(names: ServiceNames): void {
     this.#resolver.setServices(names);
+  }
+
+  authority(): string {
+    return this.#jobAuthority().certificate;
   }
 
   traffic(): TrafficSnapshot {
@@ -114,13 +128,22 @@ class Gateway implements JobGateway {
     await Promise.resolve();
   }
 
+  #jobAuthority(): JobAuthority {
+    this.#authority ??= new JobAuthority(this.#options.jobId, this.#options.clock ?? systemClock);
+    return this.#authority;
+  }
+
   #compile(policy: NetworkPolicy): CompiledPolicy {
     const { addresses, upstream } = this.#options;
     return new CompiledPolicy(policy, [...upstream.closed(), ...addresses.subnets]);
   }
 
   #serve(): void {
-    for (const server of this.#sockets.tcp) server.on("connection", (socket) => this.#accept(socket));
+    for (const server of this.#sockets.tcp) {
+      // Of one connection that could not be accepted, for want of file descriptors: it is lost, the next may not be.
+      server.on("error", () => undefined);
+      server.on("connection", (socket) => this.#accept(socket));
+    }
     for (const socket of this.#sockets.dns) this.#dns.serveUdp(socket);
     this.#sockets.onUdpFlow((flow) => this.#udp.take(flow));
   }
@@ -168,7 +191,7 @@ class Gateway implements JobGateway {
       // What is spoken inside is judged when it comes; a name that is allowed nowhere need not wait for it.
       const decision = this.#policy.decide({ name: wanted.name, address, port: wanted.port, protocol: "tcp" });
       if (!passes(decision)) {
-        connection.refuse({ kind: "http", host: wanted.name ?? "", hostIsAddress: false }, { decision, name: wanted.name });
+        connection.refuse({ kind: "http", host: wanted.name ?? "", hostIsAddress: false }, { decision, name: wanted.name }, socket);
         return;
       }
       socket.write("HTTP/1.1 200 Connection established\r\n\r\n");

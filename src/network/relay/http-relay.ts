@@ -1,14 +1,28 @@
 /**
- * Plain HTTP: every request's head is checked, since a connection that is kept alive can name another host each time. Answers
- * are not read; but for the first one to a request for WebSocket, which tells whether requests still follow.
+ * Requests of HTTP/1: every head is checked, since a connection that is kept alive can name another host each time. Answers are
+ * not read; but for the first one to a request for WebSocket, which tells whether requests still follow.
  */
 import type { Socket } from "node:net";
-import { type CompiledPolicy, passes } from "../rules/index.ts";
+import { messageOf } from "../../foundation/index.ts";
+import { type CompiledPolicy, passes, type RefusalReason } from "../rules/index.ts";
 import type { JobConnection } from "./job-connection.ts";
 import type { Judgement, Spoken } from "./judge.ts";
-import { refuseHttp } from "./refusal-page.ts";
-import type { HeadFault, RequestHead } from "./request-head.ts";
+import { failHttp, refuseHttp } from "./refusal-page.ts";
+import type { RequestHead } from "./request-head.ts";
 import { RequestStream } from "./request-stream.ts";
+import { tieTogether } from "./tie.ts";
+
+export interface HttpRelayParts {
+  readonly connection: JobConnection;
+  /** Paused. */
+  readonly client: Socket;
+  readonly port: number;
+  readonly policy: () => CompiledPolicy;
+  /** The name that TLS around the requests was asked for: they name no other. */
+  readonly inside?: string | undefined;
+  /** TLS around the connection to the server. */
+  readonly secure?: ((socket: Socket) => Promise<Socket>) | undefined;
+}
 
 /** ms for the first head. */
 const HEAD_TIMEOUT = 30_000;
@@ -16,30 +30,26 @@ const HEAD_TIMEOUT = 30_000;
 const LAST_ANSWERS = 5000;
 const SWITCHED = "HTTP/1.1 101";
 
-type Fault = HeadFault | { readonly reason: "host-switch"; readonly rule: string };
+interface Fault {
+  readonly reason: RefusalReason;
+  readonly rule: string;
+}
 
 export class HttpRelay {
-  readonly #connection: JobConnection;
-  readonly #client: Socket;
-  readonly #port: number;
-  readonly #policy: () => CompiledPolicy;
+  readonly #parts: HttpRelayParts;
   readonly #requests: RequestStream<Fault>;
   #first: RequestHead | undefined;
   /** The host of the latest request. */
   #latest: string | undefined;
 
-  /** @param client paused. */
-  constructor(connection: JobConnection, client: Socket, port: number, policy: () => CompiledPolicy) {
-    this.#connection = connection;
-    this.#client = client;
-    this.#port = port;
-    this.#policy = policy;
+  constructor(parts: HttpRelayParts) {
+    this.#parts = parts;
     this.#requests = new RequestStream<Fault>((head) => this.#admit(head));
   }
 
   /** @param bytes what came so far. */
   start(bytes: Buffer): void {
-    const client = this.#client;
+    const { client } = this.#parts;
     const passed: Buffer[] = [];
     const timer = setTimeout(() => client.destroy(), HEAD_TIMEOUT);
     client.once("close", () => clearTimeout(timer));
@@ -49,52 +59,92 @@ export class HttpRelay {
       if (checked.fault === undefined && this.#first === undefined) return;
       clearTimeout(timer);
       client.pause();
-      client.off("data", take);
+      client.off("data", take).off("end", ended);
       this.#decide(Buffer.concat(passed), checked.fault).catch(() => client.destroy());
     };
-    client.on("data", take);
+    const ended = (): void => void client.end();
+    client.on("data", take).once("end", ended);
     take(bytes);
     if (this.#first === undefined) client.resume();
   }
 
   #admit(head: RequestHead): Fault | "stop" | undefined {
+    const { connection, port } = this.#parts;
     this.#latest = head.host;
-    if (head.method === "CONNECT") return { reason: "bad-request", rule: "CONNECT to what is no proxy" };
-    if (head.port !== undefined && head.port !== this.#port) return { reason: "bad-request", rule: "the port in Host" };
-    if (this.#first === undefined) {
-      this.#first = head;
-      return head.upgrade ? "stop" : undefined;
+    const fault = this.#faultOf(head, port) ?? this.#requestFault(head, port);
+    if (fault !== undefined) return fault;
+    if (this.#first !== undefined) {
+      connection.requested(head.method, head.target);
+      return undefined;
     }
+    this.#first = head;
+    return head.upgrade ? "stop" : undefined;
+  }
+
+  #faultOf(head: RequestHead, port: number): Fault | undefined {
+    const { inside } = this.#parts;
+    if (head.method === "CONNECT") return { reason: "bad-request", rule: "CONNECT to what is no proxy" };
+    if (head.port !== undefined && head.port !== port) return { reason: "bad-request", rule: "the port in Host" };
+    if (inside !== undefined && head.host !== inside) return { reason: "name-mismatch", rule: "Host" };
+    if (this.#first === undefined) return undefined;
     if (head.host !== this.#first.host) return { reason: "host-switch", rule: "Host" };
     return head.upgrade ? { reason: "bad-request", rule: "Upgrade behind other requests" } : undefined;
   }
 
+  /** What no rule for requests allows, where only such rules allow the host. */
+  #requestFault(head: RequestHead, port: number): Fault | undefined {
+    const { connection, policy } = this.#parts;
+    if (head.hostIsAddress || policy().decide({ name: head.host, address: undefined, port, protocol: "tcp" }).requestsOnly !== true) return undefined;
+    const decision = head.overrides
+      ? policy().refuse("bad-request", "a field that asks for another method or path")
+      : policy().permitsRequest(head.host, port, head.method, head.target);
+    if (decision.verdict === "observed") connection.observed({ name: head.host, decision });
+    return passes(decision) ? undefined : { reason: decision.reason ?? "path-not-allowed", rule: decision.rule };
+  }
+
   async #decide(passed: Buffer, fault: Fault | undefined): Promise<void> {
+    const { connection, client, policy } = this.#parts;
     const first = this.#first;
     const spoken: Spoken =
       first !== undefined
         ? { kind: "http", host: first.host, hostIsAddress: first.hostIsAddress }
-        : { kind: "malformed", reason: fault?.reason === "host-switch" ? "bad-request" : (fault?.reason ?? "not-http"), rule: fault?.rule ?? "" };
-    const upstream = await this.#connection.open(spoken, this.#connection.judge(spoken));
+        : { kind: "malformed", reason: fault?.reason ?? "not-http", rule: fault?.rule ?? "", name: this.#latest };
+    const upstream = await this.#open(spoken);
     if (upstream === undefined) return;
+    tieTogether(client, upstream);
+    if (first !== undefined) connection.requested(first.method, first.target);
     upstream.write(passed);
-    if (first === undefined || this.#policy().mode === "relaxed") this.#unchecked(upstream);
+    if (first === undefined || policy().mode === "relaxed") this.#unchecked(upstream);
     else if (first.upgrade) this.#awaitSwitch(upstream);
     else {
-      upstream.pipe(this.#client);
+      upstream.pipe(client);
       this.#checked(upstream, fault);
+    }
+  }
+
+  async #open(spoken: Spoken): Promise<Socket | undefined> {
+    const { connection, client, secure } = this.#parts;
+    const socket = await connection.open(spoken, connection.judge(spoken), client);
+    if (socket === undefined || secure === undefined) return socket;
+    socket.on("error", () => socket.destroy());
+    try {
+      return await secure(socket);
+    } catch (error) {
+      failHttp(client, connection.target(this.#latest), messageOf(error));
+      return undefined;
     }
   }
 
   /** What follows is no HTTP that we know of, and may be. */
   #unchecked(upstream: Socket): void {
     upstream.write(this.#requests.rest);
-    this.#connection.pour(upstream);
+    this.#parts.client.pipe(upstream);
+    upstream.pipe(this.#parts.client);
   }
 
   /** Later requests. @param fault of one that came with the first. */
   #checked(upstream: Socket, fault: Fault | undefined): void {
-    const client = this.#client;
+    const { client } = this.#parts;
     const forward = (chunk: Buffer): void => {
       const checked = this.#requests.push(chunk);
       if (checked.passed.length > 0 && !upstream.write(checked.passed)) client.pause();
@@ -117,9 +167,9 @@ export class HttpRelay {
   }
 
   #laterFault(upstream: Socket, { reason, rule }: Fault): void {
-    const client = this.#client;
-    const judgement: Judgement = { name: this.#latest, decision: this.#policy().refuse(reason, rule) };
-    this.#connection.observed(judgement);
+    const { client, connection, policy } = this.#parts;
+    const judgement: Judgement = { name: this.#latest, decision: policy().refuse(reason, rule) };
+    connection.observed(judgement);
     if (passes(judgement.decision)) {
       upstream.write(this.#requests.rest);
       client.pipe(upstream);
@@ -133,7 +183,7 @@ export class HttpRelay {
     upstream.end();
     const tell = (): void => {
       clearTimeout(timer);
-      refuseHttp(client, this.#connection.target(judgement.name), judgement.decision);
+      refuseHttp(client, connection.target(judgement.name), judgement.decision);
       upstream.destroy();
     };
     const timer = setTimeout(tell, LAST_ANSWERS);
@@ -142,7 +192,7 @@ export class HttpRelay {
   }
 
   #awaitSwitch(upstream: Socket): void {
-    const client = this.#client;
+    const { client } = this.#parts;
     let answer = Buffer.alloc(0);
     const take = (chunk: Buffer): void => {
       answer = Buffer.concat([answer, chunk]);

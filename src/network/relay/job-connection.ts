@@ -1,17 +1,20 @@
 /**
  * One connection of the job, from its first byte to its end: what is spoken, what the rules say of it, where it leads, and then
- * the bytes both ways. Requests of plain HTTP are checked one by one; everything else is left alone once it is let through.
+ * the bytes both ways. Requests of plain HTTP are checked one by one, and of HTTPS where a rule is for requests; everything else
+ * is left alone once it is let through.
  */
 import type { Socket } from "node:net";
+import { messageOf } from "../../foundation/index.ts";
 import type { JobResolver } from "../resolver/index.ts";
 import { type CompiledPolicy, type Decision, formatAddress, passes, refusalMessage } from "../rules/index.ts";
+import { acceptTls, type JobAuthority, type ServerTrust } from "../tls/index.ts";
 import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
 import type { Dialer } from "./dialer.ts";
 import { CLIENT_SPEAKS, type FirstWords, firstWords, SERVER_MAY_SPEAK } from "./first-words.ts";
 import { HttpRelay } from "./http-relay.ts";
 import { type Judgement, judge, PROVEN_PORTS, type Spoken, type Wanted } from "./judge.ts";
 import { failHttp, refuseHttp, refuseTls } from "./refusal-page.ts";
-import { tieTogether } from "./tie.ts";
+import { reset, tieTogether } from "./tie.ts";
 
 export interface ConnectionContext {
   readonly policy: () => CompiledPolicy;
@@ -20,6 +23,8 @@ export interface ConnectionContext {
   readonly record: TrafficRecord;
   /** The gateway's own address as the job sees it, for the record. */
   readonly gateway: string;
+  readonly authority: () => JobAuthority;
+  readonly trust: ServerTrust;
 }
 
 export class JobConnection {
@@ -30,6 +35,8 @@ export class JobConnection {
   /** Set once it was let through. */
   #spoken: Spoken | undefined;
   #upstream: Socket | undefined;
+  /** The client inside of TLS that ends here. */
+  #secured: Socket | undefined;
   #counter: ByteCounter | undefined;
   #counted = { sent: 0, received: 0 };
 
@@ -51,15 +58,48 @@ export class JobConnection {
     const words = await firstWords(client, PROVEN_PORTS.has(this.#wanted.port) ? CLIENT_SPEAKS : SERVER_MAY_SPEAK);
     if (words === undefined) return;
     if (words.kind === "http") {
-      new HttpRelay(this, client, this.#wanted.port, this.#context.policy).start(words.bytes);
+      new HttpRelay({ connection: this, client, port: this.#wanted.port, policy: this.#context.policy }).start(words.bytes);
       return;
     }
     const spoken = spokenOf(words);
     const judgement = this.judge(spoken);
-    const socket = await this.open(spoken, judgement);
+    if (spoken.kind === "tls" && spoken.name !== undefined && this.#mustCheck(judgement)) {
+      await this.#checkInside(spoken.name, words.bytes);
+      return;
+    }
+    const socket = await this.open(spoken, judgement, client);
     if (socket === undefined) return;
+    tieTogether(client, socket);
     if (words.bytes.length > 0) socket.write(words.bytes);
-    this.pour(socket);
+    client.pipe(socket);
+    socket.pipe(client);
+  }
+
+  /** Ends the job's TLS here, and checks what is asked for inside. */
+  async #checkInside(name: string, hello: Buffer): Promise<void> {
+    const client = this.#client;
+    const { authority, policy, trust } = this.#context;
+    client.unshift(hello);
+    try {
+      this.#secured = await acceptTls(client, name, authority());
+    } catch (error) {
+      this.#context.record.violation({
+        proto: "tcp",
+        dst: this.#place,
+        port: this.#wanted.port,
+        domain: name,
+        reason: "tls-failed",
+        message: messageOf(error),
+      });
+      client.destroy();
+      return;
+    }
+    const secure = async (socket: Socket): Promise<Socket> => await trust.connectTls(socket, name);
+    new HttpRelay({ connection: this, client: this.#secured, port: this.#wanted.port, policy, inside: name, secure }).start(Buffer.alloc(0));
+  }
+
+  #mustCheck({ decision }: Judgement): boolean {
+    return decision.requestsOnly === true && passes(decision) && !this.#context.policy().observe;
   }
 
   judge(spoken: Spoken): Judgement {
@@ -68,9 +108,9 @@ export class JobConnection {
   }
 
   /** The way to the server, or undefined when the client was told that there is none. */
-  async open(spoken: Spoken, { decision, name }: Judgement): Promise<Socket | undefined> {
+  async open(spoken: Spoken, { decision, name }: Judgement, client: Socket): Promise<Socket | undefined> {
     if (!passes(decision)) {
-      this.refuse(spoken, { decision, name });
+      this.refuse(spoken, { decision, name }, client);
       return undefined;
     }
     const { dialer } = this.#context;
@@ -81,12 +121,13 @@ export class JobConnection {
         ? await dialer.byAddress(address, port, signal)
         : await dialer.byName(name ?? "", port, decision, signal);
     if (dialled.kind === "refused") {
-      this.refuse(spoken, { decision: dialled.decision, name });
+      this.refuse(spoken, { decision: dialled.decision, name }, client);
       return undefined;
     }
     if (dialled.kind === "failed") {
       this.#note(decision, name, this.#place);
-      this.#fail(spoken, name, dialled.why);
+      if (spoken.kind === "http") failHttp(client, this.target(name), dialled.why);
+      else reset(client);
       return undefined;
     }
     this.#counter = this.#note(decision, name, formatAddress(dialled.address));
@@ -95,27 +136,26 @@ export class JobConnection {
     const now = this.judge(spoken).decision;
     if (signal.aborted || !passes(now)) {
       dialled.socket.destroy();
-      if (!signal.aborted) this.refuse(spoken, { decision: now, name });
+      if (!signal.aborted) this.refuse(spoken, { decision: now, name }, client);
       return undefined;
     }
     this.#spoken = spoken;
     this.#upstream = dialled.socket;
-    tieTogether(this.#client, dialled.socket);
     return dialled.socket;
   }
 
-  /** Bytes both ways, unread. */
-  pour(upstream: Socket): void {
-    this.#client.pipe(upstream);
-    upstream.pipe(this.#client);
+  /** On record, and told to the client in its protocol. */
+  refuse(spoken: Spoken, judgement: Judgement, client: Socket): void {
+    this.observed(judgement);
+    if (spoken.kind === "tls") refuseTls(client);
+    else if (spoken.kind === "http" || (spoken.kind === "malformed" && spoken.reason !== "not-tls"))
+      refuseHttp(client, this.target(judgement.name), judgement.decision);
+    else reset(client);
   }
 
-  refuse(spoken: Spoken, { decision, name }: Judgement): void {
-    this.#note(decision, name, this.#place);
-    this.#violation(decision, name);
-    if (spoken.kind === "tls") refuseTls(this.#client);
-    else if (spoken.kind === "http" || (spoken.kind === "malformed" && spoken.reason !== "not-tls")) refuseHttp(this.#client, this.target(name), decision);
-    else this.#client.resetAndDestroy();
+  /** A request that goes on. */
+  requested(method: string, target: string): void {
+    this.#counter?.request(method, target);
   }
 
   /** On record, and nothing else. */
@@ -128,7 +168,8 @@ export class JobConnection {
   cutIfRefused(): boolean {
     if (this.#spoken === undefined) return false;
     const judgement = this.judge(this.#spoken);
-    if (passes(judgement.decision)) return false;
+    const unchecked = this.#spoken.kind === "tls" && this.#secured === undefined && this.#mustCheck(judgement);
+    if (passes(judgement.decision) && !unchecked) return false;
     this.observed(judgement);
     this.close();
     return true;
@@ -144,6 +185,7 @@ export class JobConnection {
 
   close(): void {
     this.#client.resetAndDestroy();
+    this.#secured?.destroy();
     this.#upstream?.resetAndDestroy();
   }
 
@@ -156,11 +198,6 @@ export class JobConnection {
   get #place(): string {
     const { address, name } = this.#wanted;
     return address === undefined ? (name ?? this.#context.gateway) : formatAddress(address);
-  }
-
-  #fail(spoken: Spoken, name: string | undefined, why: string): void {
-    if (spoken.kind === "http") failHttp(this.#client, this.target(name), why);
-    else this.#client.resetAndDestroy();
   }
 
   #note({ verdict, rule, reason }: Decision, domain: string | undefined, dst: string): ByteCounter {

@@ -1,5 +1,5 @@
 /** What the rules say of a connection, from where it was sent and what was said on it first. */
-import { type Address, type CompiledPolicy, type Decision, formatAddress, passes } from "../rules/index.ts";
+import { type Address, type CompiledPolicy, type Decision, formatAddress, passes, type RefusalReason } from "../rules/index.ts";
 
 export interface Wanted {
   /** The name that a proxy was asked for (CONNECT). */
@@ -14,8 +14,8 @@ export type Spoken =
   | { readonly kind: "http"; readonly host: string; readonly hostIsAddress: boolean }
   /** Another protocol, or nothing. */
   | { readonly kind: "raw" }
-  /** TLS or HTTP that can be read in two ways. */
-  | { readonly kind: "malformed"; readonly reason: "bad-request" | "no-host" | "h2c" | "not-http" | "not-tls"; readonly rule: string };
+  /** TLS or HTTP that can be read in two ways, or that asks for what no rule allows. */
+  | { readonly kind: "malformed"; readonly reason: RefusalReason; readonly rule: string; readonly name?: string | undefined };
 
 export interface Judgement {
   readonly decision: Decision;
@@ -55,11 +55,11 @@ export function judge(wanted: Wanted, spoken: Spoken, policy: CompiledPolicy, na
       return { name: wanted.name ?? told[0], decision: lenient ? decide(wanted.name) : policy.refuse("name-mismatch", "Host") };
     }
     case "malformed":
-      return { name: wanted.name ?? told[0], decision: lenient ? decide(wanted.name) : policy.refuse(spoken.reason, spoken.rule) };
+      return { name: spoken.name ?? wanted.name ?? told[0], decision: lenient ? decide(wanted.name) : policy.refuse(spoken.reason, spoken.rule) };
     case "raw": {
       if (PROVEN_PORTS.has(wanted.port) && !lenient)
         return { name: wanted.name ?? told[0], decision: byAddress(policy.refuse(wanted.port === 443 ? "not-tls" : "not-http", `port ${wanted.port}`)) };
-      if (wanted.name !== undefined) return { name: wanted.name, decision: decide(wanted.name) };
+      if (wanted.name !== undefined) return { name: wanted.name, decision: unlessRequestsOnly(decide(wanted.name), policy) };
       return byTold(wanted, told, policy);
     }
   }
@@ -70,13 +70,18 @@ const OPEN_REASONS: ReadonlySet<Decision["reason"]> = new Set(["not-allowed", "p
 
 /** Where no name is spoken, an address stands for the names that led to it. */
 export function byTold({ address, port }: Wanted, told: readonly string[], policy: CompiledPolicy, protocol: "tcp" | "udp" = "tcp"): Judgement {
-  if (address === undefined) return { name: told[0], decision: policy.decide({ name: told[0], port, protocol }) };
+  if (address === undefined) return { name: told[0], decision: unlessRequestsOnly(policy.decide({ name: told[0], port, protocol }), policy) };
   for (const name of told) {
     const byName = policy.decide({ name, address, port, protocol });
     const decision = byName.via === "name" ? policy.admits(byName, address, port, protocol) : byName;
-    if (decision.verdict === "allowed") return { name, decision: { ...decision, via: "address" } };
+    if (decision.verdict === "allowed" && decision.requestsOnly !== true) return { name, decision: { ...decision, via: "address" } };
   }
   const byAddress = policy.decide({ address, port, protocol });
   if (passes(byAddress) || told[0] === undefined || !OPEN_REASONS.has(byAddress.reason)) return { name: told[0], decision: byAddress };
-  return { name: told[0], decision: policy.decide({ name: told[0], address, port, protocol }) };
+  return { name: told[0], decision: unlessRequestsOnly(policy.decide({ name: told[0], address, port, protocol }), policy) };
+}
+
+/** What is no HTTP has no requests that could be judged. */
+function unlessRequestsOnly(decision: Decision, policy: CompiledPolicy): Decision {
+  return decision.requestsOnly === true ? policy.refuse("not-http", decision.rule) : decision;
 }

@@ -11,7 +11,8 @@ const CAN_BE_ALLOWED: ReadonlySet<RefusalReason | undefined> = new Set(["not-all
 
 /** @param target `host:port`. */
 export function refuseHttp(socket: Socket, target: string, decision: Decision): void {
-  const allow = CAN_BE_ALLOWED.has(decision.reason) ? `allow: cofferdam policy allow ${target} --reason TEXT\n` : "";
+  const rule = decision.reason === "path-not-allowed" ? `"${target} ${decision.rule}"` : CAN_BE_ALLOWED.has(decision.reason) ? target : undefined;
+  const allow = rule === undefined ? "" : `allow: cofferdam policy allow ${rule} --reason TEXT\n`;
   const status = BAD_REQUESTS.has(decision.reason) ? "400 Bad Request" : "403 Forbidden";
   sayAndClose(socket, page(status, `cofferdam: ${refusalMessage(target, decision)}\n${allow}`));
 }

@@ -17,6 +17,8 @@ export interface RequestHead {
   readonly absolute: boolean;
   /** The job asks for WebSocket frames from here on. */
   readonly upgrade: boolean;
+  /** Asks the server for another method or path than the first line does (X-HTTP-Method-Override and the like). */
+  readonly overrides: boolean;
   /** Bytes of the body, or in chunks. */
   readonly body: number | "chunked";
 }
@@ -33,6 +35,7 @@ const REQUEST_LINE = new RegExp(`^(${TOKEN}) ([\\x21-\\x7e\\x80-\\xff]+) HTTP/(\
 /** All lines behind the first, each with its end. */
 const FIELDS = new RegExp(`^(?:${TOKEN}:[\\t\\x20-\\x7e\\x80-\\xff]*\\r\\n)*$`);
 const NOTED = /(?:^|\n)(host|content-length|transfer-encoding|upgrade|connection|http2-settings):[ \t]*([^\r]*)/gi;
+const OVERRIDES = /(?:^|\n)x[-_](?:http[-_]method(?:[-_]override)?|method[-_]override|original[-_]url|rewrite[-_]url):/i;
 const MAX_LENGTH_DIGITS = 15;
 
 /** @param text the head in Latin-1, up to its empty line and without it. */
@@ -56,7 +59,7 @@ export function readRequestHead(text: string): RequestHead | HeadFault {
   if (noted.upgrade !== undefined && (method !== "GET" || body !== 0)) return bad("Upgrade with a body");
   const authority = authorityOf(method, target, noted.host);
   if ("reason" in authority) return authority;
-  return { method, target, ...authority, upgrade: noted.upgrade !== undefined, body };
+  return { method, target, ...authority, upgrade: noted.upgrade !== undefined, overrides: OVERRIDES.test(fields), body };
 }
 
 function bad(rule: string): HeadFault {

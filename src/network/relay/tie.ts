@@ -1,5 +1,6 @@
 /** Two sockets joined: each end is passed on, the failure of one ends both, and a long silence too. */
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 /** ms without a byte either way; shorter once one side has said all that it had to say. */
 const IDLE = 3_600_000;
@@ -21,7 +22,7 @@ export function tieTogether(client: Socket, upstream: Socket): void {
     [client, upstream],
     [upstream, client],
   ] as const) {
-    one.on("error", () => other.resetAndDestroy());
+    one.on("error", () => reset(other));
     one.once("close", () => other.destroySoon());
     one.once("end", () => {
       client.setTimeout(IDLE_HALF_CLOSED);
@@ -29,4 +30,11 @@ export function tieTogether(client: Socket, upstream: Socket): void {
     });
     one.setTimeout(IDLE, idle);
   }
+}
+
+/** Ends a connection so that its other side knows that this was no regular end. */
+export function reset(socket: Socket): void {
+  // Below TLS the connection is not ours to reset; without its closing message the end is no regular one either.
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -32,6 +32,8 @@ export class DnsServer {
   }
 
   serveUdp(socket: UdpSocket): void {
+    // Of one answer that could not be sent; its client asks again.
+    socket.on("error", () => undefined);
     socket.on("message", (bytes: Buffer, from: RemoteInfo) => {
       this.#respond(bytes, false, (answer) => {
         try {

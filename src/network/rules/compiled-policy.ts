@@ -3,7 +3,7 @@ import type { IsolationMode, NetworkPolicy, Verdict } from "../contract.ts";
 import type { Address } from "./address.ts";
 import { type AddressKind, addressKinds } from "./closed.ts";
 import type { Decision, RefusalReason } from "./decision.ts";
-import { type Protocol, parseRule, type Rule } from "./rule.ts";
+import { isPlainPath, type Protocol, parseRule, type Rule } from "./rule.ts";
 import { RuleIndex } from "./rule-index.ts";
 
 export interface Question {
@@ -24,6 +24,8 @@ export class CompiledPolicy {
   /** What is odd, and how it was decided. */
   readonly notes: readonly string[];
   readonly #allow: RuleIndex;
+  /** Rules for requests. Relaxed needs none. */
+  readonly #requests: RuleIndex;
   readonly #deny: RuleIndex;
   readonly #ports: ReadonlySet<number>;
   readonly #blocked: ReadonlySet<number>;
@@ -40,7 +42,8 @@ export class CompiledPolicy {
     const deny = policy.deny.map((text) => parseRule(text, "deny"));
     this.mode = policy.mode;
     this.observe = policy.observe === true;
-    this.#allow = new RuleIndex(allow);
+    this.#allow = new RuleIndex(allow.filter(({ request }) => request === undefined));
+    this.#requests = new RuleIndex(policy.mode === "relaxed" ? [] : allow.filter(({ request }) => request !== undefined));
     this.#deny = new RuleIndex(deny);
     this.#ports = new Set(policy.allowedPorts ?? WEB_PORTS);
     this.#anyPort = policy.mode === "relaxed" && policy.allowedPorts === undefined;
@@ -70,6 +73,8 @@ export class CompiledPolicy {
     const matches = (rule: Rule): boolean => this.#opens(rule, port, protocol);
     const byName = name === undefined ? undefined : this.#allow.forName(name, matches);
     if (byName !== undefined) return { verdict: "allowed", rule: byName.text, via: "name", allowed: byName };
+    const byRequest = name === undefined ? undefined : this.#requests.forName(name, matches);
+    if (byRequest !== undefined) return { verdict: "allowed", rule: byRequest.text, via: "name", allowed: byRequest, requestsOnly: true };
     // From here on the address that the job chose counts.
     if (closed !== undefined) return refusal(closed, closed);
     const byAddress = address === undefined ? undefined : this.#allow.forAddress(address, matches);
@@ -80,11 +85,24 @@ export class CompiledPolicy {
     return this.#unless(this.#notListed(name, address, protocol));
   }
 
+  /** Whether one request may go on, on a connection that is for requests only. @param target of the request line. */
+  permitsRequest(name: string, port: number, method: string, target: string): Decision {
+    const path = target.replace(/\?.*$/s, "");
+    const shown = `${method} ${path.slice(0, 100)}`;
+    if (!isPlainPath(path)) return this.refuse("path-not-allowed", `${shown}: can be read in two ways`);
+    for (const rule of this.#requests.allForName(name)) {
+      const { request } = rule;
+      if (request === undefined || !this.#opens(rule, port, "tcp") || request.methods?.has(method) === false) continue;
+      if (request.prefix ? path.startsWith(request.path) : path === request.path) return { verdict: "allowed", rule: rule.text, via: "name", allowed: rule };
+    }
+    return this.refuse("path-not-allowed", shown);
+  }
+
   /** Whether a name may be looked up at all: some port of it is allowed. Without this there is no question to any server. */
   resolves(name: string): Decision {
     const denied = this.#deny.forName(name, ({ port }) => port === undefined);
     if (denied !== undefined) return this.#unless(refusal("denied", denied.text));
-    const rule = this.#allow.forName(name, () => true);
+    const rule = this.#ruleFor(name, () => true);
     if (rule !== undefined) return { verdict: "allowed", rule: rule.text, via: "name", allowed: rule };
     if (this.mode === "relaxed") return { verdict: "allowed", rule: "mode relaxed", via: "address" };
     return this.#unless(refusal("not-allowed", "not allowed"));
@@ -92,7 +110,7 @@ export class CompiledPolicy {
 
   /** Whether a name that may be looked up may lead to this address, whatever the port. */
   mayLeadTo(name: string, address: Address): Decision {
-    const permits = this.#allow.forName(name, (rule) => rule.private) ?? this.#allow.forAddress(address, () => true);
+    const permits = this.#ruleFor(name, (rule) => rule.private) ?? this.#allow.forAddress(address, () => true);
     return this.#leadsTo(
       address,
       permits,
@@ -109,6 +127,10 @@ export class CompiledPolicy {
       this.#deny.forAddress(address, (rule) => closes(rule, port, protocol)),
     );
     return verdict.verdict === "allowed" ? decision : verdict;
+  }
+
+  #ruleFor(name: string, matches: (rule: Rule) => boolean): Rule | undefined {
+    return this.#allow.forName(name, matches) ?? this.#requests.forName(name, matches);
   }
 
   #leadsTo(address: Address, permits: Rule | undefined, denied: Rule | undefined): Decision {
@@ -139,8 +161,7 @@ export class CompiledPolicy {
 
   #notListed(name: string | undefined, address: Address | undefined, protocol: Protocol): Decision {
     const sameProtocol = (rule: Rule): boolean => rule.protocol === protocol;
-    const other =
-      name === undefined ? (address === undefined ? undefined : this.#allow.forAddress(address, sameProtocol)) : this.#allow.forName(name, sameProtocol);
+    const other = name === undefined ? (address === undefined ? undefined : this.#allow.forAddress(address, sameProtocol)) : this.#ruleFor(name, sameProtocol);
     return other === undefined ? refusal("not-allowed", "not allowed") : refusal("port-not-allowed", other.text);
   }
 
@@ -156,10 +177,18 @@ export class CompiledPolicy {
       const denied = this.#deniesAllOf(rule);
       if (denied !== undefined) notes.push(`deny ${denied.text} beats allow ${rule.text}`);
       else if (rule.port !== undefined && this.#blocked.has(rule.port)) notes.push(`blocked port ${rule.port} beats allow ${rule.text}`);
+      else if (rule.request !== undefined && this.#coversAll(rule)) notes.push(`allow ${rule.text} says nothing: another rule allows every request there`);
       else if (rule.target.kind === "block" && this.mode === "strict")
         notes.push(`mode strict takes no addresses: allow ${rule.text} only lets names lead there`);
     }
     return notes;
+  }
+
+  #coversAll({ target, port }: Rule): boolean {
+    const matches = (rule: Rule): boolean => rule.protocol === "tcp" && (rule.port === undefined || rule.port === port);
+    if (this.mode === "relaxed") return true;
+    if (target.kind === "block") return false;
+    return (target.kind === "name" ? this.#allow.forName(target.name, matches) : this.#allow.above(target.name, matches)) !== undefined;
   }
 
   #deniesAllOf({ target, port, protocol }: Rule): Rule | undefined {

@@ -24,6 +24,7 @@ export type RefusalReason =
   | "bad-request"
   | "name-mismatch"
   | "path-not-allowed"
+  | "tls-failed"
   // Of what was asked of the resolver:
   | "private-answer"
   | "lookup-rate"
@@ -40,6 +41,8 @@ export interface Decision {
   readonly via?: "name" | "address" | undefined;
   /** The rule that allows. */
   readonly allowed?: Rule | undefined;
+  /** Only requests of HTTP that {@link CompiledPolicy.permitsRequest} allows: whatever else is spoken there cannot be judged. */
+  readonly requestsOnly?: boolean | undefined;
 }
 
 /** True when the bytes may go on: allowed, or only observed. */
@@ -74,7 +77,8 @@ const SENTENCES: Readonly<Record<RefusalReason, string>> = {
   h2c: "HTTP/2 without TLS is not checked, so it is not offered",
   "bad-request": "the request can be read in two ways (RULE)",
   "name-mismatch": "the tunnel was asked for another name than the one inside it",
-  "path-not-allowed": "no rule allows this method and path",
+  "path-not-allowed": "no rule allows this request (RULE)",
+  "tls-failed": "no TLS came about with the client; it may not trust the job's own authority",
   "private-answer": "a public name led to a private address",
   "lookup-rate": "too many different names below one wildcard in a short time",
   "too-many-connections": "too many connections at once",

@@ -94,10 +94,11 @@ export function rulesOfPolicies(input: unknown, services: Iterable<string>): Rul
 }
 
 function textsOf({ to, ports: given, protocol }: EgressRule): readonly string[] {
+  const [, place = "", request = ""] = /^([^ ]*)(.*)$/s.exec(to) ?? [];
   const word = protocol === undefined ? "" : `/${protocol}`;
-  if (given === undefined) return [`${to}${word}`];
-  const host = to.includes(":") && !to.startsWith("[") ? `[${to}]` : to;
-  return given.map((one) => `${host}:${one}${word}`);
+  if (given === undefined) return [`${place}${word}${request}`];
+  const host = place.includes(":") && !place.startsWith("[") ? `[${place}]` : place;
+  return given.map((one) => `${host}:${one}${word}${request}`);
 }
 
 function requireService(from: string, known: ReadonlySet<string>): void {

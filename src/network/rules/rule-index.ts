@@ -36,6 +36,12 @@ export class RuleIndex {
     return undefined;
   }
 
+  /** Every rule for a name, the nearest first. */
+  *allForName(name: string): Generator<Rule, void> {
+    yield* this.#names.get(name) ?? [];
+    for (let suffix = parentOf(name); suffix !== ""; suffix = parentOf(suffix)) yield* this.#suffixes.get(suffix) ?? [];
+  }
+
   forAddress(address: Address, matches: Matches): Rule | undefined {
     for (const [bits, blocks] of this.#blocks[address.family]) {
       const found = blocks.get(blockAround(address, bits).base)?.find(matches);

@@ -1,6 +1,7 @@
 /**
  * One rule as it is written: `github.com`, `*.githubusercontent.com`, `host:port`, `host:port/udp`, `203.0.113.0/24:443`,
- * `[2001:db8::]/32:443`. `/private` behind a name lets it lead to a private address.
+ * `[2001:db8::]/32:443`. `/private` behind a name lets it lead to a private address. `api.example POST /x` allows requests, not
+ * connections: `api.example:8443 GET,HEAD /v1/*`, `api.example * /public/*`.
  */
 import { CofferdamError } from "../../foundation/index.ts";
 import { type Block, parseAddress, requireBlock } from "./address.ts";
@@ -21,10 +22,20 @@ export interface Rule {
   readonly protocol: Protocol | undefined;
   /** The name may lead to a private address. */
   readonly private: boolean;
+  /** Only such requests. */
+  readonly request?: RequestPattern | undefined;
 }
 
-/** Longest rule: a name, a port and the words behind it. */
-export const MAX_RULE_LENGTH = 300;
+export interface RequestPattern {
+  /** Undefined: every one. */
+  readonly methods: ReadonlySet<string> | undefined;
+  /** Of the request, without its query; all that begin so when `prefix`. */
+  readonly path: string;
+  readonly prefix: boolean;
+}
+
+/** Longest rule: a name, a port and the words behind it, a path. */
+export const MAX_RULE_LENGTH = 1000;
 
 /** Top-level names that nobody can register, which a house uses for its own (RFC 6762 appendix G, RFC 2606, ICANN 2024). */
 const HOUSE_NAMES: ReadonlySet<string> = new Set(["intranet", "internal", "private", "corp", "home", "lan", "test"]);
@@ -36,7 +47,9 @@ export function parseRule(text: string, verdict: "allow" | "deny"): Rule {
     new CofferdamError("INVALID_ARGUMENT", `${what}: ${problem}`, hint === undefined ? {} : { hint });
   if (text.length > MAX_RULE_LENGTH) throw wrong(`a rule has at most ${MAX_RULE_LENGTH} characters`);
   if (text.includes("://")) throw wrong("not an address of the web but a name", "write it like host.example:443");
-  const { rest, words } = wordsBehind(text);
+  const [place = "", ...requestParts] = text.split(" ");
+  const request = requestParts.length === 0 ? undefined : (patternOf(requestParts) ?? wrongRequest(wrong));
+  const { rest, words } = wordsBehind(place);
   const { host, port: portText } = hostAndPort(rest);
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) throw wrong("a port is 1 to 65535");
@@ -46,7 +59,27 @@ export function parseRule(text: string, verdict: "allow" | "deny"): Rule {
   if (named === "udp" && port === undefined && verdict === "allow") throw wrong("udp is opened for one port", `write ${host}:PORT/udp`);
   const target = targetOf(host, what, verdict);
   if (words.includes("private") && (target.kind === "block" || verdict === "deny")) throw wrong("/private stands behind a name that is allowed");
-  return { text, target, port, protocol, private: words.includes("private") };
+  if (request !== undefined && (target.kind === "block" || verdict === "deny" || protocol !== "tcp"))
+    throw wrong("only a name that is allowed has rules for requests", "a denial is of the whole host");
+  return { text, target, port, protocol, private: words.includes("private"), ...(request === undefined ? {} : { request }) };
+}
+
+/** `METHOD[,METHOD] /path`; undefined for what is none. A path that servers read in two ways is none. */
+function patternOf([methods = "", path = "", ...more]: readonly string[]): RequestPattern | undefined {
+  if (more.length > 0 || !/^(?:\*|[A-Z]+(?:,[A-Z]+)*)$/.test(methods) || !/^\/[\x21-\x7e]*$/.test(path)) return undefined;
+  const prefix = path.endsWith("*");
+  const literal = prefix ? path.slice(0, -1) : path;
+  if (/[*?#]/.test(literal) || !isPlainPath(literal)) return undefined;
+  return { methods: methods === "*" ? undefined : new Set(methods.split(",")), path: literal, prefix };
+}
+
+function wrongRequest(wrong: (problem: string, hint?: string) => CofferdamError): never {
+  throw wrong("that is no rule for requests", "write it like api.example POST /x, or api.example GET,HEAD /v1/*");
+}
+
+/** A path that means the same to every server: no dots, slashes or backslashes that one would resolve and another would not. */
+export function isPlainPath(path: string): boolean {
+  return !/\/\/|\/\.{1,2}(?:\/|$|;)|%(?:2e|2f|5c|00)|\\|;/i.test(path);
 }
 
 function targetOf(host: string, what: string, verdict: "allow" | "deny"): RuleTarget {

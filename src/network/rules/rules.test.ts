@@ -153,7 +153,19 @@ test("observe lets go what the policy would refuse, and says what it was", () =>
 
 test.each([
   ["bücher.example", "ASCII", "xn--bcher-kva.example"],
-  ["github.com ", "ASCII", undefined],
+  ["github.com\t", "ASCII", undefined],
+  ["github.com ", "no rule for requests", "api.example POST /x"],
+  ["api.example /x", "no rule for requests", undefined],
+  ["api.example POST", "no rule for requests", undefined],
+  ["api.example post /x", "no rule for requests", undefined],
+  ["api.example POST x", "no rule for requests", undefined],
+  ["api.example POST /x y", "no rule for requests", undefined],
+  ["api.example POST /a*b", "no rule for requests", undefined],
+  ["api.example POST /a/../b", "no rule for requests", undefined],
+  ["api.example POST /a%2Fb", "no rule for requests", undefined],
+  ["api.example POST /a?b=c", "no rule for requests", undefined],
+  ["10.0.0.0/8 POST /x", "only a name that is allowed", undefined],
+  ["api.example:53/udp POST /x", "only a name that is allowed", undefined],
   ["https://github.com/x", "not an address of the web", "host.example:443"],
   ["*", "every name is not a rule", "relaxed"],
   ["*.com", "everybody's names", "*.host.example"],
@@ -180,9 +192,41 @@ test.each([
   ["10.0.0.0/8/private", "behind a name", undefined],
   ["a/b", "", undefined],
   ["", "", undefined],
-  ["a".repeat(400), "at most 300", undefined],
+  ["a".repeat(1001), "at most 1000", undefined],
 ])("%s is no rule", (text, message, hint) => {
   expect(() => parseRule(text, "allow")).toThrow(invalid(message, hint));
+});
+
+test("rules for requests: a method and a path, literally; what is allowed for every request beats them", () => {
+  const compiled = policy({
+    allow: ["api.example POST /x", "api.example:8443 GET,HEAD /v1/*", "*.api.example * /open/*", "all.example", "all.example GET /y"],
+  });
+  expect(compiled.decide({ name: "api.example", port: 443, protocol: "tcp" })).toMatchObject({ verdict: "allowed", requestsOnly: true });
+  expect(compiled.decide({ name: "all.example", port: 443, protocol: "tcp" }).requestsOnly).toBeUndefined();
+  expect(compiled.notes).toEqual(["allow all.example GET /y says nothing: another rule allows every request there"]);
+  const asked = (name: string, port: number, method: string, target: string): string => compiled.permitsRequest(name, port, method, target).verdict;
+  for (const [name, port, method, target] of [
+    ["api.example", 443, "POST", "/x"],
+    ["api.example", 80, "POST", "/x?token=1"],
+    ["api.example", 8443, "HEAD", "/v1/"],
+    ["b.api.example", 443, "DELETE", "/open/a"],
+  ] as const)
+    expect(asked(name, port, method, target)).toBe("allowed");
+  for (const [name, port, method, target] of [
+    ["api.example", 443, "GET", "/x"],
+    ["api.example", 443, "post", "/x"],
+    ["api.example", 443, "POST", "/x/"],
+    ["api.example", 443, "POST", "/%78"],
+    ["api.example", 8443, "POST", "/x"],
+    ["api.example", 8443, "GET", "/v1"],
+    ["api.example", 8443, "GET", "/v1/../x"],
+    ["api.example", 8443, "GET", "/v1/%2e%2e/x"],
+    ["api.example", 8443, "GET", "/v1/..;/x"],
+    ["api.example", 8443, "GET", "/v1//x"],
+    ["api.example", 8443, "GET", "/v1/a\\..\\x"],
+    ["b.api.example", 443, "GET", "/x"],
+  ] as const)
+    expect(asked(name, port, method, target)).toBe("refused");
 });
 
 test("names: underscore, last dot, case, and the longest one", () => {
@@ -239,7 +283,8 @@ test("live policies: ingress names a service of the same job, or is refused with
   expect(() => rulesOfPolicies({ ingress: [{ from: "github.com", ports: [443] }] }, [])).toThrow(invalid("a job listens on nothing from outside", "egress"));
   expect(() => rulesOfPolicies({ ingress: [{ from: "10.0.0.0/8" }] }, ["db"])).toThrow(invalid("a job listens on nothing from outside"));
   expect(() => rulesOfPolicies({ ingress: [{ from: "web" }] }, ["db"])).toThrow(invalid("no service of this job", "services: db"));
-  expect(() => rulesOfPolicies({ egress: [{ to: "a b" }] }, [])).toThrow(invalid("ASCII"));
+  expect(() => rulesOfPolicies({ egress: [{ to: "a\tb" }] }, [])).toThrow(invalid("ASCII"));
+  expect(rulesOfPolicies({ egress: [{ to: "api.example POST /x", ports: [8443] }] }, []).allow).toEqual(["api.example:8443 POST /x"]);
 });
 
 test("ten thousand rules: the answers are those of a reader who tries every rule", () => {

@@ -13,11 +13,13 @@ export interface RecordLimits {
 
 const LIMITS: RecordLimits = { rows: 2000, violations: 500 };
 const MAX_ANSWERS = 16;
+const MAX_REQUESTS = 20;
+const MAX_PATH = 200;
 /** In the place of a destination or a name: all that had no row of their own. */
 export const THE_REST = "(others)";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-type ConnectionRow = Writable<TrafficConnection>;
+type ConnectionRow = Writable<Omit<TrafficConnection, "requests">> & { readonly requests: Set<string> };
 type LookupRow = Writable<Omit<TrafficLookup, "answers">> & { readonly answers: Set<string> };
 
 /** An attempt, before anything is counted. */
@@ -25,10 +27,12 @@ export type Attempt = Pick<TrafficConnection, "proto" | "dst" | "port" | "domain
 export type LookupAttempt = Pick<TrafficLookup, "name" | "type" | "answers" | "verdict">;
 export type ViolationFacts = Omit<NetworkViolation, "at">;
 
-/** Adds bytes to the row of one connection. */
+/** Adds to the row of one connection. */
 export interface ByteCounter {
   sent(bytes: number): void;
   received(bytes: number): void;
+  /** @param target of the request line; its query is left out. */
+  request(method: string, target: string): void;
 }
 
 export class TrafficRecord {
@@ -57,7 +61,10 @@ export class TrafficRecord {
         row[key] += bytes;
         row.last = this.#now();
       };
-    return { sent: count("sent"), received: count("received") };
+    const request = (method: string, target: string): void => {
+      if (row.requests.size < MAX_REQUESTS && row.dst !== THE_REST) row.requests.add(`${method} ${target.replace(/\?.*$/s, "").slice(0, MAX_PATH)}`);
+    };
+    return { sent: count("sent"), received: count("received"), request };
   }
 
   lookup({ name, type, answers, verdict }: LookupAttempt): void {
@@ -91,7 +98,7 @@ export class TrafficRecord {
 
   snapshot(): TrafficSnapshot {
     return {
-      connections: [...this.#connections.values()].map((row) => ({ ...row })),
+      connections: [...this.#connections.values()].map(({ requests, ...row }) => ({ ...row, ...(requests.size === 0 ? {} : { requests: [...requests] }) })),
       dns: [...this.#lookups.values()].map((row) => ({ ...row, answers: [...row.answers] })),
       violations: [...this.#violations.values()],
       coalesced: this.#coalesced,
@@ -103,7 +110,7 @@ export class TrafficRecord {
     const key = `${proto} ${domain ?? dst} ${port} ${verdict} ${rule}`;
     const fresh = (place: Pick<ConnectionRow, "dst" | "port" | "domain" | "rule">): ConnectionRow => {
       const first = this.#now();
-      return { proto, verdict, ...place, sent: 0, received: 0, tries: 0, first, last: first };
+      return { proto, verdict, ...place, sent: 0, received: 0, tries: 0, requests: new Set(), first, last: first };
     };
     if (this.#room(this.#connections, key)) return this.#row(this.#connections, key, () => fresh({ dst, port, domain, rule }));
     return this.#row(this.#connections, `${THE_REST} ${proto} ${verdict}`, () => fresh({ dst: THE_REST, port: undefined, domain: undefined, rule: THE_REST }));
