@@ -42,6 +42,20 @@ export {
   type VulnerabilityReport,
 } from "./packages/index.ts";
 export { type EffectivePolicy, loadPolicy, type PolicyRequest } from "./policy/index.ts";
+export {
+  type AccessContext,
+  type Actor,
+  type Assignment,
+  type Decision,
+  type JobIdentity,
+  type JobTokenOptions,
+  type RBACOptions,
+  RBACSystem,
+  type Role,
+  type Session,
+  type SessionMetadata,
+  type User,
+} from "./rbac/index.ts";
 export { type JailRequest, type JailResult, type JailTools, locateJailHelper, runJail } from "./sandbox/index.ts";
 export {
   type Authorizer,

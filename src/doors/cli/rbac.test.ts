@@ -1,6 +1,7 @@
 /** The rbac commands as an operator meets them: the built executable, a state directory, secrets on standard input. */
 import { spawn } from "node:child_process";
-import { chownSync, existsSync } from "node:fs";
+import { chmodSync, chownSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CliResult, TestProject } from "../../../test/world/project.ts";
 import { codeOf } from "../../rbac/identity/totp.ts";
@@ -253,6 +254,23 @@ test("on a terminal it is asked for, twice when new, and not shown", async (cont
   expect(typed).toBe(2);
   expect(shown).not.toContain("typed by");
   expect(await rbac(["login", "carol"], { input: "typed by a person\n" })).toMatchObject({ exit: 0 });
+});
+
+test("the doctor says how it stands", async () => {
+  const identity = async (...args: string[]): Promise<unknown> => {
+    const { checks } = JSON.parse((await project.cli(["doctor", "--json", ...args])).stdout);
+    return checks.find(({ name }: { readonly name: string }) => name === "identity");
+  };
+  expect(await identity()).toMatchObject({ status: "ok", detail: expect.stringMatching(/^5 users, \d+ sessions?, \d+ tokens?$/) });
+  expect(await identity("--level", "high")).toMatchObject({
+    status: "warn",
+    detail: expect.stringContaining("chief has none"),
+    fix: "cofferdam rbac user totp chief",
+  });
+  const key = join(project.state, "keys", "identity.key");
+  chmodSync(key, 0o644);
+  expect(await identity()).toMatchObject({ status: "fail", fix: expect.stringContaining("chmod 600") });
+  chmodSync(key, 0o600);
 });
 
 test("everything is on record, and no secret is", async () => {

@@ -64,6 +64,7 @@ const optionsSchema: z.ZodType<IdentityOptions> = z.strictObject({
 
 /** How things stand, for `doctor`. */
 export interface IdentityStatus {
+  readonly users: number;
   readonly hasAdministrator: boolean;
   /** How far the wall clock is behind what it was, ms; 0 within a minute. */
   readonly clockBehind: number;
@@ -145,6 +146,7 @@ export class Identity {
     const count = async (sql: string, ...params: readonly number[]): Promise<number> =>
       Number((await store.read((tx) => tx.get(`SELECT count(*) AS n FROM ${sql}`, params)))?.["n"] ?? 0);
     return {
+      users: await count("rbac_users"),
       hasAdministrator: await users.hasAdministrator(),
       clockBehind: clock.behind(),
       sessions: await count("identity_sessions WHERE expires_at > ? AND seen_at + idle > ?", now, now),

@@ -71,6 +71,19 @@ test("bad input, and too many", async () => {
   await expect(tokens.createToken("anna", { name: "one more" }, OWNER)).rejects.toThrow(code("RESOURCE_EXHAUSTED"));
 });
 
+test("a clock that was ahead by mistake takes no token away", async () => {
+  await using world = await identityWorld();
+  await world.users.add("anna");
+  const { token } = await world.identity.tokens.createToken("anna", { name: "good" }, OWNER);
+  world.time.wall += 4000 * DAY;
+  await expect(world.identity.tokens.verifyToken(token)).rejects.toThrow(code("UNAUTHENTICATED"));
+  await world.identity.tokens.createToken("anna", { name: "made meanwhile" }, OWNER);
+  world.time.wall -= 4000 * DAY;
+  await expect(world.identity.tokens.verifyToken(token)).rejects.toThrow(code("UNAUTHENTICATED"));
+  await world.identity.recovery.resetClock(OWNER);
+  expect((await world.identity.tokens.verifyToken(token)).userId).toBe("anna");
+});
+
 test("the last use is noted once an hour", async () => {
   await using world = await identityWorld();
   const { tokens } = world.identity;

@@ -12,6 +12,8 @@ const DEFAULT_LIFE: number = 90 * DAY;
 const LONGEST_LIFE: number = 366 * DAY;
 const SHORTEST_LIFE = 60_000;
 const PER_USER = 50;
+/** Those that are over are kept up to so many: a clock that is ahead for a moment must take no good one away. */
+const KEPT = 200;
 /** "Last used" is as exact as this, ms: a write for every use would cost more than it says. */
 export const USE_IS_NOTED_EVERY: number = 3_600_000;
 
@@ -63,10 +65,13 @@ export class Tokens {
   /** Throws RESOURCE_EXHAUSTED when the user has too many. */
   async create(tx: Transaction, userId: string, { name, limits = {}, life = DEFAULT_LIFE }: TokenInput): Promise<NewToken> {
     const now = this.#clock.now();
-    await tx.run("DELETE FROM identity_tokens WHERE expires_at <= ?", [now]);
-    const row = await tx.get("SELECT count(*) AS n FROM identity_tokens WHERE user_id = ?", [userId]);
+    const row = await tx.get("SELECT count(*) AS n FROM identity_tokens WHERE user_id = ? AND expires_at > ?", [userId, now]);
     if (Number(row?.["n"] ?? 0) >= PER_USER)
       throw new CofferdamError("RESOURCE_EXHAUSTED", `a user has at most ${PER_USER} tokens`, { hint: "revoke one: cofferdam rbac token revoke ID" });
+    await tx.run(
+      "DELETE FROM identity_tokens WHERE user_id = ? AND id NOT IN (SELECT id FROM identity_tokens WHERE user_id = ? ORDER BY expires_at DESC LIMIT ?)",
+      [userId, userId, KEPT - 1],
+    );
     const { text, hash } = newSecret("token");
     const id = newId("tok");
     const expiresAt = now + life;
