@@ -18,3 +18,7 @@ export type { DueReport } from "./rotation-due.ts";
 export type { SecretMetadata } from "./said.ts";
 export { secretIdSchema } from "./secret-id.ts";
 export type { EncryptionOptions, RotationOptions, SecretOptions } from "./settings.ts";
+export type { VaultOptions } from "./vault/vault-backend.ts";
+export type { VaultConnection } from "./vault/vault-client.ts";
+export { vaultProvider } from "./vault/vault-provider.ts";
+export type { VaultAuth } from "./vault/vault-session.ts";

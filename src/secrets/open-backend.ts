@@ -7,11 +7,13 @@ import type { SecretBackend, StorePosition } from "./contract.ts";
 import { KeyFile } from "./keys/key-file.ts";
 import { KeyProtection } from "./keys/protection.ts";
 import type { EncryptionSettings, SecretSettings } from "./settings.ts";
+import { VaultBackend } from "./vault/vault-backend.ts";
 
 /** Opens nothing yet. @param store where backend `file` keeps its rows. */
-export function backendOf({ backend, clock, stateDir, encryption }: SecretSettings, store: Store): SecretBackend {
+export function backendOf({ backend, vault, clock, stateDir, encryption }: SecretSettings, store: Store): SecretBackend {
   if (backend === "memory") return memoryBackend(clock);
-  if (backend !== "file") return backend;
+  if (backend === "vault" && vault !== undefined) return new VaultBackend(vault, clock);
+  if (typeof backend === "object") return backend;
   return fileBackend({ store, keys: keyFileOf(encryption), head: join(stateDir, "heads", "secrets"), clock });
 }
 

@@ -1,11 +1,13 @@
 /** Options of SecretManagementSystem: one strict schema, and what they come to. */
 import { join } from "node:path";
 import { z } from "zod";
-import { type Clock, parseDuration, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, parseDuration, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Authorizer, JobFacts, SecretBackend, SecretInjector, SecretTrail, StorePosition } from "./contract.ts";
 import type { KdfCost } from "./keys/passphrase.ts";
 import type { RotationProvider } from "./rotation.ts";
+import type { VaultOptions } from "./vault/vault-backend.ts";
+import { vaultSchema } from "./vault/vault-settings.ts";
 
 /** How the master key of backend `file` is kept. */
 export interface EncryptionOptions {
@@ -39,8 +41,10 @@ export interface RotationOptions {
 
 /** Options of the seed first; the rest is ours. */
 export interface SecretOptions {
-  /** `memory`: gone with this process. `file`: sealed in the state directory. Or one of your own. Default `file`. */
-  readonly backend?: "memory" | "file" | SecretBackend | undefined;
+  /** `memory`: gone with this process. `file`: sealed in the state directory. `vault`: in a vault. Or one of your own. Default `file`. */
+  readonly backend?: "memory" | "file" | "vault" | SecretBackend | undefined;
+  /** For backend `vault`. */
+  readonly vault?: VaultOptions | undefined;
   readonly encryption?: EncryptionOptions | undefined;
   readonly rotation?: RotationOptions | undefined;
   /** Longest time that a job may keep what it was given. Default: no limit of our own. */
@@ -69,7 +73,8 @@ export interface EncryptionSettings extends EncryptionOptions {
 }
 
 export interface SecretSettings {
-  readonly backend: "memory" | "file" | SecretBackend;
+  readonly backend: "memory" | "file" | "vault" | SecretBackend;
+  readonly vault: VaultOptions | undefined;
   readonly encryption: EncryptionSettings;
   readonly rotation: {
     readonly grace: number;
@@ -111,7 +116,8 @@ const time = (min: number): z.ZodType<number, number | string> =>
 const path = z.string().min(1).max(1000);
 
 const schema = z.strictObject({
-  backend: z.union([z.enum(["memory", "file"]), z.custom<SecretBackend>(isObject, "memory, file, or a backend of your own")]).optional(),
+  backend: z.union([z.enum(["memory", "file", "vault"]), z.custom<SecretBackend>(isObject, "memory, file, vault, or a backend of your own")]).optional(),
+  vault: vaultSchema.optional(),
   encryption: z
     .strictObject({
       key: z.enum(["file", "passphrase", "command"]).optional(),
@@ -149,10 +155,13 @@ const schema = z.strictObject({
 /** Throws INVALID_ARGUMENT, with what was probably meant. */
 export function settingsOf(input: unknown): SecretSettings {
   const { backend = "file", encryption = {}, rotation = {}, ...rest } = parseInput(schema, input, "options of SecretManagementSystem");
+  if (backend === "vault" && rest.vault === undefined)
+    throw new CofferdamError("INVALID_ARGUMENT", "options of SecretManagementSystem: backend vault needs vault: {address, auth}");
   const stateDir = rest.stateDir ?? stateDirectory(undefined, process.env, process.cwd());
   const { grace = DAY, every = 90 * DAY, interval = 0, timeout = 60_000, afterUse = false, providers = {} } = rotation;
   return {
     backend,
+    vault: rest.vault,
     encryption: { ...encryption, key: encryption.key ?? "file", keyFile: encryption.keyFile ?? join(stateDir, "keys", "secrets.key") },
     rotation: { grace, every, interval, timeout, afterUse, providers: new Map(Object.entries(providers)) },
     lease: rest.lease,

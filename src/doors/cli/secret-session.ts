@@ -1,26 +1,30 @@
 /** What secret commands open: the policy, the trail, and the secrets as the policy keeps them. */
 import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
-import { type EffectivePolicy, secretRulesOf } from "../../policy/index.ts";
+import { type EffectivePolicy, type SecretProviderWords, secretRulesOf } from "../../policy/index.ts";
 import {
   commandProvider,
   type EncryptionOptions,
   POSITION_ACTIONS,
   positionIn,
+  type RotationProvider,
   readPrivate,
   SecretManagementSystem,
   type SecretOptions,
   type StorePosition,
+  type VaultOptions,
+  vaultProvider,
 } from "../../secrets/index.ts";
 import type { CommandContext } from "./command.ts";
 import { caller } from "./job-session.ts";
+import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";
 
 /** Opens the secrets for the length of `work`. @param ready false: without initialize(), for a store that may not open. */
 export async function withSecrets<T>(context: CommandContext, work: (secrets: SecretManagementSystem) => Promise<T>, ready = true): Promise<T> {
   const policy = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    await using secrets = new SecretManagementSystem(secretOptionsOf(policy, { stateDir: context.globals.state, store, audit }));
+    await using secrets = new SecretManagementSystem(await secretOptionsOf(policy, { stateDir: context.globals.state, store, audit }));
     if (ready) await secrets.initialize();
     return await work(secrets);
   });
@@ -40,12 +44,17 @@ export interface SecretPlaces extends Required<Pick<SecretOptions, "stateDir" | 
   readonly audit: AuditLogger;
 }
 
-/** As the policy says. Who may do what is still the owner of the process: roles come with `rbac`. */
-export function secretOptionsOf({ values }: EffectivePolicy, { stateDir, store, audit }: SecretPlaces): SecretOptions {
+/** As the policy says. Who may do what is still the owner of the process: roles come with `rbac`. Throws INVALID_ARGUMENT, NOT_FOUND. */
+export async function secretOptionsOf({ values }: EffectivePolicy, { stateDir, store, audit }: SecretPlaces): Promise<SecretOptions> {
   const { rotation, ...rules } = secretRulesOf(values);
-  const providers = Object.entries(values["secrets.providers"]).flatMap(([name, { command }]) =>
-    command === undefined ? [] : [[name, commandProvider(command)] as const],
-  );
+  const backend = values["secrets.backend"];
+  const providers = Object.entries(values["secrets.providers"]);
+  const needsVault = backend === "vault" || providers.some(([, { vault }]) => vault !== undefined);
+  const vault = needsVault ? await vaultOf(values["secrets.vault"]) : undefined;
+  const made = providers.flatMap(([name, words]): [string, RotationProvider][] => {
+    const provider = providerOf(words, vault);
+    return provider === undefined ? [] : [[name, provider]];
+  });
   const [passphraseFile, command] = [values["secrets.passphrase-file"], values["secrets.key-command"]];
   const encryption: EncryptionOptions = {
     key: values["secrets.key"],
@@ -53,14 +62,16 @@ export function secretOptionsOf({ values }: EffectivePolicy, { stateDir, store, 
     ...(command.length > 0 && { command }),
   };
   return {
-    ...rules,
-    stateDir,
-    store,
-    audit,
-    encryption,
-    rotation: { ...rotation, providers: Object.fromEntries(providers) },
+    ...{ ...rules, backend, stateDir, store, audit, encryption },
+    ...(backend === "vault" && { vault }),
+    rotation: { ...rotation, providers: Object.fromEntries(made) },
     lastPosition: async () => await lastPosition(audit),
   };
+}
+
+function providerOf({ command, vault: path, field }: SecretProviderWords, vault: VaultOptions | undefined): RotationProvider | undefined {
+  if (command !== undefined) return commandProvider(command);
+  return vault === undefined || path === undefined || field === undefined ? undefined : vaultProvider(vault, path, field);
 }
 
 /** The first line of a private file. Throws NOT_FOUND, FAILED_PRECONDITION when others may read it. */

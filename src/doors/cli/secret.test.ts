@@ -1,10 +1,11 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { VaultServer } from "../../../test/world/vault-server.ts";
 
 const EXECUTABLE = fileURLToPath(new URL("../../../bin/cofferdam.js", import.meta.url));
 const VALUE = "npm_SECRETVALUE";
@@ -143,4 +144,23 @@ test("yesterday's copy of the state directory's secrets is refused, and accepted
   expect(run("recover")).toMatchObject({ exit: 2 });
   expect(run("recover --reason restored").exit).toBe(0);
   expect(run("get a").stdout).toBe("one");
+});
+
+test("backend vault, as the policy names it; what is missing is said", async () => {
+  await using server = await VaultServer.start();
+  file("vault-token", server.grant());
+  file("vault.yaml", `version: 1\nsecrets: {backend: vault, vault: {address: "${server.address}", token-file: ${join(base, "vault-token")}}}\n`);
+  const run = async (words: string, input = ""): Promise<Ran> =>
+    await new Promise((resolve) => {
+      const env = { PATH: process.env["PATH"], HOME: base, COFFERDAM_STATE: join(base, "state3") };
+      const child = execFile(process.execPath, [EXECUTABLE, "secret", ...words.split(" ")], { cwd: base, env }, (error, stdout, stderr) =>
+        resolve({ exit: error === null ? 0 : Number(error.code), stdout, stderr }),
+      );
+      child.stdin?.end(input);
+    });
+  expect(await run("put npm/publish --config vault.yaml", VALUE)).toMatchObject({ exit: 0 });
+  expect((await run("get npm/publish --config vault.yaml")).stdout).toBe(VALUE);
+  expect(existsSync(join(base, "state3", "keys", "secrets.key"))).toBe(false);
+  file("half.yaml", `version: 1\nsecrets: {backend: vault, vault: {address: "${server.address}"}}\n`);
+  expect(await run("list --config half.yaml")).toMatchObject({ exit: 2, stderr: expect.stringContaining("token-file is missing") });
 });
