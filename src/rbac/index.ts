@@ -48,6 +48,9 @@ export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
 export { foldName } from "./names.ts";
 export type { RBACOptions } from "./options.ts";
 export { coversPermission, parsePermission, permissionsOverlap } from "./permission.ts";
+export type { ImportOptions } from "./policy-file/desk.ts";
+export type { ChangedDecision, DecisionEvent, DecisionTrail, DryRun } from "./policy-file/dry-run.ts";
+export type { Difference, PolicyDifference } from "./policy-file/plan.ts";
 export type { RepositoryInput } from "./repositories/stored-facts.ts";
 export { matchesRepository } from "./repository-pattern.ts";
 export {

@@ -174,3 +174,25 @@ export const actorSchema: z.ZodType<Actor> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("local-owner") }),
   z.strictObject({ kind: z.literal("embedding"), vouchedBy: line(200) }),
 ]);
+
+/** A role as it stands in a policy file. */
+export type FileRole = RoleInput & { readonly id: string };
+export const fileRoleSchema: z.ZodType<FileRole> = z.strictObject({ ...role, id: roleIdSchema });
+
+/** A user as they stand in a policy file, with all roles that they have. */
+export type FileUser = UserInput & { readonly id: string; readonly disabled?: boolean | undefined; readonly roles?: readonly FileAssignment[] | undefined };
+export interface FileAssignment {
+  readonly role: string;
+  readonly scope?: Scope | undefined;
+  /** ISO 8601 with a zone. */
+  readonly expiresAt?: string | undefined;
+}
+export const fileUserSchema: z.ZodType<FileUser> = z.strictObject({
+  ...user,
+  id: idSchema,
+  disabled: z.boolean().optional(),
+  roles: z
+    .array(z.strictObject({ role: roleIdSchema, scope: scopeSchema.optional(), expiresAt: z.iso.datetime({ offset: true }).optional() }))
+    .max(MAX_RULES)
+    .optional(),
+});

@@ -36,6 +36,10 @@ import { Identity } from "./identity/identity.ts";
 import type { IdentityUsers } from "./identity/parts.ts";
 import { LivePolicy } from "./live-policy.ts";
 import { parseOptions, type RBACOptions } from "./options.ts";
+import { type ImportOptions, PolicyFileDesk } from "./policy-file/desk.ts";
+import { type DecisionTrail, type DryRun, dryRun } from "./policy-file/dry-run.ts";
+import { parsePolicyFile } from "./policy-file/file.ts";
+import type { PolicyDifference } from "./policy-file/plan.ts";
 import { Resolvers } from "./repositories/resolve.ts";
 import { type RepositoryInput, StoredFacts } from "./repositories/stored-facts.ts";
 import type { AssignOptions, RoleInput, RolePatch, UserInput, UserPatch } from "./schemas.ts";
@@ -51,6 +55,7 @@ interface Opened {
   readonly roles: RoleDesk;
   readonly assignments: AssignmentDesk;
   readonly repositories: RepositoryDesk;
+  readonly files: PolicyFileDesk;
 }
 
 /** Most entries of one page of a list. */
@@ -116,6 +121,7 @@ export class RBACSystem implements IdentityUsers {
       roles: new RoleDesk(changes),
       assignments: new AssignmentDesk(this.#store, changes),
       repositories: new RepositoryDesk(this.#store, changes),
+      files: new PolicyFileDesk(this.#store, live, changes, this.#clock),
     };
   }
 
@@ -235,6 +241,26 @@ export class RBACSystem implements IdentityUsers {
 
   async getRepository(repository: string): Promise<RepositoryInput | undefined> {
     return await this.#open().repositories.get(repository);
+  }
+
+  /** Roles of one's own, users with their roles, and repositories, as YAML. Throws PAYLOAD_TOO_LARGE beyond 8 MiB. */
+  async exportPolicy(): Promise<string> {
+    return await this.#open().files.export();
+  }
+
+  /**
+   * Makes what is there what the file says, all of it or nothing. Whoever does it has to be an administrator.
+   * Throws INVALID_ARGUMENT with line and column, PAYLOAD_TOO_LARGE, CONFLICT, NOT_FOUND for a role that is nowhere.
+   */
+  async importPolicy(yaml: string, options: ImportOptions = {}, actor?: Actor): Promise<PolicyDifference> {
+    return await this.#open().files.import(yaml, options, actor);
+  }
+
+  /** Which decisions of the trail since then would be others under a policy. Changes and records nothing. */
+  async previewPolicy(yaml: string, trail: DecisionTrail, { since, prune }: { readonly since: Date; readonly prune?: boolean | undefined }): Promise<DryRun> {
+    const { files, live } = this.#open();
+    const { difference, proposed } = await files.plan(parsePolicyFile(yaml), prune ?? false);
+    return { difference, ...(await dryRun({ current: await live.current(), proposed }, trail, since)) };
   }
 
   /** A session for a user who was authenticated. Throws UNAUTHENTICATED without a proof or a voucher. */

@@ -1,5 +1,6 @@
 /** Who has to do with which repository, as it was written down here. A repository that was not is unknown, not nobody's. */
 import { z } from "zod";
+import { CofferdamError } from "../../foundation/index.ts";
 import type { Lookup, Store, Transaction } from "../../store/index.ts";
 import type { RepositoryFacts, RepositoryResolver, User } from "../contract.ts";
 import { idSchema } from "../schemas.ts";
@@ -54,7 +55,7 @@ export async function readRepository(tx: Transaction, repository: string): Promi
   };
 }
 
-/** @param input undefined forgets it. An owner who is also assigned is an owner. */
+/** Throws NOT_FOUND for somebody who is no user. @param input undefined forgets it. An owner who is also assigned is an owner. */
 export async function writeRepository(tx: Transaction, repository: string, input: RepositoryInput | undefined): Promise<void> {
   await tx.run("DELETE FROM rbac_repositories WHERE repository = ?", [repository]);
   if (input === undefined) return;
@@ -63,6 +64,9 @@ export async function writeRepository(tx: Transaction, repository: string, input
   const isPublic = input.public === undefined ? null : Number(input.public);
   await tx.run("INSERT INTO rbac_repositories (repository, is_public, lists_people) VALUES (?, ?, ?)", [repository, isPublic, Number(listed)]);
   const relations = new Map([...(assigned ?? []).map((id) => [id, "assigned"] as const), ...(owners ?? []).map((id) => [id, "owner"] as const)]);
-  for (const [id, relation] of relations)
+  for (const [id, relation] of relations) {
+    if ((await tx.get("SELECT id FROM rbac_users WHERE id = ?", [id])) === undefined)
+      throw new CofferdamError("NOT_FOUND", `no user ${JSON.stringify(id)}`, { hint: "cofferdam rbac user list" });
     await tx.run("INSERT INTO rbac_repository_users (repository, user_id, relation) VALUES (?, ?, ?)", [repository, id, relation]);
+  }
 }
