@@ -82,6 +82,17 @@ export function isPlainPath(path: string): boolean {
   return !/\/\/|\/\.{1,2}(?:\/|$|;)|%(?:2e|2f|5c|00)|\\|;/i.test(path);
 }
 
+/** Whether a text is a rule that allows. */
+export function isReadableRule(text: string): boolean {
+  try {
+    parseRule(text, "allow");
+    return true;
+  } catch (error) {
+    if (error instanceof CofferdamError) return false;
+    throw error;
+  }
+}
+
 function targetOf(host: string, what: string, verdict: "allow" | "deny"): RuleTarget {
   if (host.includes("/") || parseAddress(host) !== undefined) return { kind: "block", block: requireBlock(host, what) };
   if (!host.startsWith("*.")) {
