@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Attachment, ContainerEngine, ContainerExit, ImageInspect, OutputChunk } from "../engine/index.ts";
 import { type Clock, CofferdamError, messageOf } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretReader } from "../secrets/index.ts";
@@ -17,6 +18,7 @@ import { prove, requireProof } from "./container/prove.ts";
 import type { JobMount } from "./container/spec.ts";
 import { either, sooner } from "./interruption.ts";
 import { JobLog } from "./job-log.ts";
+import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
 import type { JobSpec } from "./job-spec.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
@@ -40,6 +42,7 @@ export type JobImage = Pick<ImageInspect, "Id" | "Config">;
 export interface ContainerRunParts {
   readonly engine: ContainerEngine;
   readonly quota: ResourceQuotaManager;
+  readonly networks: NetworkIsolationManager | undefined;
   readonly jobs: JobStore;
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
@@ -108,7 +111,7 @@ export class ContainerRun {
 
   /** Runs the workload to its end. Throws what stopped it; {@link end} must follow in any case. */
   async run(allocation: Allocation, image: JobImage, signal: AbortSignal): Promise<void> {
-    const { engine, jobs, quota } = this.#parts;
+    const { engine, jobs, networks, quota } = this.#parts;
     const { jobId } = this.#job.identity;
     const imageId = image.Id;
     const { body, expected, notes } = await this.#prepare(allocation, image, signal);
@@ -127,11 +130,13 @@ export class ContainerRun {
     const gate = this.#openGate();
     const probes = await sooner(gate.arrival(GATE_SECONDS * 1000, either(signal, over.signal)), signal, over.signal);
     const inspect = await engine.containers.inspect(id, { signal });
-    const proof = prove({ container: inspect, imageId, expected, shim: gate.shim, probes });
+    const network = await connectJob(networks, this.#job, inspect);
+    const proof = prove({ container: inspect, imageId, expected, shim: gate.shim, probes, network });
     this.#job.proof = proof;
     requireProof(proof);
     this.#secrets?.giveTo(proof);
-    this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true }), expected.profile.readOnlyRoot);
+    const hostNetwork = network === undefined ? undefined : networks?.linksPath(jobId);
+    this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true, hostNetwork }), expected.profile.readOnlyRoot);
     this.#job.applied.push(...proof.held);
     const { files, variables } = this.#job.secrets;
     const record = this.#job.record("JobStarted", "success", {
@@ -220,7 +225,7 @@ export class ContainerRun {
     this.#log = new JobLog(logFile, policy.values["jobs.log"]);
     const usual = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
     const gate = join(folder, "gate");
-    this.#gate = await Gate.open(gate);
+    this.#gate = await Gate.open(gate, this.#job.network?.gateway);
     const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;
     const limits = quota.createLimits(allocation);
     const place = workingDir ?? (workspace === undefined ? undefined : (workspace.target ?? WORKSPACE_TARGET));

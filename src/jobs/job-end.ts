@@ -1,7 +1,10 @@
 /** The end of a job: what it has goes, its end goes on record, its report is kept. Whatever fails, the next step is tried, and told. */
 import { messageOf, wrapError } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
+import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
 import type { JobBook } from "./job-book.ts";
+import { judgeTraffic } from "./job-network.ts";
 import type { JobHoldings } from "./job-store.ts";
 import { type JobTrail, verifiedSince } from "./job-trail.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -13,13 +16,17 @@ export interface EndParts {
   readonly audit: JobTrail;
   readonly book: JobBook;
   readonly quota: ResourceQuotaManager;
+  readonly networks: NetworkIsolationManager | undefined;
+  readonly policy: EffectivePolicy;
 }
 
 /** Never throws. Nothing of the job may go on any more. */
-export async function endJob(id: string, open: OpenJob, { audit, book, quota }: EndParts): Promise<JobReport> {
+export async function endJob(id: string, open: OpenJob, { audit, book, networks, policy, quota }: EndParts): Promise<JobReport> {
   const { job } = open;
   const holds = await takeAway(id, open, quota);
+  job.traffic = (await attempt(job, "network", async () => await networks?.removeNetwork(id))) ?? job.traffic;
   job.judgeMemory();
+  judgeTraffic(job, policy);
   job.threats = (await attempt(job, "threats", async () => await book.threats.ofJob(id))) ?? job.threats;
   await recordEnd(job);
   job.trail = await verifiedSince(audit, job.askedAt);

@@ -1,10 +1,12 @@
-/** Whether a job may run: who asks, may they, is its image acceptable, is there room. The first refusal ends it. */
+/** Whether a job may run: who asks, may they, is its image acceptable, is there room, and a network of its own. The first refusal ends it. */
 import { statSync } from "node:fs";
 import { requireOutside } from "../audit/index.ts";
 import type { ContainerEngine } from "../engine/index.ts";
 import { type Clock, CofferdamError } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
+import { openJobNetwork } from "./job-network.ts";
 import type { JobConfig } from "./job-spec.ts";
 import type { JobTrail } from "./job-trail.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -14,6 +16,7 @@ import { isPinned } from "./score/job-evidence.ts";
 export interface JobGateParts {
   readonly engine: ContainerEngine;
   readonly quota: ResourceQuotaManager;
+  readonly networks: NetworkIsolationManager | undefined;
   readonly policy: EffectivePolicy;
   readonly stateDir: string;
   readonly audit: JobTrail;
@@ -34,7 +37,7 @@ export class JobGate {
   async check(job: LiveJob, config: JobConfig, asked: Promise<void>, signal: AbortSignal): Promise<void> {
     await Promise.all([asked, this.#looks(job, config, signal)]);
     await this.#resources(job, config, signal);
-    job.pass("networkIsolation", "the job has no network at all");
+    await openJobNetwork(this.#parts, job, config.egress ?? []);
   }
 
   async #looks(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {

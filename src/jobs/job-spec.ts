@@ -15,6 +15,8 @@ export interface JobConfig {
   /** Tag, digest or id. */
   readonly image?: string | undefined;
   readonly resources?: LimitsInput | undefined;
+  /** What it may reach besides the policy's jobs.egress: `packages.example:443` (docs/network.md). */
+  readonly egress?: readonly string[] | undefined;
   /** Longest wait for resources, ms. Absent: what is not free now is refused. */
   readonly wait?: number | undefined;
 }
@@ -55,6 +57,7 @@ const configSchema: z.ZodType<JobConfig> = z.strictObject({
   priority: z.enum(PRIORITIES).optional(),
   image: imageReference.optional(),
   resources: limits.optional(),
+  egress: z.array(z.string().min(1).max(512)).max(1000).optional(),
   wait: z.int().min(0).max(86_400_000).optional(),
 });
 

@@ -2,12 +2,14 @@
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
 import type { ImageInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
+import type { IsolatedNetwork, NetworkTraffic } from "../network/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
 import { MaskList } from "../secrets/index.ts";
 import type { Proof } from "./container/prove.ts";
 import { sizeText, sizeWord } from "./report/amounts.ts";
 import { maskedFacts } from "./report/masked.ts";
+import { networkFacts } from "./report/network.ts";
 import type { Check, CheckName, JobFacts, JobResources, JobWorkspace, StoppedBy, TrailEvent, Verdict, Violation } from "./report/schema.ts";
 import { LOCAL_OWNER } from "./score/job-evidence.ts";
 import type { Threat } from "./threats/threat.ts";
@@ -58,6 +60,10 @@ export class LiveJob {
   exit: number | undefined;
   stoppedBy: StoppedBy | undefined;
   usage: ResourceUsage | undefined;
+  /** Its network, while it has one and afterwards; undefined: it has none at all. */
+  network: IsolatedNetwork | undefined;
+  /** What it did there, once that is over. */
+  traffic: NetworkTraffic | undefined;
   workspace: JobWorkspace = { mode: "none", leftOut: [] };
   disk: JobResources["limits"][number] = { resource: "disk", by: "none" };
   log = { bytes: 0, kept: 0, truncated: false };
@@ -192,7 +198,7 @@ export class LiveJob {
       proof: this.proof,
       ...{ applied: this.applied, refused: this.refused, threats: this.threats, violations: this.violations, leftBehind: this.leftBehind },
       resources: this.#resources(),
-      network: { mode: "none" },
+      network: networkFacts(this.network, this.traffic),
       workspace: this.workspace,
       log: this.log,
       secretsUsed: [...files, ...variables].toSorted(),

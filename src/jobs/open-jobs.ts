@@ -94,6 +94,12 @@ export class OpenJobs {
     if (open !== undefined && request !== undefined) stopNow(open, new CofferdamError(request.code, request.message), request.keep === true);
   }
 
+  /** Nothing of it gets out any more: what it does from here on is no run of it. */
+  lostNetwork(jobId: string, why: string): void {
+    const open = this.#jobs.get(jobId);
+    if (open !== undefined) stopNow(open, new CofferdamError("UPSTREAM_UNAVAILABLE", `its network is gone: ${why}`), false);
+  }
+
   violated(violation: QuotaViolation): void {
     const open = this.#jobs.get(violation.jobId);
     if (open === undefined) return;

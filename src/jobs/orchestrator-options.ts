@@ -3,14 +3,15 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { AuditLogger } from "../audit/index.ts";
 import { type Clock, CofferdamError, goneFrom, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import type { NetworkIsolationOptions } from "../network/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
 import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { JobTrail } from "./job-trail.ts";
 
 /** Parts of the seed that are not built yet. */
-const ABSENT = { rbac: "roles", network: "network isolation", images: "image scanner", monitor: "runtime monitor" } as const;
-type Component = keyof typeof ABSENT | "audit" | "quota" | "secrets";
+const ABSENT = { rbac: "roles", images: "image scanner", monitor: "runtime monitor" } as const;
+type Component = keyof typeof ABSENT | "audit" | "quota" | "network" | "secrets";
 
 export interface OrchestratorOptions {
   /** Instead of the level that the policy files say. */
@@ -30,6 +31,8 @@ export interface OrchestratorOptions {
    * for secrets is refused.
    */
   readonly secrets?: ((parts: SecretParts) => SecretReader) | undefined;
+  /** Of the jobs' networks: ranges, name servers, how many are kept ready. Modes and rules are the policy's. */
+  readonly network?: Pick<NetworkIsolationOptions, "ranges" | "ready" | "customDNS" | "ipv6" | "connect"> | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -60,6 +63,7 @@ const schema: z.ZodType<OrchestratorOptions> = z.strictObject({
   store: z.custom<Store>(isObject).optional(),
   audit: z.custom<JobTrail>(isObject).optional(),
   secrets: z.custom<NonNullable<OrchestratorOptions["secrets"]>>((value) => typeof value === "function").optional(),
+  network: z.custom<NonNullable<OrchestratorOptions["network"]>>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),
 });
 

@@ -6,6 +6,7 @@ import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine/index.ts";
 import { CofferdamError, newId, wrapError } from "../foundation/index.ts";
+import { NetworkIsolationManager } from "../network/index.ts";
 import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretInjector, SecretReader } from "../secrets/index.ts";
@@ -40,6 +41,8 @@ interface Opened extends OrchestratorParts {
   readonly book: JobBook;
   readonly open: OpenJobs;
   readonly quota: ResourceQuotaManager;
+  /** Undefined where components.network is off. */
+  readonly networks: NetworkIsolationManager | undefined;
   readonly secrets: SecretReader | undefined;
 }
 
@@ -88,16 +91,22 @@ export class SecurityOrchestrator {
     const open = new OpenJobs(this.#engine, book);
     const quota = new ResourceQuotaManager(this.#engine, { ...quotaOptionsOf(policy.values), store, workspaces: join(stateDir, "workspaces"), clock });
     quota.events.on("quotaViolation", (violation) => open.violated(violation));
+    const networks =
+      this.#options.components?.network === false
+        ? undefined
+        : new NetworkIsolationManager(this.#engine, { ...this.#options.network, store, audit: parts.audit, clock });
+    networks?.events.on("networkLost", ({ jobId, why }) => open.lostNetwork(jobId, why));
     try {
       await book.initialize();
       await quota.initialize();
+      await networks?.initialize();
     } catch (error) {
       await parts.close();
       throw error;
     }
     const secretParts: SecretParts = { jobs: { find: async (jobId) => open.known(jobId) }, injector: this.#injector };
     const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(secretParts);
-    this.#opened ??= { ...parts, book, open, quota, secrets };
+    this.#opened ??= { ...parts, book, open, quota, networks, secrets };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
@@ -106,6 +115,11 @@ export class SecurityOrchestrator {
   /** Who has how much of this host. Throws NOT_INITIALIZED. */
   get quota(): ResourceQuotaManager {
     return this.#parts().quota;
+  }
+
+  /** The networks of jobs; undefined where they are off. Throws NOT_INITIALIZED. */
+  get networks(): NetworkIsolationManager | undefined {
+    return this.#parts().networks;
   }
 
   /** What is known of jobs and threats. Throws NOT_INITIALIZED. */
@@ -251,6 +265,7 @@ export class SecurityOrchestrator {
     const why = new CofferdamError("CANCELLED", "the orchestrator was closed");
     for (const [id, open] of this.#opened?.open.entries() ?? []) await this.#endOnce(id, open, why);
     await this.#opened?.quota.close();
+    await this.#opened?.networks?.close();
     await this.#opened?.close();
     this.#opened = undefined;
     if (this.#ownsEngine) await this.#engine.close();
@@ -272,10 +287,10 @@ export class SecurityOrchestrator {
   async #decide(open: OpenJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     const { job } = open;
     const { jobId: id, image, command, level } = job.identity;
-    const { audit, clock, policy, stateDir } = this.#parts();
+    const { audit, clock, networks, policy, stateDir } = this.#parts();
     try {
       const asked = job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
-      await new JobGate({ engine: this.#engine, quota: this.quota, policy, stateDir, audit, clock }).check(job, config, asked, signal);
+      await new JobGate({ engine: this.#engine, quota: this.quota, networks, policy, stateDir, audit, clock }).check(job, config, asked, signal);
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {
@@ -283,6 +298,7 @@ export class SecurityOrchestrator {
       open.state = "blocked";
       const { code = "INTERNAL", message = "" } = job.stoppedBy ?? {};
       await attempt(job, "resources", async () => await this.quota.releaseResources(id));
+      await attempt(job, "network", async () => await networks?.removeNetwork(id));
       await attempt(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
       tellAll(this.events, "jobBlocked", { jobId: id, reason: message });
     }
@@ -300,8 +316,8 @@ export class SecurityOrchestrator {
   }
 
   #runParts(): PreparedRunParts {
-    const { policy, stateDir, book, clock, secrets } = this.#parts();
-    return { engine: this.#engine, quota: this.quota, jobs: book.jobs, policy, clock, secrets, folder: join(stateDir, "jobs") };
+    const { policy, stateDir, book, clock, networks, secrets } = this.#parts();
+    return { engine: this.#engine, quota: this.quota, networks, jobs: book.jobs, policy, clock, secrets, folder: join(stateDir, "jobs") };
   }
 
   #reconcileParts(): ReconcileParts {

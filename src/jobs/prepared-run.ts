@@ -1,6 +1,7 @@
 /** A container that somebody else made for a job, made anew or refused; it runs when it is started here, after its proof. */
 import type { ContainerEngine } from "../engine/index.ts";
 import { type Clock, CofferdamError, messageOf } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretInjector, SecretReader } from "../secrets/index.ts";
@@ -9,6 +10,7 @@ import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { prepareSecureContainer } from "./container/prepare.ts";
 import { containerProfile } from "./container/profile.ts";
 import { attempt } from "./job-end.ts";
+import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -25,6 +27,7 @@ export interface SecuredResult {
 export interface PreparedRunParts {
   readonly engine: ContainerEngine;
   readonly quota: ResourceQuotaManager;
+  readonly networks: NetworkIsolationManager | undefined;
   readonly jobs: JobStore;
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
@@ -69,7 +72,8 @@ export class PreparedRun {
     const parts = { reader: this.#parts.secrets, policy, clock: this.#parts.clock, job: this.#job, folder };
     if (parts.reader !== undefined || JobSecrets.areAsked(parts, undefined)) this.#secrets = await JobSecrets.prepare(parts, undefined);
     const mounts = this.#secrets === undefined ? [] : [this.#secrets.mount];
-    const secured = await prepareSecureContainer(engine, { containerId, jobId, profile, limits: quota.createLimits(allocation), mounts, folder }, signal);
+    const request = { containerId, jobId, profile, limits: quota.createLimits(allocation), mounts, folder, nameServer: this.#job.network?.gateway };
+    const secured = await prepareSecureContainer(engine, request, signal);
     this.#container = secured.container;
     this.#containerId = secured.containerId;
     await this.#secrets?.load();
@@ -93,13 +97,14 @@ export class PreparedRun {
   /** Starts it, proves it, lets it go. Throws SECURITY_VIOLATION for a proof that does not hold, FAILED_PRECONDITION. */
   async start(signal: AbortSignal): Promise<void> {
     const container = this.#container;
-    const { quota, jobs } = this.#parts;
+    const { networks, quota, jobs } = this.#parts;
     const { jobId } = this.#job.identity;
     if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared and waits to be started`);
-    const proof = await container.start(signal);
+    const proof = await container.start(signal, async (inspect) => await connectJob(networks, this.#job, inspect));
     this.#job.proof = proof;
     this.#secrets?.giveTo(proof);
-    this.#job.limited(await quota.applyResourceLimits(container.id, jobId), container.plan.expected.profile.readOnlyRoot);
+    const hostNetwork = this.#job.network === undefined ? undefined : networks?.linksPath(jobId);
+    this.#job.limited(await quota.applyResourceLimits(container.id, jobId, { hostNetwork }), container.plan.expected.profile.readOnlyRoot);
     await jobs.move(jobId, ["ready"], "running");
     await this.#job.record("JobStarted", "success", {
       ...{ container: container.id.slice(0, 12), controls: [...proof.held] },

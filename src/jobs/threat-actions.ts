@@ -1,11 +1,13 @@
 /** What the actions of a response do to a container, for real. */
 import type { ContainerEngine } from "../engine/index.ts";
 import { CofferdamError, type JsonObject } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
 import type { ThreatActions } from "./threats/response.ts";
 import type { Threat } from "./threats/threat.ts";
 
 export interface ThreatActionParts {
   readonly engine: ContainerEngine;
+  readonly networks: NetworkIsolationManager | undefined;
   /** Of a job of ours, by the book; undefined when the threat is about none that runs. */
   readonly container: string | undefined;
   record(details: JsonObject): Promise<void>;
@@ -16,7 +18,7 @@ export interface ThreatActionParts {
 
 const MAX_PROCESSES = 200;
 
-export function threatActions({ engine, container, record, alert, stop }: ThreatActionParts): ThreatActions {
+export function threatActions({ engine, networks, container, record, alert, stop }: ThreatActionParts): ThreatActions {
   const target = (): string => {
     if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", "no container of a job of ours: nothing is done to those of others");
     return container;
@@ -40,7 +42,10 @@ export function threatActions({ engine, container, record, alert, stop }: Threat
       await record({ threat: threat.id, evidence: "processes", titles: [...Titles], processes, total: Processes.length });
       return `${Processes.length} processes on record`;
     },
-    disconnect: async () => "it has no network",
+    disconnect: async () => {
+      const cut = (await networks?.disconnectContainer(target())) ?? 0;
+      return cut === 0 ? "it had no network" : undefined;
+    },
     kill: async (threat, signal) => {
       const id = target();
       await stop(violation(threat), false);

@@ -2,6 +2,7 @@
 import type { EventEmitter } from "node:events";
 import type { ContainerEngine } from "../engine/index.ts";
 import type { Clock, JsonObject } from "../foundation/index.ts";
+import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
 import type { JobTrail } from "./job-trail.ts";
@@ -13,6 +14,7 @@ import { newThreat, type Threat } from "./threats/threat.ts";
 
 export interface ThreatDeskParts {
   readonly engine: ContainerEngine;
+  readonly networks: NetworkIsolationManager | undefined;
   readonly book: JobBook;
   readonly open: OpenJobs;
   readonly audit: JobTrail;
@@ -31,7 +33,7 @@ const ACTION_LIMIT = 10_000;
 
 /** Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE; what an action could not do is in its outcome. */
 export async function handleThreat(input: unknown, parts: ThreatDeskParts): Promise<HandledThreat> {
-  const { engine, book, open, policy, clock, events } = parts;
+  const { engine, networks, book, open, policy, clock, events } = parts;
   const told = newThreat(input, clock);
   const found = await jobOf(told, parts);
   const threat = found === undefined ? told : { ...told, jobId: found.jobId };
@@ -40,6 +42,7 @@ export async function handleThreat(input: unknown, parts: ThreatDeskParts): Prom
   if (live !== undefined) live.job.threats = [...live.job.threats, threat];
   const actions = threatActions({
     engine,
+    networks,
     container: live?.run?.containerId ?? found?.container,
     record: async (details) => await (live?.job.record("ThreatHandled", "failure", details) ?? recordOf(threat, details, parts.audit)),
     alert: () => tellAll(events, "securityAlert", threat),

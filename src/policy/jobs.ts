@@ -6,9 +6,15 @@ import type { Level } from "./schema.ts";
 export const JOB_PROFILES = ["none", "build"] as const;
 export type JobProfile = (typeof JOB_PROFILES)[number];
 
+export const JOB_NETWORKS = ["none", "strict", "moderate", "relaxed"] as const;
+export type JobNetworkMode = (typeof JOB_NETWORKS)[number];
+
 export interface JobsFile {
   readonly profile?: JobProfile | undefined;
   readonly unscanned?: "accept" | "deny" | undefined;
+  readonly network?: JobNetworkMode | undefined;
+  readonly egress?: readonly string[] | undefined;
+  readonly "on-refusal"?: "note" | "fail" | undefined;
   readonly timeout?: string | undefined;
   readonly log?: string | undefined;
   readonly secrets?: Readonly<Record<string, JobSecretFiles>> | undefined;
@@ -22,6 +28,9 @@ export type JobSecretFiles = Readonly<Record<string, string>>;
 export interface JobValues {
   readonly "jobs.profile": JobProfile;
   readonly "jobs.unscanned": "accept" | "deny";
+  readonly "jobs.network": JobNetworkMode;
+  readonly "jobs.egress": readonly string[];
+  readonly "jobs.on-refusal": "note" | "fail";
   readonly "jobs.timeout": number;
   readonly "jobs.log": number;
   /** By repository, in small letters. */
@@ -44,6 +53,16 @@ const secretsByRepository = z.record(
 export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
   profile: z.enum(JOB_PROFILES).optional().describe("what root in the container keeps: build is what apt and databases need, none is nothing"),
   unscanned: z.enum(["accept", "deny"]).optional().describe("images that nobody scanned for vulnerabilities; this version scans none"),
+  network: z
+    .enum(JOB_NETWORKS)
+    .optional()
+    .describe("none: no network; strict and moderate: what jobs.egress lists; relaxed: all but this host, other jobs and the cloud's metadata, recorded"),
+  egress: z
+    .array(z.string().min(1).max(512))
+    .max(1000)
+    .optional()
+    .describe("what jobs may reach: name, *.name, name:port, address or range; without a port 80 and 443 (docs/network.md)"),
+  "on-refusal": z.enum(["note", "fail"]).optional().describe("what a destination that was refused makes of the job"),
   timeout: duration.optional().describe("longest time for one job"),
   log: bytes.optional().describe("most bytes that are kept of a job's output"),
   secrets: secretsByRepository
@@ -52,10 +71,13 @@ export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
   "secret-variables": z.enum(["accept", "deny"]).optional().describe("secrets as variables, which every process of the job passes on"),
 });
 
+const NETWORK_OF: Readonly<Record<Level, JobNetworkMode>> = { low: "relaxed", medium: "moderate", high: "strict", paranoid: "strict" };
+
 export function jobPreset(level: Level): JobValues {
   const lax = level === "low" ? "accept" : "deny";
   return {
     ...{ "jobs.profile": "build", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
+    ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note" },
     ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
   };
 }
@@ -67,6 +89,9 @@ export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
   return {
     "jobs.profile": file?.profile,
     "jobs.unscanned": file?.unscanned,
+    "jobs.network": file?.network,
+    "jobs.egress": file?.egress,
+    "jobs.on-refusal": file?.["on-refusal"],
     "jobs.timeout": file?.timeout === undefined ? undefined : parseDuration(file.timeout),
     "jobs.log": file?.log === undefined ? undefined : parseBytes(file.log),
     "jobs.secrets":

@@ -18,6 +18,7 @@ import {
   SCRIPT_EXCEPTIONS,
   TrustStore,
 } from "./index.ts";
+import { JOB_NETWORKS } from "./jobs.ts";
 import { parsePolicy } from "./parse.ts";
 
 let base: string;
@@ -55,6 +56,9 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "audit.retention.standards",
   "jobs.profile",
   "jobs.unscanned",
+  "jobs.network",
+  "jobs.egress",
+  "jobs.on-refusal",
   "jobs.timeout",
   "jobs.log",
   "jobs.secrets",
@@ -314,6 +318,9 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
     jobs: fc.record(
       {
         ...{ profile: fc.constantFrom("none", "build"), unscanned: fc.constantFrom("accept", "deny"), timeout: durations },
+        network: fc.constantFrom(...JOB_NETWORKS),
+        egress: fc.array(fc.constantFrom("a.example", "b.example:8080", "203.0.113.0/24"), { maxLength: 2 }),
+        "on-refusal": fc.constantFrom("note", "fail"),
         secrets: fc.dictionary(fc.constantFrom("a/b", "A/b", "c/d"), fc.dictionary(fc.constantFrom("X", "Y"), fc.constantFrom("x", "y/z"))),
         "secret-variables": fc.constantFrom("accept", "deny"),
       },
@@ -382,6 +389,9 @@ test("property: an untrusted repository never loosens anything", async () => {
     "audit.retention.standards": notShorter,
     "jobs.profile": (after, before) => expect([before, after]).not.toEqual(["none", "build"]),
     "jobs.unscanned": (after, before) => expect([before, after]).not.toEqual(["deny", "accept"]),
+    "jobs.network": (after, before) => expect(JOB_NETWORKS.indexOf(after)).toBeLessThanOrEqual(JOB_NETWORKS.indexOf(before)),
+    "jobs.egress": (after, before) => expect(after).toEqual(before),
+    "jobs.on-refusal": (after, before) => expect([before, after]).not.toEqual(["fail", "note"]),
     "jobs.timeout": notMore,
     "jobs.log": () => undefined,
     "jobs.secrets": (after, before) => expect(after).toEqual(before),

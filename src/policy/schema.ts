@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
-import { type JobsFile, jobsSchema } from "./jobs.ts";
+import { JOB_NETWORKS, type JobsFile, jobsSchema } from "./jobs.ts";
 import { differs, overcommitsMore, type QuotaFile, quotaSchema, raisesLimit } from "./quota.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 import { readsMore, type SecretsFile, secretsSchema } from "./secrets.ts";
@@ -151,6 +151,7 @@ export interface KeyRule {
 const growing: KeyRule["loosens"] = (before, after) => Number(after) > Number(before);
 /** Whoever names the source of what is known to be bad, or what counts as known already, decides what is reported. */
 const changes: KeyRule["loosens"] = (before, after) => before !== after;
+const networkRank = (mode: unknown): number => JOB_NETWORKS.map(String).indexOf(String(mode));
 const switchesOn: KeyRule["loosens"] = (before, after) => before === false && after === true;
 /** Values that protect nothing: any change is fine. */
 const harmless: KeyRule["loosens"] = () => false;
@@ -187,6 +188,9 @@ export const KEYS: readonly KeyRule[] = [
   { key: "audit.retention.standards", merge: "entries", loosens: keepsLess },
   { key: "jobs.profile", merge: "replace", loosens: (before, after) => before === "none" && after === "build" },
   { key: "jobs.unscanned", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
+  { key: "jobs.network", merge: "replace", loosens: (before, after) => networkRank(after) > networkRank(before) },
+  { key: "jobs.egress", merge: "add", loosens: adds },
+  { key: "jobs.on-refusal", merge: "replace", loosens: (before, after) => before === "fail" && after === "note" },
   { key: "jobs.timeout", merge: "replace", loosens: growing },
   { key: "jobs.log", merge: "replace", loosens: harmless },
   { key: "jobs.secrets", merge: "entries", loosens: differs },

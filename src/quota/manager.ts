@@ -63,6 +63,8 @@ export interface KnownContainer {
   readonly inspect?: ContainerInspect | undefined;
   /** It was created with {@link ResourceQuotaManager.createLimits} of this allocation: there is nothing to set, only to prove. */
   readonly created?: boolean | undefined;
+  /** Network namespace with the host's ends of its interfaces, where that is another one than the manager's option says. */
+  readonly hostNetwork?: string | undefined;
 }
 
 /** Two samples make a rate; for a job that another process watches, both are taken now, this far apart, ms. */
@@ -183,7 +185,7 @@ export class ResourceQuotaManager {
     if (engine === undefined) throw new CofferdamError("FAILED_PRECONDITION", "there is no container engine", { hint: "new ResourceQuotaManager(engine)" });
     const allocation = await this.#allocation(jobId);
     const container = await liveContainer(engine, containerId, known.inspect);
-    const { hostNetwork } = this.#options;
+    const hostNetwork = known.hostNetwork ?? this.#options.hostNetwork;
     const applied = await applyLimits({ engine, containerId, allocation, container, workspaces, hostNetwork, created: known.created === true });
     await monitor.watch(allocation, sourceOf(container.target, container.place, allocation, workspaces), () => engine.containers.kill(containerId));
     await this.#save(jobId, { ...container.target, containerId });

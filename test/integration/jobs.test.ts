@@ -176,7 +176,7 @@ describe("whether it may run", () => {
     ["--repo", "nobody"],
     ["--id", "../x"],
     ["--image", "../x y"],
-    ["--egress", "a:1"],
+    ["--egress", "http://a.example/"],
     ["--secret", "A=b"],
     ["--env", "NOT_THERE"],
     ["--workdir", "a/../b"],

@@ -9,7 +9,7 @@ export function jobPage(report: JobReport): string {
     [headline(report)],
     [...aboutLines(report), ...checkLines(report)],
     noteLines(report),
-    [...measureLines(report), ...totalLines(report), ...resultLines(report)],
+    [...measureLines(report), ...totalLines(report), ...networkLines(report), ...resultLines(report)],
     scoreLines(report.score),
     report.notCovered.map(({ what, means }) => `absent   ${line(what)}: ${line(means)}`),
     report.recommendations.flatMap(({ priority, message, fix }) => [`${priority.padEnd(8)} ${line(message, 400)}`, `         fix: ${line(fix, 400)}`]),
@@ -23,7 +23,7 @@ export function jobPage(report: JobReport): string {
 
 /** Fields may be added, never renamed. */
 export function jobRunDocument(report: JobReport): object {
-  const { jobId, verdict, exit, stoppedBy, checks, threats, resources, score, auditTrail } = report;
+  const { jobId, verdict, exit, stoppedBy, checks, threats, network, resources, score, auditTrail } = report;
   const passed = Object.fromEntries(CHECK_NAMES.map((name): [CheckName, boolean] => [name, checks[name].state === "passed"]));
   return {
     schema: "cofferdam/job-run/v1",
@@ -33,7 +33,7 @@ export function jobRunDocument(report: JobReport): object {
     ...(stoppedBy === undefined ? {} : { stoppedBy: stoppedBy.code, reason: stoppedBy.message }),
     checks: passed,
     threats,
-    network: [],
+    network: network.connections ?? [],
     resources,
     score: score?.value ?? null,
     auditRange: auditTrail.first === undefined || auditTrail.last === undefined ? null : [auditTrail.first, auditTrail.last],
@@ -67,6 +67,21 @@ function totalLines({ resources: { total }, times }: JobReport): string[] {
     ...(total.writtenBytes === undefined ? [] : [`written ${formatBytes(total.writtenBytes)}`]),
   ];
   return parts.length === 0 ? [] : [`total    ${parts.join(", ")}`];
+}
+
+function networkLines({ network }: JobReport): string[] {
+  if (network.mode === "none") return ["network  none at all"];
+  const { mode, subnet = "", sent = 0, received = 0, dns = [], coalesced = 0, notMeasured } = network;
+  const measured = notMeasured === undefined ? `${formatBytes(sent)} from it, ${formatBytes(received)} to it` : `not measured: ${line(notMeasured)}`;
+  return [
+    `network  ${mode}, ${line(subnet)}, ${measured}`,
+    ...shown(
+      dns,
+      ({ name, type, answers, verdict }) =>
+        `asked    ${line(name)} ${line(type)}: ${verdict === "allowed" ? line(answers.join(" ")) || "no address" : verdict}`,
+    ),
+    ...(coalesced > 0 ? [`network  ${coalesced} attempts more are in no list: too many different ones`] : []),
+  ];
 }
 
 function resultLines(report: JobReport): string[] {

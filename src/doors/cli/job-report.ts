@@ -4,6 +4,7 @@
  */
 import { ERROR_TABLE, formatBytes, formatDuration } from "../../foundation/index.ts";
 import { type JobReport, type ResourceAmounts, sizeText, type Threat } from "../../jobs/index.ts";
+import { blockedLines, reachedLines, refusedDestinations } from "./job-network-lines.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -56,7 +57,11 @@ export function headline(report: JobReport): string {
 }
 
 function ending(report: JobReport): string {
-  const refused = report.refused.length === 0 ? "" : `, ${report.refused.length} refused`;
+  const blocked = refusedDestinations(report).length;
+  const refused = [
+    ...(report.refused.length === 0 ? [] : [`, ${report.refused.length} refused`]),
+    ...(blocked === 0 ? [] : [`, ${blocked} ${blocked === 1 ? "destination" : "destinations"} blocked`]),
+  ].join("");
   return `${commandText(report.command)} ${report.exit === undefined ? "ended, nobody saw how" : `exited ${report.exit}`}${refused}`;
 }
 
@@ -77,6 +82,7 @@ export function noteLines(report: JobReport): string[] {
     ...shown(threats, threatLine),
     ...shown(violations, ({ rule, message, times }) => `violated ${line(rule)}: ${line(message)}${times > 1 ? `, ${times} times` : ""}`),
     ...shown(refused, (one) => `refused  ${line(one)}`),
+    ...blockedLines(report),
     ...shown(workspace.leftOut, ({ path, why }) => `left out ${line(path)}: ${line(why)}`),
     ...shown(workspace.planted ?? [], (path) => `planted  ${line(path)}: a later command runs it by itself, look at it first`),
     ...shown(leftBehind, ({ what, why }) => `remains  ${line(what)}: ${line(why)}`),
@@ -92,7 +98,7 @@ function threatLine({ severity, type, source, state, anomaly }: Threat): string 
 }
 
 /** What it used and what was proven. */
-export function measureLines({ resources: { peak, quota }, proof, verdict }: JobReport): string[] {
+export function measureLines({ network, resources: { peak, quota }, proof, verdict }: JobReport): string[] {
   const parts = [
     ...(peak.memory === undefined ? [] : [`memory ${share(peak.memory, quota.memory)}`]),
     ...(peak.cpu === undefined ? [] : [`cpu ${peak.cpu < 0.05 ? "below 0.1" : rounded(peak.cpu)}${quota.cpu === undefined ? "" : ` of ${quota.cpu}`}`]),
@@ -101,6 +107,7 @@ export function measureLines({ resources: { peak, quota }, proof, verdict }: Job
   ];
   const held = (proof?.held ?? []).filter((name) => name !== "proven-before-start").map((name) => line(name).replace(/-(?:limit|isolation)$/, ""));
   return [
+    ...reachedLines(network),
     ...(verdict === "blocked" ? [] : [`peak     ${parts.length === 0 ? "not measured" : parts.join(", ")}`]),
     ...(held.length === 0 ? [] : [`proven   ${held.join(", ")}`]),
   ];

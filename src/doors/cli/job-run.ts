@@ -13,13 +13,14 @@ import { ENGINE_OPTION, type JobSession, withJobs } from "./job-session.ts";
 
 export const jobRun: Command = {
   name: "run",
-  summary: "Runs a command in a container that has only what it was given, and reports what it did. No network in this version.",
+  summary: "Runs a command in a container that has only what it was given, and reports what it did.",
   usage: "--image IMAGE --repo OWNER/NAME [OPTIONS] [-- COMMAND [ARGS]]",
   examples: [
     "cofferdam job run --image node:22 --repo acme/web --workspace . -- npm test",
     "cofferdam job run --image busybox --repo acme/web --memory 512MiB --timeout 5m -- sh -c 'make && make test'",
     "cofferdam job run --image node:22 --repo acme/web --interactive --tty -- sh",
     "cofferdam job run --load image.tar --repo acme/web -- make",
+    "cofferdam job run --image node:22 --repo acme/web --egress packages.example:443 --workspace . -- npm ci",
   ],
   options: {
     ...ENGINE_OPTION,
@@ -41,7 +42,7 @@ export const jobRun: Command = {
     events: { type: "boolean", describe: "what happens, as it happens, one JSON document a line on stderr" },
     interactive: { type: "boolean", describe: "standard input goes to the job" },
     tty: { type: "boolean", describe: "a terminal for the job" },
-    egress: { type: "string", value: "HOST:PORT", multiple: true, describe: "not in this version: a job has no network" },
+    egress: { type: "string", value: "HOST:PORT", multiple: true, describe: "what it may reach besides jobs.egress: name, *.name, address, range" },
     secret: { type: "string", value: "NAME=ID", multiple: true, describe: "not in this version: a job gets no secrets" },
   },
   passthrough: "after-dashes",
@@ -50,16 +51,12 @@ export const jobRun: Command = {
 
 async function execute(context: CommandContext): Promise<number> {
   const { values } = context;
-  if (values["egress"] !== undefined)
-    throw new CofferdamError("FAILED_PRECONDITION", "--egress: this version has no network isolation, so that a job has no network", {
-      hint: "run it without, or fetch first",
-    });
   if (values["secret"] !== undefined) throw new CofferdamError("FAILED_PRECONDITION", "--secret: this version gives no secrets to jobs");
   const repository = needed(context, "repo", "--repo acme/web");
   if (values["load"] === undefined) needed(context, "image", "--image busybox");
   const priority = PRIORITIES.find((name) => name === values["priority"]);
   if (values["priority"] !== undefined && priority === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--priority is one of ${PRIORITIES.join(", ")}`);
-  const config = { repository, priority, wait: duration(values["wait"]), resources: resourcesOf(values) };
+  const config = { repository, priority, wait: duration(values["wait"]), resources: resourcesOf(values), egress: list(values["egress"]) };
   const spec = specOf(context);
   return await withJobs(context, async (session) => {
     const image = await imageOf(context, session);
@@ -83,6 +80,7 @@ async function runIn(
   orchestrator.events.on("jobBlocked", ({ reason }) => say("blocked", { reason }));
   orchestrator.events.on("threatHandled", ({ threat }) => say("threat", { threat: threat.id, type: threat.type }));
   orchestrator.quota.events.on("quotaViolation", ({ resource, kind, times }) => say("violation", { resource, kind, times }));
+  orchestrator.networks?.events.on("networkViolation", ({ message, reason }) => say("refused", { reason, message }));
   orchestrator.quota.events.on("resourcesAllocated", ({ limits: { cpu, memory, pids, disk } }) =>
     out.note(jobHeader({ jobId, repository, level, mode, image, quota: { cpu, memory, pids, disk } })),
   );
@@ -181,7 +179,7 @@ function specOf({ args, values, cwd, env }: CommandContext): JobSpec {
 
 function variables(option: OptionValue, env: Readonly<NodeJS.ProcessEnv>): Record<string, string> {
   const all = new Map<string, string>();
-  for (const one of Array.isArray(option) ? option.map(String) : []) {
+  for (const one of list(option) ?? []) {
     const at = one.indexOf("=");
     const [name, value] = at < 0 ? [one, env[one]] : [one.slice(0, at), one.slice(at + 1)];
     if (value === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--env ${one}: there is no such variable here`, { hint: `--env ${one}=VALUE` });
@@ -213,6 +211,10 @@ function needed({ values }: CommandContext, name: string, example: string): stri
 
 function duration(value: OptionValue): number | undefined {
   return typeof value === "string" ? parseDuration(value) : undefined;
+}
+
+function list(value: OptionValue): string[] | undefined {
+  return Array.isArray(value) ? value.map(String) : undefined;
 }
 
 function text(value: OptionValue): string | undefined {

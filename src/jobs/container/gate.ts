@@ -63,9 +63,9 @@ export class Gate {
 
   /**
    * Fills `folder`, which must not exist, and listens. Its parent must be ours alone (0700): the folder itself can be entered
-   * by whoever the job runs as. Throws INVALID_ARGUMENT for a path that no socket can have, ENVIRONMENT_UNFIT without a shim.
+   * by whoever the job runs as. @param nameServer of the job, where it has a network. Throws INVALID_ARGUMENT for a path that no socket can have, ENVIRONMENT_UNFIT without a shim.
    */
-  static async open(folder: string): Promise<Gate> {
+  static async open(folder: string, nameServer?: string): Promise<Gate> {
     const place = join(folder, "gate");
     if (Buffer.byteLength(place) > MAX_SOCKET_PATH)
       throw new CofferdamError("INVALID_ARGUMENT", `a path of a socket is at most ${MAX_SOCKET_PATH} bytes: ${place}`);
@@ -78,7 +78,7 @@ export class Gate {
     for (const [name, text] of [
       ["hosts", `127.0.0.1 localhost ${HOSTNAME}\n`],
       ["hostname", `${HOSTNAME}\n`],
-      ["resolv.conf", ""],
+      ["resolv.conf", nameServer === undefined ? "" : `nameserver ${nameServer}\n`],
     ] as const) {
       writeFileSync(join(folder, name), text);
       chmodSync(join(folder, name), 0o444);

@@ -2,14 +2,14 @@
  * A job's container, in the order that matters: created with what its level asks, started with the shim as its only program,
  * proven from the kernel, and only then let go. Whatever fails on the way, the container and everything it was given is gone.
  */
-import type { ContainerEngine, ContainerExit } from "../../engine/index.ts";
+import type { ContainerEngine, ContainerExit, ContainerInspect } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type CreatePlan, planContainer } from "./create-body.ts";
 import { type Ended, Gate, type Probes, type Started } from "./gate.ts";
 import { resolveImageUser } from "./image-user.ts";
 import { releaseJobFolder } from "./job-folder.ts";
 import type { ContainerProfile } from "./profile.ts";
-import { type Proof, prove, requireProof } from "./prove.ts";
+import { type Proof, type ProvenNetwork, prove, requireProof } from "./prove.ts";
 import type { JobContainer } from "./spec.ts";
 
 export interface HardenedRequest {
@@ -21,6 +21,8 @@ export interface HardenedRequest {
   readonly name?: string | undefined;
   /** How long process 1 may wait for {@link HardenedContainer.go}, seconds (60). Then the container ends with 125. */
   readonly waitSeconds?: number | undefined;
+  /** Of its network, where it gets one in {@link HardenedContainer.start}. */
+  readonly nameServer?: string | undefined;
 }
 
 const WAIT_SECONDS = 60;
@@ -51,14 +53,14 @@ export class HardenedContainer {
    * for an image that is not there: nothing is ever pulled. After a throw the folder is gone.
    */
   static async create(engine: ContainerEngine, request: HardenedRequest, signal: AbortSignal): Promise<HardenedContainer> {
-    const { profile, folder, name, waitSeconds = WAIT_SECONDS } = request;
+    const { profile, folder, name, waitSeconds = WAIT_SECONDS, nameServer } = request;
     let gate: Gate | undefined;
     try {
       const image = await engine.images.inspect(request.container.imageId, { signal });
       if (image.Id !== request.container.imageId)
         throw new CofferdamError("SECURITY_VIOLATION", `the engine has another image under this id: ${image.Id}`, { details: { control: "image" } });
       const container = await withUser(engine, request.container, image.Config.User ?? "", profile, signal);
-      gate = await Gate.open(`${folder}/gate`);
+      gate = await Gate.open(`${folder}/gate`, nameServer);
       const plan = planContainer({ container, profile, imageConfig: image.Config, folder, gate: `${folder}/gate`, waitSeconds });
       const { Id } = await engine.containers.create(plan.body, { signal, name });
       return new HardenedContainer(engine, Id, plan, gate, request);
@@ -75,14 +77,15 @@ export class HardenedContainer {
   }
 
   /**
-   * Starts it, waits for the shim and proves. The workload does not run yet. Throws SECURITY_VIOLATION with every control that
+   * Starts it, waits for the shim and proves. The workload does not run yet. @param connect gives it its network. Throws SECURITY_VIOLATION with every control that
    * differs; after a throw the container is gone.
    */
-  async start(signal: AbortSignal): Promise<Proof> {
+  async start(signal: AbortSignal, connect?: (container: ContainerInspect) => Promise<ProvenNetwork | undefined>): Promise<Proof> {
     try {
       const probes = await this.#arrive(signal);
       const container = await this.#engine.containers.inspect(this.id, { signal });
-      this.#proof = prove({ container, imageId: this.#imageId, expected: this.plan.expected, shim: this.#gate.shim, probes });
+      const network = await connect?.(container);
+      this.#proof = prove({ container, imageId: this.#imageId, expected: this.plan.expected, shim: this.#gate.shim, probes, network });
       requireProof(this.#proof);
       return this.#proof;
     } catch (error) {

@@ -20,6 +20,7 @@ export interface PrepareRequest {
   readonly mounts: readonly JobMount[];
   /** From makeJobFolder. */
   readonly folder: string;
+  readonly nameServer?: string | undefined;
 }
 
 export interface SecuredContainer {
@@ -39,7 +40,7 @@ export interface SecuredContainer {
  * network. Throws NOT_FOUND for an id that nobody has.
  */
 export async function prepareSecureContainer(engine: ContainerEngine, request: PrepareRequest, signal: AbortSignal): Promise<SecuredContainer> {
-  const { containerId, jobId, profile, folder } = request;
+  const { containerId, jobId, profile, folder, nameServer } = request;
   try {
     const found = await engine.containers.inspect(containerId, { signal });
     const { request: asked, applied, refused } = judgeConfiguration(found.Config, found.HostConfig, profile);
@@ -50,7 +51,7 @@ export async function prepareSecureContainer(engine: ContainerEngine, request: P
     if (started) return { secured: true, containerId: found.Id, applied: [], refused: [], container: undefined };
     const container = await HardenedContainer.create(
       engine,
-      { container: { jobId, imageId: found.Image, ...asked, limits: request.limits, mounts: request.mounts }, profile, folder },
+      { container: { jobId, imageId: found.Image, ...asked, limits: request.limits, mounts: request.mounts }, profile, folder, nameServer },
       signal,
     );
     await replace(engine, found, container);

@@ -9,6 +9,7 @@ import type { Expected } from "./create-body.ts";
 import type { Gate, Probes } from "./gate.ts";
 import { type Control, type ControlName, Controls } from "./proof/control.ts";
 import { proveMounts } from "./proof/mounts.ts";
+import { proveNetwork } from "./proof/network.ts";
 import { provePrivileges } from "./proof/privileges.ts";
 import { ProcessView } from "./proof/process-view.ts";
 import { proveSurroundings } from "./proof/surroundings.ts";
@@ -30,6 +31,18 @@ export interface ProofInput {
   readonly expected: Expected;
   readonly shim: Gate["shim"];
   readonly probes: Probes;
+  /** Absent: it must have no network at all. */
+  readonly network?: ProvenNetwork | undefined;
+}
+
+/** The one network that a job has. */
+export interface ProvenNetwork {
+  /** Of the namespace, as the kernel numbers it. */
+  readonly inode: number;
+  /** All that its interface may have. */
+  readonly addresses: readonly string[];
+  /** Where everything goes. */
+  readonly gateway: string;
 }
 
 /** Compares, and throws nothing for a difference: see {@link requireProof}. Throws SECURITY_VIOLATION when it cannot look. */
@@ -68,6 +81,7 @@ export function prove(input: ProofInput): Proof {
   provePrivileges(controls, view, expected, input.probes);
   proveMounts(controls, view, expected);
   proveSurroundings(controls, view, expected);
+  proveNetwork(controls, view, input.network);
   controls.holds("proven-before-start", true);
   return { controls: controls.all, held: controls.held, at: isoTime(systemClock), who: whoIs(view) };
 }

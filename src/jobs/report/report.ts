@@ -3,6 +3,7 @@ import { jobUnit } from "../score/job-evidence.ts";
 import { computeScore, type Score } from "../score/score.ts";
 import { SEVERITIES, type Threat } from "../threats/threat.ts";
 import { Bounds } from "./bounds.ts";
+import { boundedNetwork } from "./network.ts";
 import { recommendationsFor } from "./recommend.ts";
 import {
   type Check,
@@ -23,7 +24,6 @@ import {
 export const NOT_COVERED: readonly NotCovered[] = [
   { what: "roles", means: "whoever owns the state directory may run jobs of every repository" },
   { what: "image scan", means: "nobody looked for known vulnerabilities or malware in the image" },
-  { what: "network isolation", means: "a job has no network at all; one that needs it cannot run" },
   { what: "runtime monitor", means: "nobody watched what its processes did" },
 ];
 
@@ -41,6 +41,8 @@ const SHARES = {
   leftBehind: { count: 50, bytes: 8 * KiB },
   events: { count: 100, bytes: 24 * KiB },
   found: { count: 50, bytes: 6 * KiB },
+  connections: { count: 100, bytes: 24 * KiB },
+  dns: { count: 100, bytes: 16 * KiB },
 } as const;
 /** Bytes of one text of a list, and of one that stands alone. */
 const SHORT = 400;
@@ -79,7 +81,7 @@ export function buildReport(facts: JobFacts): JobReport {
     threats: bounds.list("threats", worstFirst(facts.threats), SHARES.threats, (threat) => shortThreat(threat, bounds, short)),
     violations: bounds.list("violations", facts.violations, SHARES.violations, (one) => ({ ...one, rule: short(one.rule), message: short(one.message) })),
     resources,
-    network: facts.network,
+    network: boundedNetwork(facts.network, bounds, { connections: SHARES.connections, dns: SHARES.dns }, short),
     workspace: workspaceOf(facts.workspace, bounds, short),
     log: facts.log,
     secretsUsed: list("secretsUsed", facts.secretsUsed, SHARES.names),

@@ -7,6 +7,7 @@ import { CofferdamError, describeProblem, ERROR_TABLE, type ErrorCode, problemsO
 import { LEVELS, type Level, type Mode } from "../../policy/index.ts";
 import { type Score, scoreSchema } from "../score/score.ts";
 import { type Threat, threatSchema } from "../threats/threat.ts";
+import { type JobNetwork, jobNetworkSchema } from "./network.ts";
 
 export const REPORT_SCHEMA = "cofferdam/job-report/v1";
 /** Most bytes of a report as JSON. */
@@ -41,7 +42,7 @@ export interface JobReport {
   readonly threats: readonly Threat[];
   readonly violations: readonly Violation[];
   readonly resources: JobResources;
-  readonly network: { readonly mode: "none" };
+  readonly network: JobNetwork;
   readonly workspace: JobWorkspace;
   /** Output: bytes that came, bytes that were kept. */
   readonly log: { readonly bytes: number; readonly kept: number; readonly truncated: boolean };
@@ -257,7 +258,7 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
     percent: amounts,
     limits: z.array(z.strictObject({ resource: z.enum(RESOURCES), by: z.enum(["kernel", "weight", "watched", "none"]), note: text.optional() })),
   }),
-  network: z.strictObject({ mode: z.literal("none") }),
+  network: jobNetworkSchema,
   workspace: z.strictObject({
     mode: z.enum(["none", "copy", "bind"]),
     path: text.optional(),

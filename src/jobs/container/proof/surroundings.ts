@@ -1,4 +1,4 @@
-/** What process 1 has around it: limits, devices, network, environment, and nobody else. */
+/** What process 1 has around it: limits, devices, environment, and nobody else. */
 import type { BigIntStats } from "node:fs";
 import { cgroupOf, proveLimits, type ResourceLimits, readerOf } from "../../../quota/index.ts";
 import type { Expected } from "../create-body.ts";
@@ -16,7 +16,6 @@ export function proveSurroundings(controls: Controls, view: ProcessView, expecte
   proveRlimits(controls, view.text("limits"), expected);
   controls.equal("memory-limit", "goes before the host", String(expected.profile.oomScoreAdj), view.text("oom_score_adj").trim());
   proveDevices(controls, view, expected.tty);
-  proveNetwork(controls, view);
   proveEnvironment(controls, view, expected);
 }
 
@@ -82,15 +81,6 @@ function kindOf(stat: BigIntStats | undefined, name: string): string {
   const minor = (stat.rdev & 0xffn) | ((stat.rdev >> 12n) & ~0xffn);
   if (stat.isCharacterDevice() && name === "console" && major >= 136n && major <= 143n) return "terminal";
   return stat.isCharacterDevice() ? `${major}:${minor}` : "another kind of file";
-}
-
-/** Until a job has a network of its own there is loopback, and nothing else. */
-function proveNetwork(controls: Controls, view: ProcessView): void {
-  const names = [...view.text("net/dev").matchAll(/^\s*([^\s:]+):/gm)].map((match) => match[1] ?? "");
-  // Tunnels that the kernel itself puts into every network namespace; they are down and lead nowhere.
-  const real = names.filter((name) => !/^(tunl0|gre0|gretap0|erspan0|ip_vti0|ip6_vti0|sit0|ip6tnl0|ip6gre0)$/.test(name));
-  controls.equal("network-isolation", "interfaces", "lo", real.toSorted().join(" "));
-  controls.holds("network-isolation", true);
 }
 
 /** Names only: values may be nobody's business. */

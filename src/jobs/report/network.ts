@@ -1,0 +1,111 @@
+/** What a report says of the network: by destination, what was asked of the resolver, what was dropped. */
+import { z } from "zod";
+import type { IsolatedNetwork, NetworkTraffic, TrafficConnection, TrafficLookup } from "../../network/index.ts";
+import type { Bounds } from "./bounds.ts";
+
+/** Absent lists: there was no network. */
+export interface JobNetwork {
+  readonly mode: "none" | IsolatedNetwork["mode"];
+  /** The job's own range, as CIDR. */
+  readonly subnet?: string | undefined;
+  /** Bytes on the wire, from the job and to it. */
+  readonly sent?: number | undefined;
+  readonly received?: number | undefined;
+  readonly connections?: readonly TrafficConnection[] | undefined;
+  readonly dns?: readonly TrafficLookup[] | undefined;
+  /** Packets that were dropped before any socket, by what they were. */
+  readonly dropped?: readonly { readonly kind: string; readonly means: string; readonly packets: number }[] | undefined;
+  /** Attempts that are in no list, since there were too many different ones. */
+  readonly coalesced?: number | undefined;
+  /** Why there are no figures of the kernel. */
+  readonly notMeasured?: string | undefined;
+}
+
+const text = z.string().max(16_384);
+const count = z.int().min(0);
+const verdict = z.enum(["allowed", "refused", "observed"]);
+
+export const jobNetworkSchema: z.ZodType<JobNetwork> = z.strictObject({
+  mode: z.enum(["none", "strict", "moderate", "relaxed"]),
+  subnet: text.optional(),
+  sent: count.optional(),
+  received: count.optional(),
+  connections: z
+    .array(
+      z.strictObject({
+        proto: z.enum(["tcp", "udp", "icmp", "other"]),
+        dst: text,
+        port: count.optional(),
+        domain: text.optional(),
+        verdict,
+        rule: text,
+        sent: count,
+        received: count,
+        tries: count,
+        first: count,
+        last: count,
+      }),
+    )
+    .optional(),
+  dns: z.array(z.strictObject({ name: text, type: text, answers: z.array(text), verdict, tries: count })).optional(),
+  dropped: z.array(z.strictObject({ kind: text, means: text, packets: count })).optional(),
+  coalesced: count.optional(),
+  notMeasured: text.optional(),
+});
+
+/** @param network undefined: the job has none. */
+export function networkFacts(network: IsolatedNetwork | undefined, traffic: NetworkTraffic | undefined): JobNetwork {
+  if (network === undefined) return { mode: "none" };
+  const { mode, subnet } = network;
+  if (traffic === undefined) return { mode, subnet, notMeasured: "it was gone before anybody could look" };
+  const { sent, received, connections, dns, dropped, coalesced, notMeasured } = traffic;
+  return {
+    ...{ mode, subnet, sent: sent.bytes, received: received.bytes, connections, dns, coalesced },
+    dropped: dropped.map(({ kind, means, packets }) => ({ kind, means, packets })),
+    ...(notMeasured === undefined ? {} : { notMeasured }),
+  };
+}
+
+interface Share {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/** Refused ones first, so that they are the last to be left out. */
+export function boundedNetwork(
+  network: JobNetwork,
+  bounds: Bounds,
+  share: { readonly connections: Share; readonly dns: Share },
+  short: (text: string) => string,
+): JobNetwork {
+  const { connections, dns, notMeasured } = network;
+  return {
+    ...network,
+    ...(connections === undefined
+      ? {}
+      : {
+          connections: bounds.list("network.connections", refusedFirst(connections), share.connections, (one) => ({
+            ...one,
+            dst: short(one.dst),
+            rule: short(one.rule),
+            ...(one.domain === undefined ? {} : { domain: short(one.domain) }),
+          })),
+        }),
+    ...(dns === undefined
+      ? {}
+      : {
+          dns: bounds.list("network.dns", refusedFirst(dns), share.dns, (one) => ({
+            ...one,
+            name: short(one.name),
+            answers: one.answers.slice(0, MAX_ANSWERS).map(short),
+          })),
+        }),
+    ...(notMeasured === undefined ? {} : { notMeasured: short(notMeasured) }),
+  };
+}
+
+const MAX_ANSWERS = 8;
+
+function refusedFirst<T extends { readonly verdict: string }>(entries: readonly T[]): readonly T[] {
+  return [...entries.filter(({ verdict: said }) => said !== "allowed"), ...entries.filter(({ verdict: said }) => said === "allowed")];
+}
