@@ -153,6 +153,42 @@ describe("check and explain", () => {
   });
 });
 
+describe("repositories and the policy as a file", () => {
+  test("whose it is decides where a role hangs on that", async () => {
+    await done(["role", "create", "keeper", "--permission", "releases:create", "--repositories", "owned"]);
+    await done(["assign", "bob", "keeper"]);
+    expect(await rbac(["check", "bob", "releases:create", "--repo", "acme/web"])).toMatchObject({ exit: 4 });
+    await done(["repository", "set", "Acme/Web", "--private", "--owner", "bob", "--assigned", "ada"]);
+    expect(await rbac(["check", "bob", "releases:create", "--repo", "acme/web"])).toMatchObject({ exit: 0 });
+    expect(await done(["repository", "show", "acme/web"])).toBe("public    no\nowners    bob\nassigned  ada");
+    await done(["repository", "forget", "acme/web"]);
+    expect(await rbac(["repository", "show", "acme/web"])).toMatchObject({ exit: 2 });
+    expect(await rbac(["check", "bob", "releases:create", "--repo", "acme/web"])).toMatchObject({ exit: 4 });
+    expect(await rbac(["repository", "set", "acme/web", "--owner", "nobody"])).toMatchObject({ exit: 2 });
+  });
+
+  test("out, tried, and in again; a file that is none changes nothing", async () => {
+    const before = await done(["policy", "export"]);
+    project.write("rbac.yaml", before.replace("releases:create", "releases:read"));
+    const tried = await json(["policy", "dry-run", "rbac.yaml"]);
+    expect(tried).toMatchObject({ schema: "cofferdam/rbac-policy-dry-run/v1", difference: { roles: { changed: ["keeper"], added: [], removed: [] } } });
+    // Bob was let once, while acme/web was known to be bob's.
+    expect(await done(["policy", "dry-run", "rbac.yaml"])).toMatch(
+      /decisions 1 of \d+ of the last 30d would be others[\s\S]*bob releases:create on acme\/web: granted, would be no-rule/,
+    );
+    expect(await done(["policy", "export"])).toBe(before);
+    await done(["policy", "import", "rbac.yaml"]);
+    expect(await json(["role", "show", "keeper"])).toMatchObject({ role: { permissions: ["releases:read"] } });
+    expect((await rbac(["policy", "import", "rbac.yaml"])).stderr).toContain("nothing changes");
+    for (const text of ["version: 2", "version: 1\nroles: [{id: x, name: x, permission: ['*:*']}]", "a: &a [*a, *a]", "x".repeat(9_000_000)]) {
+      project.write("bad.yaml", text);
+      expect(await rbac(["policy", "import", "bad.yaml"]), text.slice(0, 40)).toMatchObject({ exit: 2 });
+    }
+    expect(await rbac(["policy", "import", "nothing-there.yaml"])).toMatchObject({ exit: 2 });
+    await done(["unassign", "bob", "keeper"]);
+  });
+});
+
 describe("as a user", () => {
   test("nobody grants what they lack: not with a role, a token, a password, nor by enabling somebody", async () => {
     await done([
@@ -173,6 +209,9 @@ describe("as a user", () => {
       ["role", "create", "x", "--permission", "*:*"],
       ["token", "create", "chief", "--name", "x"],
       ["user", "delete", "carol"],
+      ["policy", "import", "rbac.yaml"],
+      ["policy", "export"],
+      ["repository", "set", "acme/web", "--owner", "ada"],
       ["token", "list"],
       ["session", "list"],
     ])

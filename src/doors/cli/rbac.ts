@@ -2,6 +2,8 @@
 import type { CommandTree } from "./command.ts";
 import { assignCommand, unassignCommand } from "./rbac-assign.ts";
 import { checkCommand, explainCommand } from "./rbac-check.ts";
+import { policyCommands } from "./rbac-policy.ts";
+import { repositoryCommands } from "./rbac-repository.ts";
 import { roleCommands } from "./rbac-role.ts";
 import { loginCommand, sessionCommands } from "./rbac-sessions.ts";
 import { recoverCommand, resetClockCommand, setupCommand } from "./rbac-setup.ts";
@@ -19,6 +21,8 @@ export const rbacCommands: CommandTree = {
     unassignCommand,
     checkCommand,
     explainCommand,
+    repositoryCommands,
+    policyCommands,
     tokenCommands,
     loginCommand,
     sessionCommands,
