@@ -328,6 +328,13 @@ test("other ports: by the address that the job was told for an allowed name, als
   expect(reasons(world)).toEqual([`not-allowed 203.0.113.24:5432`, "port-not-allowed db.example:5433", `not-allowed ${EVIL}:5432`]);
 });
 
+test("other ports: what was meant for a refused name is on record by that name", async () => {
+  const world = await internet({});
+  expect(await world.lookUp("db.evil.example")).toEqual([GATEWAY]);
+  expect(await http(world, GATEWAY, "query", 5432)).toBe("");
+  expect(reasons(world)).toEqual(["not-allowed db.evil.example:undefined", "not-allowed db.evil.example:5432"]);
+});
+
 test("other ports: TLS and HTTP prove their name there too", async () => {
   const world = await internet({ allow: ["good.example:8443", "good.example:8080"] });
   await world.serve(

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { messageOf } from "../../foundation/index.ts";
 import type { JobResolver } from "../resolver/index.ts";
-import { type CompiledPolicy, type Decision, formatAddress, passes, refusalMessage } from "../rules/index.ts";
+import { type CompiledPolicy, type Decision, formatAddress, parseAddress, passes, refusalMessage } from "../rules/index.ts";
 import { acceptTls, type JobAuthority, type ServerTrust } from "../tls/index.ts";
 import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
 import type { Dialer } from "./dialer.ts";
@@ -104,7 +104,8 @@ export class JobConnection {
 
   judge(spoken: Spoken): Judgement {
     const { policy, resolver } = this.#context;
-    return judge(this.#wanted, spoken, policy(), (address) => resolver.answered.namesAt(address));
+    const at = this.#wanted.address ?? parseAddress(this.#context.gateway);
+    return judge(this.#wanted, spoken, policy(), at === undefined ? [] : resolver.answered.namesAt(at));
   }
 
   /** The way to the server, or undefined when the client was told that there is none. */

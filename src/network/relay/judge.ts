@@ -26,9 +26,8 @@ export interface Judgement {
 /** Ports on which a name has to be proven: nothing but TLS and HTTP is spoken there, unless a rule names the address. */
 export const PROVEN_PORTS: ReadonlySet<number> = new Set([80, 443]);
 
-/** @param namesAt names that led to an address, in what the job was told. */
-export function judge(wanted: Wanted, spoken: Spoken, policy: CompiledPolicy, namesAt: (address: Address) => readonly string[]): Judgement {
-  const told = wanted.address === undefined ? [] : namesAt(wanted.address);
+/** @param told the names that led to where it was sent, in what the job was told. */
+export function judge(wanted: Wanted, spoken: Spoken, policy: CompiledPolicy, told: readonly string[]): Judgement {
   const decide = (name: string | undefined): Decision => policy.decide({ name, address: wanted.address, port: wanted.port, protocol: "tcp" });
   /** Without a name that was proven only a rule for the address opens it; why it does not, is more than that there is none. */
   const byAddress = (otherwise: Decision): Decision => {

@@ -128,6 +128,8 @@ export class JobResolver {
     const { v4, v6 } = this.#options.addresses;
     if (this.#options.policy().mode === "strict" || (query.type !== TYPE.A && query.type !== TYPE.AAAA)) return { rcode: RCODE.NXDOMAIN };
     const gateway = parseAddress((query.type === TYPE.A ? v4 : v6) ?? "");
+    // What comes to the gateway afterwards on a port where no name is spoken was meant for it.
+    if (gateway !== undefined && query.name !== undefined) this.answered.answered(query.name, [gateway], SHORT_TTL);
     return { rcode: RCODE.NOERROR, addresses: gateway === undefined ? [] : [gateway], ttl: SHORT_TTL };
   }
 

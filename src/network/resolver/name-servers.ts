@@ -60,8 +60,14 @@ export class NameServers {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)]);
     const answer = await byUdp(server, asked, limit);
     if (!answer.cut && answer.sameCase) return answer;
-    // Some servers change the case of letters; then the connection is what an outsider cannot guess.
-    return await byTcp(server, { ...asked, id: randomInt(65_536) }, AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)]));
+    try {
+      // Some servers change the case of letters; then the connection is what an outsider cannot guess.
+      return await byTcp(server, { ...asked, id: randomInt(65_536) }, AbortSignal.any([signal, AbortSignal.timeout(this.#timeout)]));
+    } catch (error) {
+      // And some of those speak no TCP: port and id were random all the same, as with any resolver.
+      if (answer.cut) throw error;
+      return answer;
+    }
   }
 }
 

@@ -206,11 +206,13 @@ test("answers with another id, another question or cut bytes are passed over; th
 test("a cut answer and one in another case are asked for by TCP; every question has its own id and port", async () => {
   const { ask, upstream } = await world({ allow: ["*.good.example"] }, ({ name, overTcp }) => ({
     cut: name.startsWith("cut"),
-    lowerCase: name.startsWith("lower") && !overTcp,
+    lowerCase: (name.startsWith("lower") || name.startsWith("notcp")) && !overTcp,
+    silent: name.startsWith("notcp") && overTcp,
     records: [{ type: "A", data: overTcp ? "203.0.113.8" : "203.0.113.7" }],
   }));
   expect(await ask("cut.good.example")).toMatchObject({ addresses: ["203.0.113.8"] });
   expect(await ask("lowerlowerlowerlowerlower.good.example")).toMatchObject({ addresses: ["203.0.113.8"] });
+  expect(await ask("notcpnotcpnotcpnotcpnotcp.good.example")).toMatchObject({ addresses: ["203.0.113.7"] });
   for (let i = 0; i < 8; i++) expect(await ask(`n${i}.good.example`)).toMatchObject({ addresses: ["203.0.113.7"] });
   const byUdp = upstream.asked.filter(({ overTcp }) => !overTcp);
   expect(new Set(byUdp.map(({ fromPort }) => fromPort)).size).toBeGreaterThan(5);
