@@ -114,7 +114,8 @@ export interface JobFacts {
   find(jobId: string): Promise<KnownJob | undefined>;
 }
 
-export type SecretPermission = "secrets:read" | "secrets:reveal" | "secrets:write" | "secrets:rotate" | "secrets:delete" | "secrets:list";
+/** `read`: a job of theirs may have it. `reveal`: they see it themselves. `admin`: the master key, and a store that was put back. */
+export type SecretPermission = "secrets:read" | "secrets:reveal" | "secrets:write" | "secrets:rotate" | "secrets:delete" | "secrets:list" | "secrets:admin";
 
 export interface AccessRequest {
   readonly userId: string;

@@ -68,7 +68,7 @@ export class KeyDesk {
     work: () => Promise<{ readonly result: T; readonly details: JsonObject }>,
   ): Promise<T> {
     const actor = parseActor(by);
-    const intent: Intent = { operation, permission: "secrets:write", actor };
+    const intent: Intent = { operation, permission: "secrets:admin", actor };
     return await this.#gate.attempt(intent, async () => {
       const rule = await this.#gate.authorize(intent);
       const { result, details } = await work();

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CofferdamError, type JsonObject, parseInput } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import type { RewrapReport } from "./backends/rewrap.ts";
-import type { RetrievedSecret, SecretBackend, SecretBinding, SecretInfo, SecretPermission, SecretReader, SecretRequester } from "./contract.ts";
+import type { RetrievedSecret, SecretBackend, SecretBinding, SecretInfo, SecretReader, SecretRequester } from "./contract.ts";
 import { type SecretEvents, tell } from "./events.ts";
 import { type Intent, SecretGate } from "./gate.ts";
 import { parseActor, parseBindings, parsePage, parseReason, parseRequester, parseSecretId, parseValue, type SecretActor, type SecretPage } from "./inputs.ts";
@@ -240,7 +240,7 @@ export class SecretManagementSystem implements SecretReader {
    */
   async rewrap(by: SecretActor = SYSTEM): Promise<RewrapReport> {
     const actor = parseActor(by);
-    const intent: Intent = { operation: "rewrap", permission: "secrets:write", actor };
+    const intent: Intent = { operation: "rewrap", permission: "secrets:admin", actor };
     return await this.#gate.attempt(intent, async () => {
       const rule = await this.#gate.authorize(intent);
       const { backend } = this.#parts();
@@ -256,7 +256,7 @@ export class SecretManagementSystem implements SecretReader {
    */
   async recover(reason: string, by: SecretActor): Promise<number> {
     const actor = parseActor(by);
-    const intent: Intent = { operation: "recover", permission: "secrets:write", actor };
+    const intent: Intent = { operation: "recover", permission: "secrets:admin", actor };
     return await this.#gate.attempt(intent, async () => {
       const why = parseReason(reason);
       const rule = await this.#gate.authorize(intent);
@@ -306,13 +306,3 @@ export class SecretManagementSystem implements SecretReader {
     return this.#opened;
   }
 }
-
-/** The permissions that there are, for whoever defines roles. */
-export const SECRET_PERMISSIONS: readonly SecretPermission[] = [
-  "secrets:read",
-  "secrets:reveal",
-  "secrets:write",
-  "secrets:rotate",
-  "secrets:delete",
-  "secrets:list",
-];

@@ -12,13 +12,13 @@ export async function secrets(context: CommandContext): Promise<Check> {
     const vault = values["secrets.backend"] === "vault";
     return await withSecrets(
       context,
-      async (kept) => {
+      async (kept, by) => {
         // Looking makes no store and no key.
         if (!vault && kept.keys.state() === undefined) return { name, status: "ok", detail: "none yet" };
         await kept.initialize();
         if (vault) return { name, status: "ok", detail: `in the vault ${values["secrets.vault"]["address"]}, which lets us in` };
         let count = 0;
-        for await (const _ of allNames(kept)) count += 1;
+        for await (const _ of allNames(kept, by)) count += 1;
         const kinds = kept.keys.state()?.keys.map(({ kind }) => kind) ?? [];
         if (kinds.length === 1) return { name, status: "ok", detail: `${count}, sealed; the key is a ${kinds[0]}: ${kept.keys.path}` };
         return { name, status: "warn", detail: `${count}, sealed; a change of the key was interrupted`, fix: "cofferdam secret rewrap" };

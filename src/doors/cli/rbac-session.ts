@@ -30,7 +30,8 @@ export async function withRbac<T>(context: CommandContext, work: (session: RbacS
   });
 }
 
-async function actorOf({ env, globals }: CommandContext, rbac: RBACSystem): Promise<Actor> {
+/** Throws UNAUTHENTICATED, INVALID_ARGUMENT. */
+export async function actorOf({ env, globals }: CommandContext, rbac: RBACSystem): Promise<Actor> {
   const [token = "", session = ""] = [env["COFFERDAM_TOKEN"], env["COFFERDAM_SESSION"]];
   if (token !== "" && session !== "") throw new CofferdamError("INVALID_ARGUMENT", "COFFERDAM_TOKEN or COFFERDAM_SESSION, not both");
   if (token !== "") {

@@ -1,8 +1,7 @@
 /** `cofferdam secret put|rotate|delete|import`. */
 import { CofferdamError } from "../../foundation/index.ts";
-import { parseDotenv, parseJsonSecrets, type SecretManagementSystem } from "../../secrets/index.ts";
+import { parseDotenv, parseJsonSecrets, type SecretActor, type SecretManagementSystem } from "../../secrets/index.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { caller } from "./job-session.ts";
 import { line } from "./line.ts";
 import { allNames, withSecrets } from "./secret-session.ts";
 import { EXACT_OPTION, FILE_OPTION, metadataOf, onlyId, readInput, readValue, SAID, textOf } from "./secret-value.ts";
@@ -19,7 +18,7 @@ export const put: Command = {
   async run(context) {
     const id = onlyId(context);
     const [value, metadata] = [await readValue(context), metadataOf(context)];
-    const info = await withSecrets(context, async (secrets) => await secrets.storeSecret(id, value, metadata, { userId: caller() }));
+    const info = await withSecrets(context, async (secrets, by) => await secrets.storeSecret(id, value, metadata, by));
     const { currentVersion: version } = info;
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-put/v1", id, version });
     else
@@ -40,7 +39,7 @@ export const rotate: Command = {
     if (context.values["due"] === true) return await rotateDue(context);
     const id = onlyId(context);
     const value = context.values["file"] === undefined ? undefined : await readValue(context);
-    const version = await withSecrets(context, async (secrets) => await secrets.rotateSecret(id, value, { userId: caller() }));
+    const version = await withSecrets(context, async (secrets, by) => await secrets.rotateSecret(id, value, by));
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-rotate/v1", id, version });
     else context.out.note(`cofferdam: version ${version} of ${id} is current`);
     return 0;
@@ -55,7 +54,7 @@ export const remove: Command = {
   options: {},
   async run(context) {
     const id = onlyId(context);
-    if (!(await withSecrets(context, async (secrets) => await secrets.deleteSecret(id, { userId: caller() }))))
+    if (!(await withSecrets(context, async (secrets, by) => await secrets.deleteSecret(id, by))))
       throw new CofferdamError("NOT_FOUND", `no secret ${line(id)}`, { hint: "cofferdam secret list" });
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-delete/v1", id });
     else context.out.note(`cofferdam: ${id} is deleted, its values are destroyed`);
@@ -84,9 +83,9 @@ export const importFile: Command = {
     const text = utf8(await readInput(path));
     const found = (format === "json" ? parseJsonSecrets : parseDotenv)(text, textOf(values["prefix"]));
     const ids = found.map(({ secretId }) => secretId);
-    await withSecrets(context, async (secrets) => {
-      if (values["replace"] !== true) await assertNew(secrets, ids);
-      for (const { secretId, value } of found) await secrets.storeSecret(secretId, value, metadata, { userId: caller() });
+    await withSecrets(context, async (secrets, by) => {
+      if (values["replace"] !== true) await assertNew(secrets, by, ids);
+      for (const { secretId, value } of found) await secrets.storeSecret(secretId, value, metadata, by);
     });
     if (globals.json) out.json({ schema: "cofferdam/secret-import/v1", ids });
     else out.note(`cofferdam: ${ids.length} stored: ${line(ids.join(", "), 2000)}\n  the file still has them: shred -u it when nothing else needs it`);
@@ -115,8 +114,8 @@ async function rotateDue(context: CommandContext): Promise<number> {
 }
 
 /** Throws CONFLICT before anything is stored. */
-async function assertNew(secrets: SecretManagementSystem, ids: readonly string[]): Promise<void> {
-  for await (const id of allNames(secrets))
+async function assertNew(secrets: SecretManagementSystem, by: SecretActor, ids: readonly string[]): Promise<void> {
+  for await (const id of allNames(secrets, by))
     if (ids.includes(id))
       throw new CofferdamError("CONFLICT", `there is a secret ${id} already; nothing was stored`, { hint: "--replace, or another --prefix" });
 }

@@ -1,8 +1,7 @@
 /** `cofferdam secret rewrap|key|recover`: the master key, and a store that was put back. */
 import { CofferdamError } from "../../foundation/index.ts";
-import { createPrivate, type KeyDesk } from "../../secrets/index.ts";
+import { createPrivate, type KeyDesk, type SecretActor } from "../../secrets/index.ts";
 import type { Command, CommandContext, OptionSpec } from "./command.ts";
-import { caller } from "./job-session.ts";
 import { readPassphrase, withSecrets } from "./secret-session.ts";
 import { readInput, textOf } from "./secret-value.ts";
 
@@ -13,7 +12,7 @@ export const rewrap: Command = {
   examples: ["cofferdam secret rewrap"],
   options: {},
   async run(context) {
-    const { keyId, values } = await withSecrets(context, async (secrets) => await secrets.rewrap({ userId: caller() }));
+    const { keyId, values } = await withSecrets(context, async (secrets, by) => await secrets.rewrap(by));
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-rewrap/v1", keyId, values });
     else context.out.note(`cofferdam: ${values} values are under the key ${keyId}; make a new backup: cofferdam secret key backup FILE --passphrase-file FILE`);
     return 0;
@@ -39,13 +38,13 @@ export const key: Command = {
   run: async (context) =>
     await withSecrets(
       context,
-      async ({ keys }) => {
+      async ({ keys }, by) => {
         const [verb, file, ...more] = context.args;
         if (more.length === 0) {
           if (verb === "show" && file === undefined) return showKey(context, keys);
-          if (verb === "protect" && file === undefined) return await protect(context, keys);
-          if (verb === "backup" && file !== undefined) return await backup(context, keys, file);
-          if (verb === "restore" && file !== undefined) return await restore(context, keys, file);
+          if (verb === "protect" && file === undefined) return await protect(context, keys, by);
+          if (verb === "backup" && file !== undefined) return await backup(context, keys, file, by);
+          if (verb === "restore" && file !== undefined) return await restore(context, keys, file, by);
         }
         throw new CofferdamError("INVALID_ARGUMENT", "which? show, backup FILE, restore FILE or protect", { hint: "cofferdam secret key --help" });
       },
@@ -63,7 +62,7 @@ export const recover: Command = {
     const { values, args, globals, out } = context;
     const reason = textOf(values["reason"]);
     if (reason === undefined || args.length > 0) throw new CofferdamError("INVALID_ARGUMENT", "--reason is missing: say why an older store is right");
-    const lost = await withSecrets(context, async (secrets) => await secrets.recover(reason, { userId: caller() }), false);
+    const lost = await withSecrets(context, async (secrets, by) => await secrets.recover(reason, by), false);
     if (globals.json) out.json({ schema: "cofferdam/secret-recover/v1", lost });
     else
       out.note(
@@ -83,25 +82,25 @@ function showKey({ globals, out }: CommandContext, keys: KeyDesk): number {
 
 const KINDS = { file: "as it is in a private file", passphrase: "under a passphrase", command: "wrapped by a command" } as const;
 
-async function backup({ values, globals, out }: CommandContext, keys: KeyDesk, file: string): Promise<number> {
-  const text = await keys.backup(passphraseIn(values["passphrase-file"]), { userId: caller() });
+async function backup({ values, globals, out }: CommandContext, keys: KeyDesk, file: string, by: SecretActor): Promise<number> {
+  const text = await keys.backup(passphraseIn(values["passphrase-file"]), by);
   if (!createPrivate(file, text)) throw new CofferdamError("CONFLICT", `the file exists: ${file}`);
   if (globals.json) out.json({ schema: "cofferdam/secret-key/v1", backup: file });
   else out.note(`cofferdam: the key is in ${file}, under the passphrase; keep both away from this machine, and apart`);
   return 0;
 }
 
-async function restore({ values, globals, out }: CommandContext, keys: KeyDesk, file: string): Promise<number> {
+async function restore({ values, globals, out }: CommandContext, keys: KeyDesk, file: string, by: SecretActor): Promise<number> {
   const text = (await readInput(file)).toString("utf8");
-  const ids = await keys.restore(text, passphraseIn(values["passphrase-file"]), { userId: caller() });
+  const ids = await keys.restore(text, passphraseIn(values["passphrase-file"]), by);
   if (globals.json) out.json({ schema: "cofferdam/secret-key/v1", restored: ids });
   else out.note(`cofferdam: restored ${ids.join(", ")}`);
   return 0;
 }
 
-async function protect({ values, globals, out }: CommandContext, keys: KeyDesk): Promise<number> {
+async function protect({ values, globals, out }: CommandContext, keys: KeyDesk, by: SecretActor): Promise<number> {
   const old = textOf(values["old-passphrase-file"]);
-  await keys.protect({ userId: caller() }, old === undefined ? {} : { passphrase: async () => readPassphrase(old) });
+  await keys.protect(by, old === undefined ? {} : { passphrase: async () => readPassphrase(old) });
   const kinds = keys.state()?.keys ?? [];
   if (globals.json) out.json({ schema: "cofferdam/secret-key/v1", file: keys.path, keys: kinds });
   else out.note(`cofferdam: the key is kept ${kinds.map(({ kind }) => KINDS[kind]).join(", ")} now (secrets.key)`);

@@ -2,7 +2,6 @@
 import { CofferdamError } from "../../foundation/index.ts";
 import { createPrivate, type SecretInfo, type SecretVersion } from "../../secrets/index.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { caller } from "./job-session.ts";
 import { line } from "./line.ts";
 import { allNames, withSecrets } from "./secret-session.ts";
 import { onlyId, textOf } from "./secret-value.ts";
@@ -26,7 +25,7 @@ export const get: Command = {
       throw new CofferdamError("INVALID_ARGUMENT", "--version is a number from 1 on");
     if (output === undefined && process.stdout.isTTY && values["reveal"] !== true)
       throw new CofferdamError("FAILED_PRECONDITION", "this would show the value on the terminal", { hint: "--output FILE, a pipe, or --reveal" });
-    const value = await withSecrets(context, async (secrets) => await secrets.revealSecret(id, { userId: caller() }, version));
+    const value = await withSecrets(context, async (secrets, by) => await secrets.revealSecret(id, by, version));
     const text = textIn(value);
     if (output !== undefined) {
       if (!createPrivate(output, value)) throw new CofferdamError("CONFLICT", `the file exists: ${output}`);
@@ -47,7 +46,7 @@ export const show: Command = {
   options: {},
   async run(context) {
     const id = onlyId(context);
-    const info = await withSecrets(context, async (secrets) => await secrets.describeSecret(id, { userId: caller() }));
+    const info = await withSecrets(context, async (secrets, by) => await secrets.describeSecret(id, by));
     if (context.globals.json) context.out.json(documentOf(info));
     else context.out.data(`${pageOf(info).join("\n")}\n`);
     return 0;
@@ -63,9 +62,9 @@ export const list: Command = {
   async run(context: CommandContext) {
     const [prefix = "", ...more] = context.args;
     if (more.length > 0) throw new CofferdamError("INVALID_ARGUMENT", "one prefix, please");
-    const ids = await withSecrets(context, async (secrets) => {
+    const ids = await withSecrets(context, async (secrets, by) => {
       const names: string[] = [];
-      for await (const name of allNames(secrets)) if (name.startsWith(prefix)) names.push(name);
+      for await (const name of allNames(secrets, by)) if (name.startsWith(prefix)) names.push(name);
       return names;
     });
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-list/v1", ids });

@@ -2,13 +2,16 @@
 import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, type SecretProviderWords, secretRulesOf } from "../../policy/index.ts";
+import { type Actor, RBACSystem } from "../../rbac/index.ts";
 import {
+  type Authorizer,
   commandProvider,
   type EncryptionOptions,
   POSITION_ACTIONS,
   positionIn,
   type RotationProvider,
   readPrivate,
+  type SecretActor,
   SecretManagementSystem,
   type SecretOptions,
   type StorePosition,
@@ -17,23 +20,48 @@ import {
 } from "../../secrets/index.ts";
 import type { CommandContext } from "./command.ts";
 import { caller } from "./job-session.ts";
+import { actorOf } from "./rbac-session.ts";
 import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";
 
-/** Opens the secrets for the length of `work`. @param ready false: without initialize(), for a store that may not open. */
-export async function withSecrets<T>(context: CommandContext, work: (secrets: SecretManagementSystem) => Promise<T>, ready = true): Promise<T> {
+/**
+ * Opens the secrets for the length of `work`, for the owner of the state directory or, with a token or session in the environment,
+ * for that user. @param ready false: without initialize(), for a store that may not open.
+ */
+export async function withSecrets<T>(
+  context: CommandContext,
+  work: (secrets: SecretManagementSystem, by: SecretActor) => Promise<T>,
+  ready = true,
+): Promise<T> {
+  const { globals } = context;
   const policy = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    await using secrets = new SecretManagementSystem(await secretOptionsOf(policy, { stateDir: context.globals.state, store, audit }));
+    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: policy.values.level });
+    await rbac.initialize();
+    const actor = await actorOf(context, rbac);
+    const options = await secretOptionsOf(policy, { stateDir: globals.state, store, audit });
+    await using secrets = new SecretManagementSystem({ ...options, authorizer: authorizerOf(rbac, actor) });
     if (ready) await secrets.initialize();
-    return await work(secrets);
+    return await work(secrets, { userId: actor.kind === "user" ? actor.userId : caller() });
   });
 }
 
+/** What a role allows is asked for with the limits of the token that was used. */
+function authorizerOf(rbac: RBACSystem, actor: Actor): Authorizer {
+  return {
+    async authorize({ permission, repository }) {
+      if (actor.kind !== "user") return { allowed: actor.kind === "local-owner", rule: actor.kind };
+      const asked = { ...actor.context, ...(repository !== undefined && { repository }) };
+      const { rule } = await rbac.requirePermission(actor.userId, permission === "secrets:reveal" ? "secrets:read" : permission, asked);
+      return { allowed: true, rule: rule ?? "allowed-by-default" };
+    },
+  };
+}
+
 /** Every name, page by page. */
-export async function* allNames(secrets: SecretManagementSystem): AsyncGenerator<string> {
+export async function* allNames(secrets: SecretManagementSystem, by: SecretActor): AsyncGenerator<string> {
   for (let after: string | undefined; ; ) {
-    const names = await secrets.listSecrets({ after, limit: 1000 }, { userId: caller() });
+    const names = await secrets.listSecrets({ after, limit: 1000 }, by);
     yield* names;
     after = names.at(-1);
     if (after === undefined) return;
@@ -44,7 +72,7 @@ export interface SecretPlaces extends Required<Pick<SecretOptions, "stateDir" | 
   readonly audit: AuditLogger;
 }
 
-/** As the policy says. Who may do what is still the owner of the process: roles come with `rbac`. Throws INVALID_ARGUMENT, NOT_FOUND. */
+/** As the policy says. Throws INVALID_ARGUMENT, NOT_FOUND. */
 export async function secretOptionsOf({ values }: EffectivePolicy, { stateDir, store, audit }: SecretPlaces): Promise<SecretOptions> {
   const { rotation, ...rules } = secretRulesOf(values);
   const backend = values["secrets.backend"];

@@ -164,3 +164,29 @@ test("backend vault, as the policy names it; what is missing is said", async () 
   file("half.yaml", `version: 1\nsecrets: {backend: vault, vault: {address: "${server.address}"}}\n`);
   expect(await run("list --config half.yaml")).toMatchObject({ exit: 2, stderr: expect.stringContaining("token-file is missing") });
 });
+
+test("a user with a token may do what a role allows, and no more", { timeout: 60_000 }, async () => {
+  const state = join(base, "state4");
+  const as = (token: string | undefined, words: string, input = ""): Ran => {
+    const env = { PATH: process.env["PATH"], HOME: base, COFFERDAM_STATE: state, ...(token !== undefined && { COFFERDAM_TOKEN: token }) };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [EXECUTABLE, ...words.split(" ")], { cwd: base, env, encoding: "utf8", input });
+    return { exit: status, stdout, stderr };
+  };
+  for (const words of ["rbac user create ada", "rbac role create keeper --permission secrets:list --permission secrets:write", "rbac assign ada keeper"])
+    expect(as(undefined, words)).toMatchObject({ exit: 0 });
+  const token = as(undefined, "rbac token create ada --name test").stdout.trim();
+  expect(as(token, "secret put a", VALUE)).toMatchObject({ exit: 0 });
+  expect(as(token, "secret list").stdout).toBe("a\n");
+  for (const words of [
+    "secret get a",
+    "secret rotate a --file -",
+    "secret delete a",
+    "secret rewrap",
+    "secret key backup k --passphrase-file pass",
+    "secret recover --reason x",
+  ])
+    expect([words, as(token, words, "x")]).toMatchObject([words, { exit: 4, stdout: "", stderr: expect.stringContaining("PERMISSION_DENIED") }]);
+  expect(as(`${token.slice(0, -1)}x`, "secret list")).toMatchObject({ exit: 4, stdout: "" });
+  const refused = as(undefined, "audit search --category secrets --action SecretRefused --json").stdout;
+  expect(refused).toContain("revealSecret");
+});
