@@ -12,6 +12,7 @@ export type { EvidenceCheck, EvidenceFault } from "./evidence/check.ts";
 export type { EvidenceOptions, EvidenceReport } from "./evidence/write.ts";
 export { EXPORT_FORMATS, type ExportFormat } from "./exporters/format-names.ts";
 export type { ExportOptions } from "./exports.ts";
+export { type EventFacts, type EventKind, factsOf } from "./facts.ts";
 export type { AuditFault, AuditFaultKind } from "./faults.ts";
 export type { Hold, HoldScope } from "./holds.ts";
 export { AuditLogger, type AuditPage } from "./logger.ts";

@@ -1,5 +1,5 @@
 /** The seed's security metrics: the score of the last seven days, and what is counted. What nobody can count yet is named. */
-import type { AuditEvent } from "../audit/index.ts";
+import { type AuditEvent, factsOf } from "../audit/index.ts";
 import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { JobStore } from "./job-store.ts";
 import { eventsSince, type JobTrail, trailState } from "./job-trail.ts";
@@ -19,6 +19,7 @@ export interface SecurityMetrics {
   readonly jobs: Readonly<Record<string, number>>;
   /** Jobs that the policy blocked or stopped. */
   readonly policyViolations: number;
+  /** Logins, tokens and sessions that were refused, and jobs that nobody could be named for. */
   readonly failedAuthentications: number;
   readonly quotaViolations: number;
   readonly auditEvents: Readonly<Record<string, number>>;
@@ -44,7 +45,7 @@ export async function securityMetrics({ jobs, threats, audit, clock }: MetricsPa
   const reports = (await jobs.endedSince(since)).map(({ report }) => parseReport(report));
   const open = await threats.open();
   const trail = await trailState(audit);
-  const { installs, categories } = await eventsOf(audit, new Date(since).toISOString());
+  const { installs, categories, refusedLogins } = await eventsOf(audit, new Date(since).toISOString());
   const units = [...reports.map((report) => jobUnit(report, trail)), ...installUnits(installs, trail)];
   const stopped = (code: string): number => reports.filter(({ stoppedBy }) => stoppedBy?.code === code).length;
   return {
@@ -52,7 +53,7 @@ export async function securityMetrics({ jobs, threats, audit, clock }: MetricsPa
     openThreats: countBySeverity(open),
     jobs: await jobs.counts(),
     policyViolations: stopped("SECURITY_VIOLATION"),
-    failedAuthentications: stopped("UNAUTHENTICATED"),
+    failedAuthentications: stopped("UNAUTHENTICATED") + refusedLogins,
     quotaViolations: reports.reduce((sum, report) => sum + quotaViolationsOf(report), 0),
     auditEvents: categories,
     notMeasured: NOT_MEASURED,
@@ -62,16 +63,21 @@ export async function securityMetrics({ jobs, threats, audit, clock }: MetricsPa
 async function eventsOf(
   audit: JobTrail,
   startDate: string,
-): Promise<{ readonly installs: readonly AuditEvent[]; readonly categories: Record<string, number> }> {
+): Promise<{ readonly installs: readonly AuditEvent[]; readonly categories: Record<string, number>; readonly refusedLogins: number }> {
   const installs: AuditEvent[] = [];
   const categories: Record<string, number> = {};
-  let read = 0;
+  let [read, refusedLogins] = [0, 0];
   for await (const event of eventsSince(audit, { startDate })) {
     if (++read > MAX_EVENTS) throw new CofferdamError("RESOURCE_EXHAUSTED", `more than ${MAX_EVENTS} audit events in seven days: they are not counted here`);
     categories[event.category] = (categories[event.category] ?? 0) + 1;
     if (event.category === "packages") installs.push(event);
+    if (event.category === "identity" && event.result === "failure") {
+      // A flood is one event with a count.
+      const { kind, count } = factsOf(event);
+      if (kind === "login") refusedLogins += count;
+    }
   }
-  return { installs, categories };
+  return { installs, categories, refusedLogins };
 }
 
 function quotaViolationsOf({ violations }: JobReport): number {

@@ -130,12 +130,15 @@ test("handleSecurityThreat", async () => {
 });
 
 test("getSecurityMetrics: what is measured, and what nobody measures yet", async () => {
+  // As twenty-five wrong passwords leave them: the last five are one event.
+  const wrong = { category: "identity", action: "login", userId: "user123", details: { reason: "wrong password" } } as const;
+  await Promise.all(Array.from({ length: 25 }, () => library.audit.denied(wrong)));
   const metrics = await securityOrchestrator.getSecurityMetrics();
   expect(metrics).toMatchObject({
     score: { units: { job: 4, install: 0 } },
     jobs: { finished: 3, blocked: 1 },
     policyViolations: 1,
-    failedAuthentications: 0,
+    failedAuthentications: 25,
     quotaViolations: 0,
     notMeasured: ["scan findings of images", "network violations"],
   });
