@@ -13,6 +13,7 @@ const NAMES = [
   "quota",
   "masking",
   "rbac",
+  "monitor",
   "engine",
   "jobs",
   "native",

@@ -16,7 +16,7 @@ const FMODE_PATH = 0x4000;
 const FMODE_CREATED = 0x100000;
 const NOWHERE: ClaimedPath = { path: "", cut: true, claimed: true };
 
-/** Throws INTERNAL for a call that this file does not know: the list of calls and this switch belong together. */
+/** Throws BrokenRecord for a call that this file does not know: the list of calls and this switch belong together. */
 export function callEvent(record: SensorRecord, head: EventHead): ProcessEvent {
   switch (head.call) {
     case "open":

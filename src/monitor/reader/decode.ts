@@ -18,7 +18,7 @@ export interface RecordContext {
 /** What every event has. */
 export type EventHead = Pick<ProcessEvent, "time" | "ns" | "job" | "container" | "actor" | "call" | "result">;
 
-/** Throws INTERNAL when the record is none that native/sensor/record.h describes. */
+/** Throws BrokenRecord, or RangeError for a part that is too short, when the record is none of native/sensor/record.h. */
 export function decodeRecord(record: SensorRecord, context: RecordContext): ProcessEvent {
   const head = headOf(record, context);
   switch (record.kind) {

@@ -1,9 +1,10 @@
 /**
  * One record of the sensor, as bytes: native/sensor/record.h in TypeScript. Every offset is checked against the record's own
  * size, so that a sensor gone wrong gives an error here and never a read of its neighbour.
+ *
+ * This folder and what runs in the sensor's thread import nothing of other rooms: the schemas of foundation would cost that
+ * thread 13 MB.
  */
-import { CofferdamError } from "../../foundation/index.ts";
-
 export const RECORD_VERSION = 1;
 export const HEAD_SIZE = 152;
 /** Bytes; native/sensor/record.h has the same. */
@@ -73,7 +74,7 @@ export class SensorRecord {
   readonly bytes: Buffer;
   readonly parts: readonly Part[];
 
-  /** @param bytes exactly one record. Throws INTERNAL when its parts do not fit in it. */
+  /** @param bytes exactly one record. Throws BrokenRecord when its parts do not fit in it. */
   constructor(bytes: Buffer) {
     this.bytes = bytes;
     this.parts = partsOf(bytes);
@@ -141,7 +142,9 @@ function partsOf(bytes: Buffer): Part[] {
   return parts;
 }
 
-/** What the sensor wrote is not in its own format: nothing after it can be trusted. */
-export function broken(what: string): CofferdamError {
-  return new CofferdamError("INTERNAL", `the sensor's output makes no sense: ${what}`);
+/** What the sensor wrote is not in its own format: nothing after it can be trusted. Never leaves this room. */
+export class BrokenRecord extends Error {}
+
+export function broken(what: string): BrokenRecord {
+  return new BrokenRecord(`the sensor's output makes no sense: ${what}`);
 }

@@ -4,7 +4,7 @@ import { AT, broken, HEAD_SIZE, MAX_RECORD } from "../reader/record.ts";
 export class Frames {
   #rest: Buffer | undefined;
 
-  /** The records that are whole now: views of `chunk` where they can be. Throws INTERNAL for a size that no record has. */
+  /** The records that are whole now: views of `chunk` where they can be. Throws BrokenRecord for a size that no record has. */
   push(chunk: Buffer): Buffer[] {
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     const whole: Buffer[] = [];

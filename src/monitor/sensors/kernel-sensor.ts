@@ -115,7 +115,8 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
    * that enter later count from the first program that they run.
    *
    * Throws NOT_FOUND when there is no such process, FAILED_PRECONDITION when it shares a namespace with this process (then the
-   * host would be watched), CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are, NOT_INITIALIZED.
+   * host would be watched), CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are, ENVIRONMENT_UNFIT when the thread itself died, NOT_INITIALIZED.
+   * While the sensor is absent a watch waits for it: see {@link status}.
    */
   async watch(request: WatchRequest): Promise<Watch> {
     const { job, container, pid } = parseInput(requestSchema, request, "watch");
@@ -182,7 +183,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     const program = this.#options.program ?? join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
     const data: ThreadData = { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) };
     const file = new URL(import.meta.url.endsWith(".ts") ? "./sensor-worker.ts" : "./sensor-worker.js", import.meta.url);
-    const worker = new Worker(file, { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 } });
+    const worker = new Worker(file, { workerData: data, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 } });
     this.#worker = worker;
     worker.on("message", (message: FromThread) => this.#hear(message));
     worker.on("error", (error) => this.#threadEnded(messageOf(error)));
@@ -206,7 +207,10 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   }
 
   #ask(name: string, message: ToThread): Promise<void> {
-    if (this.#worker === undefined || this.#closed) throw new CofferdamError("NOT_INITIALIZED", "KernelSensor.initialize() was not called");
+    if (this.#worker === undefined) {
+      if (this.#closed || this.#status === undefined) throw new CofferdamError("NOT_INITIALIZED", "KernelSensor.initialize() was not called");
+      throw new CofferdamError("ENVIRONMENT_UNFIT", `nothing can be watched: ${this.#status.why}`);
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.set(name, { resolve, reject });
       this.#worker?.ref();

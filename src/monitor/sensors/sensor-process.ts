@@ -1,12 +1,14 @@
 /** One run of cofferdam-sensor: started, greeted, ordered, and read until it ends. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import { BoundedText, messageOf } from "../../foundation/index.ts";
 import { AT, KIND, PART, RECORD_VERSION, SensorRecord } from "../reader/record.ts";
 import { Frames } from "./frames.ts";
 
 /** Exit codes of native/sensor/sensor.h that say what the kernel lacks, so that another try is in vain. */
 const LACKING = new Set([2, 3, 4]);
+
+/** Characters of what it says on its standard error that are kept: the last ones. */
+const MAX_WORDS = 4096;
 
 export interface Ended {
   /** A sentence without a full stop. */
@@ -32,7 +34,7 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 export class SensorProcess {
   readonly #options: SensorProcessOptions;
   readonly #child: Child;
-  readonly #words = new BoundedText(4096);
+  #words = "";
   readonly #answers: ((error: number) => void)[] = [];
   readonly #frames = new Frames();
   #greeted = false;
@@ -45,12 +47,14 @@ export class SensorProcess {
     // An empty environment: nothing of ours is for it, and a static program looks for nothing.
     this.#child = spawn(options.program, [options.source], { stdio: ["pipe", "pipe", "pipe"], env: {}, cwd: "/" });
     this.#child.stdout.on("data", (chunk: Buffer) => this.#read(chunk));
-    this.#child.stderr.on("data", (chunk: Buffer) => this.#words.add(chunk.toString()));
+    this.#child.stderr.on("data", (chunk: Buffer) => {
+      this.#words = (this.#words + chunk.toString()).slice(-MAX_WORDS);
+    });
     // A sensor that died shows in "close"; what could not be written to it does not matter then.
     this.#child.stdin.on("error", () => undefined);
-    this.#child.on("error", (error) => this.#finish(`it does not start: ${messageOf(error)}`, true));
+    this.#child.on("error", (error) => this.#finish(`it does not start: ${error.message}`, true));
     this.#child.on("close", (code, signal) => {
-      const words = this.#words.text().trim().replaceAll("\n", "; ");
+      const words = this.#words.trim().replaceAll("\n", "; ");
       this.#finish(this.#why ?? (words !== "" ? words : signal === null ? `it ended with ${code}` : `it was ended by ${signal}`), LACKING.has(code ?? -1));
     });
   }
@@ -109,7 +113,7 @@ export class SensorProcess {
       }
       if (from < records.length) this.#options.records(records.slice(from));
     } catch (error) {
-      this.kill(messageOf(error));
+      this.kill(error instanceof Error ? error.message : String(error));
     }
   }
 

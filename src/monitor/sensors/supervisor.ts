@@ -4,7 +4,6 @@
  */
 import { constants } from "node:os";
 import { getSystemErrorMessage } from "node:util";
-import { messageOf } from "../../foundation/index.ts";
 import type { SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
 import { Connector } from "./connector.ts";
@@ -271,6 +270,13 @@ const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
 export function failure(error: unknown): FromThread {
   return {
     type: "status",
-    status: { kind: "status", time: Date.now(), state: "absent", source: "none", why: `the monitor's thread failed: ${messageOf(error)}`, lacks: LACKS.none },
+    status: {
+      kind: "status",
+      time: Date.now(),
+      state: "absent",
+      source: "none",
+      why: `the monitor's thread failed: ${error instanceof Error ? error.message : String(error)}`,
+      lacks: LACKS.none,
+    },
   };
 }
