@@ -157,24 +157,26 @@ describe("the kernel sensor", () => {
     const hear = (event: ProcessEvent): void => void (event.kind === "exec" ? programs.push([event.job, ...event.args.slice(1)]) : undefined);
     sensor.on("event", hear);
     const spaces = (pid: number): (string | undefined)[] => ["pid", "mnt"].map((name) => /\d+/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[0]);
-    await using first = await WatchedShell.start("/bin/true first");
-    const numbers = spaces(first.pid);
-    const isAgain = (shell: WatchedShell | undefined): shell is WatchedShell => shell !== undefined && spaces(shell.pid).some((one) => numbers.includes(one));
-    await using _watch = await sensor.watch({ job: "first", pid: first.pid });
-    await first.go();
-    // The kernel gives the lowest free number: soon the same one.
-    const later: WatchedShell[] = [];
-    do later.push(await WatchedShell.start('/bin/true "$1"; read -r line; /bin/true "$2"', ["not watched", "second"]));
-    while (later.length < 100 && !isAgain(later.at(-1)));
-    const second = later.at(-1);
-    if (!isAgain(second)) throw new Error("no namespace got such a number");
-    second.release();
-    await using watch = await sensor.watch({ job: "second", pid: second.pid });
-    await second.go();
-    await watch.close();
+    // The kernel gives the lowest free number, so one of the next should have it, unless somebody else was quicker.
+    for (let attempt = 0; programs.every(([job]) => job !== "second"); attempt++) {
+      if (attempt === 10) throw new Error("no namespace got such a number");
+      await using first = await WatchedShell.start("/bin/true first");
+      const numbers = spaces(first.pid);
+      await using _watch = await sensor.watch({ job: "first", pid: first.pid });
+      await first.go();
+      await using later = new AsyncDisposableStack();
+      for (let tries = 0; tries < 20; tries++) {
+        const second = later.use(await WatchedShell.start('/bin/true "$1"; read -r line; /bin/true "$2"', ["not watched", "second"]));
+        if (!spaces(second.pid).some((one) => numbers.includes(one))) continue;
+        second.release();
+        await using watch = await sensor.watch({ job: "second", pid: second.pid });
+        await second.go();
+        await watch.close();
+        break;
+      }
+    }
     sensor.off("event", hear);
-    for (const shell of later) await shell[Symbol.asyncDispose]();
-    expect(programs.filter(([job]) => job === "first")).toEqual([["first", "first"]]);
+    expect(programs.filter(([job]) => job === "first").map(([, word]) => word)).not.toContain("not watched");
     expect(programs.filter(([job]) => job === "second")).toContainEqual(["second", "second"]);
   });
 
