@@ -1,7 +1,7 @@
 /** A job's network: made before its container, given to it while that waits at its gate, taken away after it. */
 import type { ContainerInspect } from "../engine/index.ts";
 import { CofferdamError, startOf } from "../foundation/index.ts";
-import type { NetworkIsolationManager } from "../network/index.ts";
+import { expandSets, type NetworkIsolationManager, setHost } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ProvenNetwork } from "./container/prove.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -25,10 +25,11 @@ export async function openJobNetwork({ networks, policy }: JobNetworkParts, job:
         });
       return job.pass("networkIsolation", "the job has no network at all");
     }
-    const allowedDomains = [...new Set([...policy.values["jobs.egress"], ...egress])];
+    const { rules: allowedDomains, notes } = await expandSets([...policy.values["jobs.egress"], ...egress], setHost(process.env));
+    const customDNS = policy.values["jobs.name-servers"].length === 0 ? undefined : policy.values["jobs.name-servers"];
     const observe = policy.values.mode === "observe";
-    job.network = await networks.createIsolatedNetwork(job.identity.jobId, { isolationMode: mode, allowedDomains, observe });
-    job.refused.push(...job.network.notes.map((note) => `network rules: ${note}`));
+    job.network = await networks.createIsolatedNetwork(job.identity.jobId, { isolationMode: mode, allowedDomains, observe, customDNS });
+    job.networkNotes.push(...notes, ...job.network.notes);
     job.pass("networkIsolation", `mode ${mode}, ${allowedDomains.length} ${allowedDomains.length === 1 ? "rule" : "rules"}`);
   } catch (error) {
     throw job.refuse("networkIsolation", error);

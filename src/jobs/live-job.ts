@@ -62,6 +62,7 @@ export class LiveJob {
   usage: ResourceUsage | undefined;
   /** Its network, while it has one and afterwards; undefined: it has none at all. */
   network: IsolatedNetwork | undefined;
+  readonly networkNotes: string[] = [];
   /** What it did there, once that is over. */
   traffic: NetworkTraffic | undefined;
   workspace: JobWorkspace = { mode: "none", leftOut: [] };
@@ -198,7 +199,7 @@ export class LiveJob {
       proof: this.proof,
       ...{ applied: this.applied, refused: this.refused, threats: this.threats, violations: this.violations, leftBehind: this.leftBehind },
       resources: this.#resources(),
-      network: networkFacts(this.network, this.traffic),
+      network: networkFacts(this.network, this.traffic, this.networkNotes),
       workspace: this.workspace,
       log: this.log,
       secretsUsed: [...files, ...variables].toSorted(),

@@ -14,6 +14,7 @@ export type {
 } from "./contract.ts";
 export { locateHands } from "./kernel/hands.ts";
 export type { Counter, Link, ProcessPlace } from "./kernel/lock.ts";
+export { tryNetwork } from "./kernel/try.ts";
 export { type BlockedJob, type DryRun, dryRun, type Learned, type LearnedRule, learn, type RecordedJob, ruleFor } from "./learning/index.ts";
 export type { NetworkEvents } from "./manager/events.ts";
 export { type ConnectedContainer, type ConnectOptions, type IsolatedNetwork, NetworkIsolationManager } from "./manager/manager.ts";

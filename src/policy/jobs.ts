@@ -15,6 +15,7 @@ export interface JobsFile {
   readonly network?: JobNetworkMode | undefined;
   readonly egress?: readonly string[] | undefined;
   readonly "on-refusal"?: "note" | "fail" | undefined;
+  readonly "name-servers"?: readonly string[] | undefined;
   readonly timeout?: string | undefined;
   readonly log?: string | undefined;
   readonly secrets?: Readonly<Record<string, JobSecretFiles>> | undefined;
@@ -31,6 +32,7 @@ export interface JobValues {
   readonly "jobs.network": JobNetworkMode;
   readonly "jobs.egress": readonly string[];
   readonly "jobs.on-refusal": "note" | "fail";
+  readonly "jobs.name-servers": readonly string[];
   readonly "jobs.timeout": number;
   readonly "jobs.log": number;
   /** By repository, in small letters. */
@@ -63,6 +65,7 @@ export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
     .optional()
     .describe("what jobs may reach: name, *.name, name:port, address or range; without a port 80 and 443 (docs/network.md)"),
   "on-refusal": z.enum(["note", "fail"]).optional().describe("what a destination that was refused makes of the job"),
+  "name-servers": z.array(z.string().min(2).max(64)).max(8).optional().describe("who is asked for names, by us; default: this host's own"),
   timeout: duration.optional().describe("longest time for one job"),
   log: bytes.optional().describe("most bytes that are kept of a job's output"),
   secrets: secretsByRepository
@@ -77,7 +80,7 @@ export function jobPreset(level: Level): JobValues {
   const lax = level === "low" ? "accept" : "deny";
   return {
     ...{ "jobs.profile": "build", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
-    ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note" },
+    ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note", "jobs.name-servers": [] },
     ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
   };
 }
@@ -92,6 +95,7 @@ export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
     "jobs.network": file?.network,
     "jobs.egress": file?.egress,
     "jobs.on-refusal": file?.["on-refusal"],
+    "jobs.name-servers": file?.["name-servers"],
     "jobs.timeout": file?.timeout === undefined ? undefined : parseDuration(file.timeout),
     "jobs.log": file?.log === undefined ? undefined : parseBytes(file.log),
     "jobs.secrets":

@@ -250,6 +250,7 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "jobs.network",
   "jobs.egress",
   "jobs.on-refusal",
+  "jobs.name-servers",
   "jobs.timeout",
   "jobs.log",
   "jobs.secrets",

@@ -191,6 +191,7 @@ export const KEYS: readonly KeyRule[] = [
   { key: "jobs.network", merge: "replace", loosens: (before, after) => networkRank(after) > networkRank(before) },
   { key: "jobs.egress", merge: "add", loosens: adds },
   { key: "jobs.on-refusal", merge: "replace", loosens: (before, after) => before === "fail" && after === "note" },
+  { key: "jobs.name-servers", merge: "replace", loosens: differs },
   { key: "jobs.timeout", merge: "replace", loosens: growing },
   { key: "jobs.log", merge: "replace", loosens: harmless },
   { key: "jobs.secrets", merge: "entries", loosens: differs },

@@ -11,6 +11,7 @@ import { advisories } from "./doctor-advisories.ts";
 import { copies } from "./doctor-copies.ts";
 import { engine } from "./doctor-engine.ts";
 import { identity } from "./doctor-identity.ts";
+import { network } from "./doctor-network.ts";
 import { secrets } from "./doctor-secrets.ts";
 import { openPolicy, withState } from "./session.ts";
 import { scriptShellState } from "./shell-init.ts";
@@ -34,7 +35,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, scriptShell, engine, stateDirectory, trail, copies, secrets, identity, advisories, policy])
+    for (const check of [node, npm, box, jail, scriptShell, engine, network, stateDirectory, trail, copies, secrets, identity, advisories, policy])
       checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));

@@ -39,6 +39,7 @@ export function blockedLines(report: JobReport): string[] {
       ]),
     ...(blocked.length > SHOWN ? [`         and ${blocked.length - SHOWN} more (--json lists them)`] : []),
     ...observed.slice(0, SHOWN).map(({ name, rule }) => `observed ${line(name)}: would be blocked, ${whyLine(rule)}`),
+    ...(report.network.notes ?? []).slice(0, SHOWN).map((note) => `note     network: ${line(note, 300)}`),
     ...(report.network.dropped ?? []).map(({ packets, means }) => `dropped  ${packets} ${packets === 1 ? "packet" : "packets"}: ${line(means)}`),
   ];
 }

@@ -1,4 +1,4 @@
-/** `cofferdam job list|show|logs|report|kill`; `run` is in job-run.ts. Looking needs no engine. */
+/** `cofferdam job list|show|logs|report|kill`; `run` and `why-blocked` have files of their own. Looking needs no engine. */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { CofferdamError, systemClock } from "../../foundation/index.ts";
@@ -8,6 +8,7 @@ import { jobDetails, jobTable } from "./job-list.ts";
 import { jobPage } from "./job-page.ts";
 import { jobRun } from "./job-run.ts";
 import { caller, ENGINE_OPTION, withBook, withJobs } from "./job-session.ts";
+import { whyBlocked } from "./job-why.ts";
 
 /** Between two looks at what another process writes, ms. */
 const LOOK_EVERY = 200;
@@ -112,7 +113,7 @@ const kill: Command = {
 export const jobCommands: CommandGroup = {
   name: "job",
   summary: "A command in a container that has only what it was given.",
-  commands: [jobRun, list, show, logs, report, kill],
+  commands: [jobRun, list, show, logs, report, whyBlocked, kill],
 };
 
 function only({ args }: CommandContext): string {

@@ -17,11 +17,14 @@ export interface JobNetwork {
   readonly dropped?: readonly { readonly kind: string; readonly means: string; readonly packets: number }[] | undefined;
   /** Attempts that are in no list, since there were too many different ones. */
   readonly coalesced?: number | undefined;
+  /** What is odd about its rules, and how that was decided. */
+  readonly notes?: readonly string[] | undefined;
   /** Why there are no figures of the kernel. */
   readonly notMeasured?: string | undefined;
 }
 
 const text = z.string().max(16_384);
+const texts = z.array(text);
 const count = z.int().min(0);
 const verdict = z.enum(["allowed", "refused", "observed"]);
 
@@ -42,6 +45,7 @@ export const jobNetworkSchema: z.ZodType<JobNetwork> = z.strictObject({
         sent: count,
         received: count,
         tries: count,
+        requests: texts.optional(),
         first: count,
         last: count,
       }),
@@ -50,17 +54,18 @@ export const jobNetworkSchema: z.ZodType<JobNetwork> = z.strictObject({
   dns: z.array(z.strictObject({ name: text, type: text, answers: z.array(text), verdict, tries: count })).optional(),
   dropped: z.array(z.strictObject({ kind: text, means: text, packets: count })).optional(),
   coalesced: count.optional(),
+  notes: texts.optional(),
   notMeasured: text.optional(),
 });
 
 /** @param network undefined: the job has none. */
-export function networkFacts(network: IsolatedNetwork | undefined, traffic: NetworkTraffic | undefined): JobNetwork {
+export function networkFacts(network: IsolatedNetwork | undefined, traffic: NetworkTraffic | undefined, notes: readonly string[]): JobNetwork {
   if (network === undefined) return { mode: "none" };
   const { mode, subnet } = network;
-  if (traffic === undefined) return { mode, subnet, notMeasured: "it was gone before anybody could look" };
+  if (traffic === undefined) return { mode, subnet, notes, notMeasured: "it was gone before anybody could look" };
   const { sent, received, connections, dns, dropped, coalesced, notMeasured } = traffic;
   return {
-    ...{ mode, subnet, sent: sent.bytes, received: received.bytes, connections, dns, coalesced },
+    ...{ mode, subnet, sent: sent.bytes, received: received.bytes, connections, dns, coalesced, notes },
     dropped: dropped.map(({ kind, means, packets }) => ({ kind, means, packets })),
     ...(notMeasured === undefined ? {} : { notMeasured }),
   };
@@ -75,10 +80,10 @@ interface Share {
 export function boundedNetwork(
   network: JobNetwork,
   bounds: Bounds,
-  share: { readonly connections: Share; readonly dns: Share },
+  share: { readonly connections: Share; readonly dns: Share; readonly notes: Share },
   short: (text: string) => string,
 ): JobNetwork {
-  const { connections, dns, notMeasured } = network;
+  const { connections, dns, notes, notMeasured } = network;
   return {
     ...network,
     ...(connections === undefined
@@ -89,6 +94,7 @@ export function boundedNetwork(
             dst: short(one.dst),
             rule: short(one.rule),
             ...(one.domain === undefined ? {} : { domain: short(one.domain) }),
+            ...(one.requests === undefined ? {} : { requests: one.requests.slice(0, MAX_REQUESTS).map(short) }),
           })),
         }),
     ...(dns === undefined
@@ -100,11 +106,13 @@ export function boundedNetwork(
             answers: one.answers.slice(0, MAX_ANSWERS).map(short),
           })),
         }),
+    ...(notes === undefined ? {} : { notes: bounds.list("network.notes", notes, share.notes, short) }),
     ...(notMeasured === undefined ? {} : { notMeasured: short(notMeasured) }),
   };
 }
 
 const MAX_ANSWERS = 8;
+const MAX_REQUESTS = 20;
 
 function refusedFirst<T extends { readonly verdict: string }>(entries: readonly T[]): readonly T[] {
   return [...entries.filter(({ verdict: said }) => said !== "allowed"), ...entries.filter(({ verdict: said }) => said === "allowed")];

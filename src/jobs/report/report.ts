@@ -43,6 +43,7 @@ const SHARES = {
   found: { count: 50, bytes: 6 * KiB },
   connections: { count: 100, bytes: 24 * KiB },
   dns: { count: 100, bytes: 16 * KiB },
+  notes: { count: 20, bytes: 4 * KiB },
 } as const;
 /** Bytes of one text of a list, and of one that stands alone. */
 const SHORT = 400;
@@ -81,7 +82,7 @@ export function buildReport(facts: JobFacts): JobReport {
     threats: bounds.list("threats", worstFirst(facts.threats), SHARES.threats, (threat) => shortThreat(threat, bounds, short)),
     violations: bounds.list("violations", facts.violations, SHARES.violations, (one) => ({ ...one, rule: short(one.rule), message: short(one.message) })),
     resources,
-    network: boundedNetwork(facts.network, bounds, { connections: SHARES.connections, dns: SHARES.dns }, short),
+    network: boundedNetwork(facts.network, bounds, { connections: SHARES.connections, dns: SHARES.dns, notes: SHARES.notes }, short),
     workspace: workspaceOf(facts.workspace, bounds, short),
     log: facts.log,
     secretsUsed: list("secretsUsed", facts.secretsUsed, SHARES.names),
