@@ -90,10 +90,16 @@ function resultLines(report: JobReport): string[] {
   const back = workspace.copiedOut === undefined ? "" : `, ${workspace.copiedOut.files} ${workspace.copiedOut.files === 1 ? "file" : "files"} came back`;
   const checked = `${auditTrail.verified ? "verified" : "not verified"}, ${auditTrail.anchored ? "anchored" : "not anchored"}`;
   return [
+    ...secretLines(report),
     workspace.mode === "none" ? "files    no workspace" : `files    ${workspace.mode === "copy" ? "a copy" : "the folder itself"}${path}${back}`,
     `output   ${formatBytes(log.bytes)}${log.truncated ? `, ${formatBytes(log.kept)} kept` : ""}`,
     `trail    ${recordText(report)}, ${checked}`,
   ];
+}
+
+function secretLines({ secretsUsed, secretVariables = [] }: JobReport): string[] {
+  const names = secretsUsed.map((name) => `${line(name)}${secretVariables.includes(name) ? " (variable)" : ""}`);
+  return names.length === 0 ? [] : [`secrets  ${names.join(", ")}: masked in its output, gone afterwards`];
 }
 
 function scoreLines(score: Score | undefined): string[] {

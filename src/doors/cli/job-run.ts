@@ -6,10 +6,12 @@ import type { Attachment, ContainerEngine } from "../../engine/index.ts";
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
 import { type JobReport, type JobSpec, newJobId } from "../../jobs/index.ts";
 import { PRIORITIES } from "../../quota/index.ts";
+import { SecretManagementSystem } from "../../secrets/index.ts";
 import type { Command, CommandContext, OptionValue } from "./command.ts";
 import { jobRunDocument } from "./job-page.ts";
 import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
 import { ENGINE_OPTION, type JobSession, withJobs } from "./job-session.ts";
+import { secretOptionsOf } from "./secret-session.ts";
 
 export const jobRun: Command = {
   name: "run",
@@ -21,6 +23,7 @@ export const jobRun: Command = {
     "cofferdam job run --image node:22 --repo acme/web --interactive --tty -- sh",
     "cofferdam job run --load image.tar --repo acme/web -- make",
     "cofferdam job run --image node:22 --repo acme/web --egress packages.example:443 --workspace . -- npm ci",
+    "cofferdam job run --image node:22 --repo acme/web --secret NPM_TOKEN=npm/publish -- sh -c 'publish < /run/secrets/NPM_TOKEN'",
   ],
   options: {
     ...ENGINE_OPTION,
@@ -43,7 +46,8 @@ export const jobRun: Command = {
     interactive: { type: "boolean", describe: "standard input goes to the job" },
     tty: { type: "boolean", describe: "a terminal for the job" },
     egress: { type: "string", value: "HOST:PORT", multiple: true, describe: "what it may reach besides jobs.egress: name, *.name, address, range" },
-    secret: { type: "string", value: "NAME=ID", multiple: true, describe: "not in this version: a job gets no secrets" },
+    secret: { type: "string", value: "NAME=ID", multiple: true, describe: "the secret ID as the file /run/secrets/NAME, in memory" },
+    "secret-env": { type: "string", value: "NAME=ID", multiple: true, describe: "the secret ID as a variable of the command, where the policy accepts that" },
   },
   passthrough: "after-dashes",
   run: execute,
@@ -51,17 +55,17 @@ export const jobRun: Command = {
 
 async function execute(context: CommandContext): Promise<number> {
   const { values } = context;
-  if (values["secret"] !== undefined) throw new CofferdamError("FAILED_PRECONDITION", "--secret: this version gives no secrets to jobs");
   const repository = needed(context, "repo", "--repo acme/web");
   if (values["load"] === undefined) needed(context, "image", "--image busybox");
   const priority = PRIORITIES.find((name) => name === values["priority"]);
   if (values["priority"] !== undefined && priority === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--priority is one of ${PRIORITIES.join(", ")}`);
   const config = { repository, priority, wait: duration(values["wait"]), resources: resourcesOf(values), egress: list(values["egress"]) };
   const spec = specOf(context);
-  return await withJobs(context, async (session) => {
+  const work = async (session: JobSession): Promise<number> => {
     const image = await imageOf(context, session);
     return tell(await runIn(session, context, { ...config, image }, spec), context);
-  });
+  };
+  return await withJobs(context, work, async (policy, places, parts) => new SecretManagementSystem({ ...(await secretOptionsOf(policy, places)), ...parts }));
 }
 
 async function runIn(
@@ -169,6 +173,7 @@ function specOf({ args, values, cwd, env }: CommandContext): JobSpec {
   return {
     ...(args.length === 0 ? {} : { command: [...args] }),
     env: variables(values["env"], env),
+    secrets: { files: bindings("secret", values["secret"]), variables: bindings("secret-env", values["secret-env"]) },
     workingDir: text(values["workdir"]),
     user: userOf(text(values["user"])),
     tty: values["tty"] === true,
@@ -184,6 +189,19 @@ function variables(option: OptionValue, env: Readonly<NodeJS.ProcessEnv>): Recor
     const [name, value] = at < 0 ? [one, env[one]] : [one.slice(0, at), one.slice(at + 1)];
     if (value === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--env ${one}: there is no such variable here`, { hint: `--env ${one}=VALUE` });
     all.set(name, value);
+  }
+  return Object.fromEntries(all);
+}
+
+/** NAME=ID, each name once. */
+function bindings(option: string, value: OptionValue): Record<string, string> {
+  const all = new Map<string, string>();
+  for (const one of Array.isArray(value) ? value.map(String) : []) {
+    const at = one.indexOf("=");
+    const name = one.slice(0, Math.max(0, at));
+    if (at < 1) throw new CofferdamError("INVALID_ARGUMENT", `--${option} ${one.slice(0, 200)}: not NAME=ID`, { hint: `--${option} NPM_TOKEN=npm/publish` });
+    if (all.has(name)) throw new CofferdamError("INVALID_ARGUMENT", `--${option} ${name} is there twice`);
+    all.set(name, one.slice(at + 1));
   }
   return Object.fromEntries(all);
 }

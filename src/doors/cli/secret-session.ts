@@ -19,7 +19,7 @@ import {
   vaultProvider,
 } from "../../secrets/index.ts";
 import type { CommandContext } from "./command.ts";
-import { caller } from "./job-session.ts";
+import { caller, type SecretPlaces } from "./job-session.ts";
 import { actorOf } from "./rbac-session.ts";
 import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";
@@ -66,10 +66,6 @@ export async function* allNames(secrets: SecretManagementSystem, by: SecretActor
     after = names.at(-1);
     if (after === undefined) return;
   }
-}
-
-export interface SecretPlaces extends Required<Pick<SecretOptions, "stateDir" | "store">> {
-  readonly audit: AuditLogger;
 }
 
 /** As the policy says. Throws INVALID_ARGUMENT, NOT_FOUND. */
