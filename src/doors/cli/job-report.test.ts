@@ -10,7 +10,7 @@ import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
 const report = (more: Partial<JobFacts> = {}): JobReport => buildReport(jobFacts(more));
 const end = (more: Partial<JobFacts> = {}): string => jobEnd(report(more));
 const GiB = 2 ** 30;
-const ABSENT = "absent   roles, image scan, network isolation, runtime monitor (cofferdam job report 8f2c)";
+const ABSENT = "absent   roles, image scan, runtime monitor (cofferdam job report 8f2c)";
 
 describe("job run", () => {
   test("the line before", () => {
