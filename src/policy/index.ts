@@ -1,6 +1,6 @@
 /** Policy: what is enforced, where that was decided, and who may change it. */
 export { gitRoot, POLICY_FILE, type PolicyPlaces, policyPlaces } from "./discover.ts";
-export { addAllowance, addApprovedScripts, type EditResult, removeApprovedScripts } from "./edit.ts";
+export { addAllowance, addApprovedScripts, addEgress, type EditResult, type EgressAddition, previewEgress, removeApprovedScripts } from "./edit.ts";
 export { type LoadedFile, readPolicyFile } from "./file.ts";
 export { type EffectivePolicy, loadPolicy, type Origin, type PolicyRequest } from "./load.ts";
 export { type LimitWords, type QuotaLayer, type QuotaOptions, quotaOptionsOf } from "./quota.ts";

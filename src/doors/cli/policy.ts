@@ -1,10 +1,13 @@
-/** `cofferdam policy show|explain|check|trust|allow`. */
+/** `cofferdam policy show|explain|check|trust|allow`; `learn` is in policy-learn.ts. */
 import { existsSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CofferdamError, isoTime, nearestWord, systemClock } from "../../foundation/index.ts";
-import { addAllowance, KEYS, POLICY_FILE, policyPlaces, readPolicyFile, TrustStore } from "../../policy/index.ts";
+import { isReadableRule, setNames } from "../../network/index.ts";
+import { addAllowance, addEgress, KEYS, POLICY_FILE, policyPlaces, readPolicyFile, TrustStore } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
+import { dryRunOf, dryRunText } from "./policy-dry-run.ts";
 import { keepingTrust } from "./policy-edit.ts";
+import { policyLearn } from "./policy-learn.ts";
 import { openPolicy } from "./session.ts";
 
 const show: Command = {
@@ -68,19 +71,30 @@ const explain: Command = {
 
 const check: Command = {
   name: "check",
-  summary: "Validates a policy file; without a name, the nearest cofferdam.yaml.",
-  usage: "[FILE]",
-  examples: ["cofferdam policy check", "cofferdam policy check ./cofferdam.yaml"],
-  options: {},
+  summary: "Validates a policy file; without a name, the nearest cofferdam.yaml. With --repo, holds its egress against jobs that ran.",
+  usage: "[FILE] [--repo OWNER/NAME [--runs N]]",
+  examples: ["cofferdam policy check", "cofferdam policy check ./cofferdam.yaml", "cofferdam policy check --repo acme/web --runs 50"],
+  options: {
+    repo: { type: "string", value: "OWNER/NAME", describe: "which of its last jobs would have been blocked (exit 3 when any)" },
+    runs: { type: "string", value: "N", describe: "how many of them, 1 to 200 (default 20)" },
+  },
   async run(context) {
     const path = policyPath(context);
     const file = await readPolicyFile(path);
     if (file === undefined) throw new CofferdamError("NOT_FOUND", `no policy file ${path}`);
     // Locks and trust show only against the other files.
-    const policy = await openPolicy(context);
-    if (context.globals.json) context.out.json({ schema: "cofferdam/policy-check/v1", ok: true, file: path, sha256: file.sha256, notices: policy.notices });
-    else context.out.note(`${path}: valid${policy.notices.map((notice) => `\n  ${notice}`).join("")}`);
-    return 0;
+    const policy = await openPolicy(context.args[0] === undefined ? context : { ...context, globals: { ...context.globals, config: path } });
+    const run = context.values["repo"] === undefined ? undefined : await dryRunOf(context, policy);
+    if (context.globals.json)
+      context.out.json({
+        ...{ schema: "cofferdam/policy-check/v1", ok: true, file: path, sha256: file.sha256, notices: policy.notices },
+        ...(run === undefined ? {} : { dryRun: run }),
+      });
+    else {
+      context.out.note(`${path}: valid${policy.notices.map((notice) => `\n  ${notice}`).join("")}`);
+      if (run !== undefined) context.out.data(dryRunText(run));
+    }
+    return run === undefined || run.blocked.length === 0 ? 0 : 3;
   },
 };
 
@@ -103,9 +117,12 @@ const trust: Command = {
 
 const allow: Command = {
   name: "allow",
-  summary: "Accepts one finding, with a reason, in the repository's cofferdam.yaml.",
-  usage: "'RULE SUBJECT' --reason TEXT [--until YYYY-MM-DD]",
-  examples: ["cofferdam policy allow 'missing-hash left-pad@1.3.0' --reason 'vendored, SEC-12' --until 2027-01-31"],
+  summary: "Accepts one finding, or a destination of jobs, with a reason, in the repository's cofferdam.yaml.",
+  usage: "'RULE SUBJECT' | HOST:PORT --reason TEXT [--until YYYY-MM-DD]",
+  examples: [
+    "cofferdam policy allow 'missing-hash left-pad@1.3.0' --reason 'vendored, SEC-12' --until 2027-01-31",
+    "cofferdam policy allow packages.example:443 --reason 'our mirror'",
+  ],
   options: {
     reason: { type: "string", value: "TEXT", describe: "why; goes on record" },
     until: { type: "string", value: "DATE", describe: "last day it holds" },
@@ -117,10 +134,18 @@ const allow: Command = {
       throw new CofferdamError("INVALID_ARGUMENT", "one 'RULE SUBJECT' and --reason, please", { hint: "cofferdam policy allow --help" });
     const places = policyPlaces(cwd, env);
     const path = places.repository ?? join(realpathSync(cwd), POLICY_FILE);
-    const edit = await addAllowance(path, { what: args[0], reason, ...(typeof until === "string" ? { until } : {}) });
+    const destination = isDestination(args[0]);
+    if (destination && until !== undefined) throw new CofferdamError("INVALID_ARGUMENT", "--until: what jobs.egress lists has no last day");
+    const edit = destination
+      ? await addEgress(path, [{ rule: args[0], why: reason }])
+      : await addAllowance(path, { what: args[0], reason, ...(typeof until === "string" ? { until } : {}) });
     const keeps = await keepingTrust(places.userFolder, path, edit);
-    if (globals.json) out.json({ schema: "cofferdam/policy-allow/v1", file: path, what: args[0], applies: keeps });
-    else out.note(`${path}: ${args[0]} is accepted${keeps ? "" : "; it applies once you trust the file: cofferdam policy trust"}`);
+    if (globals.json)
+      out.json({ schema: "cofferdam/policy-allow/v1", file: path, key: destination ? "jobs.egress" : "packages.allow", what: args[0], applies: keeps });
+    else
+      out.note(
+        `${path}: ${args[0]} is ${destination ? "allowed to jobs" : "accepted"}${keeps ? "" : "; it applies once you trust the file: cofferdam policy trust"}`,
+      );
     return 0;
   },
 };
@@ -128,8 +153,13 @@ const allow: Command = {
 export const policyCommands: CommandGroup = {
   name: "policy",
   summary: "What is enforced, where that was decided, and what is excepted.",
-  commands: [show, explain, check, trust, allow],
+  commands: [show, explain, check, trust, allow, policyLearn],
 };
+
+/** A place as `jobs.egress` names it; findings have a word without a dot or a colon first. */
+function isDestination(text: string): boolean {
+  return setNames().includes(text) || (/^[^ ]*[.:]/.test(text) && isReadableRule(text));
+}
 
 function policyPath({ args, cwd, env, globals }: CommandContext): string {
   const named = args[0] ?? globals.config;

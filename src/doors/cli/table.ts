@@ -29,7 +29,7 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "quota", summary: "how much of this host jobs get, have and use", load: async () => (await import("./quota.ts")).quotaCommands },
   { name: "threats", summary: "what was seen in jobs: list, show, resolve", load: async () => (await import("./threats.ts")).threatCommands },
   { name: "rbac", summary: "who may do what: users, roles, check, explain, tokens, sessions", load: async () => (await import("./rbac.ts")).rbacCommands },
-  { name: "policy", summary: "show, explain, check, trust or allow", load: async () => (await import("./policy.ts")).policyCommands },
+  { name: "policy", summary: "show, explain, check, trust, allow or learn", load: async () => (await import("./policy.ts")).policyCommands },
   { name: "doctor", summary: "what this machine has, lacks, and how to fix it", load: async () => (await import("./doctor.ts")).doctorCommand },
   { name: "completion", summary: "completion script for bash, zsh or fish", load: async () => (await import("./completion.ts")).completionCommand(COMMANDS) },
 ];
