@@ -6,7 +6,7 @@ import type { Actor, User } from "../contract.ts";
 import type { TrailEvent } from "../trail.ts";
 import type { Client } from "./client.ts";
 import type { LoginDesk, LoginInput } from "./login-desk.ts";
-import { activeUser, changed, type IdentityParts, refused, requireSelfOr } from "./parts.ts";
+import { activeUser, attempt, changed, type IdentityParts, requireSelfOr } from "./parts.ts";
 import { acceptPassword } from "./password.ts";
 import type { Enrolment } from "./second-factors.ts";
 import { endOf } from "./session-desk.ts";
@@ -118,12 +118,12 @@ export class AccountDesk {
     const { throttle, trail } = this.#parts();
     const wait = await throttle.countFactor(user.id);
     if (wait === 0) return;
-    await trail.denied(refused("second_factor_checked", user.id, {}, { reason: "throttled" }));
+    await trail.denied(attempt("second_factor_checked", user.id, {}, { reason: "throttled" }));
     throw tooManyGuesses(wait);
   }
 
   async #wrongCode(user: User, action: string): Promise<CofferdamError> {
-    await this.#parts().trail.denied(refused(action, user.id, {}, { reason: "wrong second factor" }));
+    await this.#parts().trail.denied(attempt(action, user.id, {}, { reason: "wrong second factor" }));
     return new CofferdamError("UNAUTHENTICATED", "wrong code");
   }
 }

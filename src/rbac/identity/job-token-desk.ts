@@ -13,7 +13,7 @@ import { httpsFetcher } from "./oidc/https-fetcher.ts";
 import { readToken } from "./oidc/jwt.ts";
 import { KeySet } from "./oidc/key-set.ts";
 import { GITHUB_ISSUER, type JobRule, type JobTokenOptions } from "./oidc/options.ts";
-import { CATEGORY, type IdentityParts, refused } from "./parts.ts";
+import { attempt, CATEGORY, type IdentityParts } from "./parts.ts";
 
 export interface JobIdentity {
   readonly issuer: string;
@@ -74,7 +74,7 @@ export class JobTokenDesk {
       return identityOf(claims, user === undefined || user.disabled ? undefined : this.#proofFor(user.id, claims));
     } catch (error) {
       if (error instanceof CofferdamError && error.code === "UNAUTHENTICATED")
-        await trail.denied(refused("job_token_refused", undefined, client, { reason: error.message }));
+        await trail.denied(attempt("job_token_refused", undefined, client, { reason: error.message }));
       throw error;
     }
   }
@@ -120,7 +120,7 @@ export class JobTokenDesk {
         subject: sub,
       };
       const event = {
-        ...refused("job_token_accepted", undefined, client, { ...details, standing: standingOf(claims) }),
+        ...attempt("job_token_accepted", undefined, client, { ...details, standing: standingOf(claims) }),
         category: CATEGORY,
         result: "success" as const,
       };

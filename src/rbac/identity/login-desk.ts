@@ -5,7 +5,7 @@ import type { Transaction } from "../../store/index.ts";
 import type { Authentication, User } from "../contract.ts";
 import { foldName } from "../names.ts";
 import { addressBlock, type Client, clientSchema } from "./client.ts";
-import { CATEGORY, type IdentityParts, refused } from "./parts.ts";
+import { attempt, CATEGORY, type IdentityParts } from "./parts.ts";
 import { type Guess, tooManyGuesses } from "./throttle.ts";
 
 export interface LoginInput {
@@ -41,14 +41,14 @@ export class LoginDesk {
   async login(input: LoginInput, from: Client = {}): Promise<Authentication> {
     const { username, password, code, recoveryCode } = parseInput(loginSchema, input, "login");
     const client = parseInput(clientSchema, from, "client of a login");
-    const { users, throttle, hasher, proofs } = this.#parts();
+    const { users, throttle, proofs } = this.#parts();
     const user = await users.findUser(username);
     const guess: Guess = { name: foldName(username), userId: user?.id, address: addressBlock(client) };
     const passed = await this.#mayTry(guess, user, code, client);
     const wait = await throttle.count(guess, passed);
     if (wait > 0) throw await this.#throttled(wait, user, client);
     const stored = user === undefined || user.disabled || user.kind !== "person" ? undefined : await this.#storedHash(user.id);
-    const right = await hasher.verify(user?.id ?? "", password, stored);
+    const right = await this.#isRight(guess, password, stored);
     if (!right || user === undefined || stored === undefined)
       throw await this.#refuse(user, client, this.#reasonOf(user, stored), "wrong user name or password");
     const outcome = passed ? { mfa: true } : await this.#secondFactor(user.id, code, recoveryCode);
@@ -67,6 +67,17 @@ export class LoginDesk {
     if (user === undefined || code === undefined || (await throttle.countFactor(user.id)) > 0) throw await this.#throttled(wait, user, client);
     if (await store.write((tx) => factors.useCode(tx, user.id, code, clock.now()))) return true;
     throw await this.#throttled(wait, user, client);
+  }
+
+  /** What could not be looked at, because too many log in at once, is no wrong guess: others could make the owner wait by it. */
+  async #isRight(guess: Guess, password: string, stored: string | undefined): Promise<boolean> {
+    const { hasher, throttle } = this.#parts();
+    try {
+      return await hasher.verify(guess.userId ?? "", password, stored);
+    } catch (error) {
+      if (error instanceof CofferdamError && error.code === "RESOURCE_EXHAUSTED") await throttle.takeBack(guess);
+      throw error;
+    }
   }
 
   async #storedHash(userId: string): Promise<string | undefined> {
@@ -96,7 +107,7 @@ export class LoginDesk {
         ...(recoveryCodesLeft === undefined ? {} : { recoveryCodesLeft }),
         ...(better === undefined ? {} : { rehashed: true }),
       };
-      return { result: undefined, events: [{ ...refused("login", user.id, client, details), category: CATEGORY, result: "success" }] };
+      return { result: undefined, events: [{ ...attempt("login", user.id, client, details), category: CATEGORY, result: "success" }] };
     });
   }
 
@@ -107,7 +118,7 @@ export class LoginDesk {
   }
 
   async #throttled(wait: number, user: User | undefined, client: Client): Promise<CofferdamError> {
-    await this.#parts().trail.denied(refused("login", user?.id, client, { reason: "throttled" }));
+    await this.#parts().trail.denied(attempt("login", user?.id, client, { reason: "throttled" }));
     return tooManyGuesses(wait);
   }
 
@@ -118,7 +129,7 @@ export class LoginDesk {
     message: string,
     details: Readonly<Record<string, unknown>> = {},
   ): Promise<CofferdamError> {
-    await this.#parts().trail.denied(refused("login", user?.id, client, { reason }));
+    await this.#parts().trail.denied(attempt("login", user?.id, client, { reason }));
     return new CofferdamError("UNAUTHENTICATED", message, { details });
   }
 }

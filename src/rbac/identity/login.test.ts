@@ -164,6 +164,21 @@ test("ten thousand guesses from one address: a few are looked at, and the owner 
   await expect(logins.login(anna, attacker)).resolves.toMatchObject({ userId: "anna" });
 }, 60_000);
 
+test("so many at once that some are turned away: those are no wrong guesses of theirs", async () => {
+  await using world = await identityWorld();
+  const { logins } = await withAnna(world);
+  const home = { ipAddress: "198.51.100.1" };
+  const flood = Array.from({ length: 80 }, (_, n) =>
+    logins.login({ username: `nobody${n}`, password: "guess" }, { ipAddress: `203.0.113.${n}` }).catch((error) => error.code),
+  );
+  const owner = Array.from({ length: 4 }, () => logins.login({ ...anna, password: "wrong" }, home).catch((error) => error.code));
+  const turnedAway = (await Promise.all(owner)).filter((one) => one === "RESOURCE_EXHAUSTED").length;
+  expect((await Promise.all(flood)).filter((one) => one === "RESOURCE_EXHAUSTED").length + turnedAway).toBeGreaterThan(0);
+  const rows = await world.store.read((tx) => tx.all("SELECT failures FROM identity_guesses WHERE kind = 'account'"));
+  expect(rows.map(({ failures }) => Number(failures))).toEqual([4 - turnedAway]);
+  await expect(logins.login(anna, home)).resolves.toMatchObject({ userId: "anna" });
+});
+
 test("guesses from many addresses hold new addresses; a known one and a right code get in", async () => {
   await using world = await identityWorld();
   const { logins } = await withAnna(world);

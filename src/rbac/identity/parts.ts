@@ -63,8 +63,8 @@ export function changed(action: string, actor: Actor, userId: string | undefined
   };
 }
 
-/** A refusal: whoever was refused, as far as known, and why, for the record alone. */
-export function refused(action: string, userId: string | undefined, client: Client, details: JsonObject): Omit<TrailEvent, "result"> {
+/** Somebody tried to get in: who, as far as known, and what came of it, for the record alone. */
+export function attempt(action: string, userId: string | undefined, client: Client, details: JsonObject): Omit<TrailEvent, "result"> {
   return { category: CATEGORY, action, ...(userId === undefined ? {} : { userId }), details, ...personalOf(userId ?? "unidentified", client) };
 }
 
@@ -86,7 +86,8 @@ export function requireLocalOwner(actor: Actor, what: string): void {
 /** The user, who may be let in. Throws NOT_FOUND, FAILED_PRECONDITION for one who is disabled. */
 export async function activeUser(users: IdentityUsers, userId: string): Promise<User> {
   const user = await users.getUser(userId);
-  if (user === undefined) throw new CofferdamError("NOT_FOUND", `no user ${JSON.stringify(userId.slice(0, 128))}`, { hint: "cofferdam rbac user list" });
+  if (user === undefined)
+    throw new CofferdamError("NOT_FOUND", `no user ${JSON.stringify(String(userId).slice(0, 128))}`, { hint: "cofferdam rbac user list" });
   if (user.disabled)
     throw new CofferdamError("FAILED_PRECONDITION", `user ${user.username} is disabled`, { hint: `cofferdam rbac user enable ${user.username}` });
   return user;

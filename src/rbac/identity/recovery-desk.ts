@@ -9,7 +9,7 @@ import { foldName } from "../names.ts";
 import { type UserInput, userInputSchema } from "../schemas.ts";
 import { storePassword } from "./account-desk.ts";
 import { type Client, clientSchema } from "./client.ts";
-import { activeUser, changed, type IdentityParts, refused, requireLocalOwner } from "./parts.ts";
+import { activeUser, attempt, changed, type IdentityParts, requireLocalOwner } from "./parts.ts";
 import { acceptPassword } from "./password.ts";
 import { hashSecret, newSecret } from "./secret-text.ts";
 
@@ -58,7 +58,7 @@ export class RecoveryDesk {
     const accepted = acceptPassword(parseInput(passwordText, password, "password"), namesOf(parsed));
     const hash = hashSecret("setup", token);
     if (hash === undefined || !(await this.#claim(hash, foldName(parsed.username)))) {
-      await trail.denied(refused("set_up", undefined, client, { reason: hash === undefined ? "malformed" : "unknown, used or too old" }));
+      await trail.denied(attempt("set_up", undefined, client, { reason: hash === undefined ? "malformed" : "unknown, used or too old" }));
       throw new CofferdamError("UNAUTHENTICATED", "the set-up token is none, was used or is too old", { hint: "a new one: cofferdam rbac setup --token" });
     }
     const actor: Actor = { kind: "embedding", vouchedBy: "set-up token" };

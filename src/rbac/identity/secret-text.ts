@@ -33,7 +33,8 @@ export function newSecret(kind: SecretKind): NewSecret {
 /** The hash that a shown text is looked up by, or undefined when it cannot be one of this kind (cut, changed, another kind). */
 export function hashSecret(kind: SecretKind, text: string): string | undefined {
   const prefix = SECRET_PREFIXES[kind];
-  if (!text.startsWith(prefix)) return undefined;
+  // Programs without types pass on what they were sent.
+  if (typeof text !== "string" || !text.startsWith(prefix)) return undefined;
   const body = text.slice(prefix.length);
   if (!BODY.test(body) || checksum(body.slice(0, DIGITS)) !== body.slice(DIGITS)) return undefined;
   return hashText(text);

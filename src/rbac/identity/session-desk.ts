@@ -4,7 +4,7 @@ import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
 import type { TrailEvent } from "../trail.ts";
 import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
-import { actorName, CATEGORY, changed, type IdentityParts, refused } from "./parts.ts";
+import { actorName, attempt, CATEGORY, changed, type IdentityParts } from "./parts.ts";
 import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
 
 export interface OpenedSession extends Session {
@@ -120,7 +120,7 @@ export class SessionDesk implements SessionPort {
   /** @param sessionId the secret, or a handle. @returns whether there was one. */
   async revokeSession(sessionId: string, actor: Actor = SELF): Promise<boolean> {
     const { sessions, users } = this.#parts();
-    const record = sessionId.startsWith("ses_") ? await sessions.get(sessionId) : await this.#bySecret(sessionId);
+    const record = String(sessionId).startsWith("ses_") ? await sessions.get(sessionId) : await this.#bySecret(sessionId);
     if (record === undefined) return false;
     if (actor !== SELF && !(actor.kind === "user" && actor.userId === record.userId)) await users.requireAuthority(actor, "sessions:revoke", record.userId);
     return await this.#end(record, actor, "revoked");
@@ -179,7 +179,7 @@ export class SessionDesk implements SessionPort {
     options: { readonly hint?: string } = {},
     handle?: string,
   ): Promise<CofferdamError> {
-    await this.#parts().trail.denied({ ...refused(action, userId, client, { reason }), ...(handle === undefined ? {} : { sessionId: handle }) });
+    await this.#parts().trail.denied({ ...attempt(action, userId, client, { reason }), ...(handle === undefined ? {} : { sessionId: handle }) });
     return new CofferdamError("UNAUTHENTICATED", message, options);
   }
 }

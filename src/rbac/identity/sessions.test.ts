@@ -39,7 +39,17 @@ test("only its hash is stored; cut, upper-cased or changed it opens nothing", as
   const { id } = await sessions.createSession("anna", { vouchedBy: "test" });
   const rows = await world.store.read((tx) => tx.all("SELECT * FROM identity_sessions"));
   expect(JSON.stringify(rows)).not.toContain(id.slice(5));
-  for (const wrong of ["", id.slice(0, -1), id.toUpperCase(), id.toLowerCase(), `${id} `, id.replace("cfds_", "cfd_"), "x".repeat(100_000)])
+  for (const wrong of [
+    "",
+    id.slice(0, -1),
+    id.toUpperCase(),
+    id.toLowerCase(),
+    `${id} `,
+    id.replace("cfds_", "cfd_"),
+    "x".repeat(100_000),
+    Object(undefined),
+    Object(7),
+  ])
     await expect(sessions.verifySession(wrong)).rejects.toThrow(code("UNAUTHENTICATED"));
   expect((await sessions.verifySession(id)).userId).toBe("anna");
 });

@@ -80,6 +80,14 @@ export class Throttle {
     });
   }
 
+  /** For a guess that nobody looked at after all. */
+  async takeBack(guess: Guess): Promise<void> {
+    await this.#store.write(async (tx) => {
+      for (const [kind, key] of keysOf(guess))
+        await tx.run("UPDATE identity_guesses SET failures = failures - 1, until = 0 WHERE kind = ? AND key = ? AND failures > 0", [kind, key]);
+    });
+  }
+
   /** Takes back what {@link count} counted, forgets what this account's owner did wrong from here, and remembers the address. */
   async succeeded(tx: Transaction, guess: Guess): Promise<void> {
     for (const [kind, key] of keysOf(guess)) {

@@ -2,7 +2,7 @@
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { AccessLimits, Actor, Authentication } from "../contract.ts";
 import { type Client, clientSchema } from "./client.ts";
-import { activeUser, CATEGORY, changed, type IdentityParts, refused, requireSelfOr } from "./parts.ts";
+import { activeUser, attempt, CATEGORY, changed, type IdentityParts, requireSelfOr } from "./parts.ts";
 import { type NewToken, type TokenInput, type TokenRecord, tokenInputSchema } from "./tokens.ts";
 
 /** Whom a token stands for, and what it is limited to. */
@@ -49,19 +49,19 @@ export class TokenDesk {
     const { tokens, users, trail, book, proofs } = this.#parts();
     const found = await tokens.find(token);
     if (typeof found === "string") {
-      await trail.denied(refused("token_refused", undefined, client, { reason: found }));
+      await trail.denied(attempt("token_refused", undefined, client, { reason: found }));
       throw new CofferdamError("UNAUTHENTICATED", found === "malformed" ? "that is no token" : "the token is unknown, revoked or expired");
     }
     const { record, useIsDue } = found;
     const user = await users.getUser(record.userId);
     if (user === undefined || user.disabled) {
-      await trail.denied(refused("token_refused", record.userId, client, { reason: "disabled user", tokenId: record.id }));
+      await trail.denied(attempt("token_refused", record.userId, client, { reason: "disabled user", tokenId: record.id }));
       throw new CofferdamError("UNAUTHENTICATED", "the user of the token is disabled");
     }
     if (useIsDue)
       await book.make(async (tx) => {
         await tokens.noteUse(tx, record.id);
-        return { result: undefined, events: [{ ...refused("token_used", user.id, client, { tokenId: record.id }), category: CATEGORY, result: "success" }] };
+        return { result: undefined, events: [{ ...attempt("token_used", user.id, client, { tokenId: record.id }), category: CATEGORY, result: "success" }] };
       });
     const { id: tokenId, limits, expiresAt } = record;
     const authentication = proofs.issue({ method: "token", userId: user.id, mfa: false, limits, tokenId, notAfter: Date.parse(expiresAt) });

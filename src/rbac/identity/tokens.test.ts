@@ -18,7 +18,16 @@ test("made, shown, limited, over, revoked", async () => {
   const [listed] = await tokens.listTokens("robot");
   expect(listed).toMatchObject({ name: "nightly", limits, lastUsedAt: new Date(world.time.wall).toISOString() });
   expect(listed).not.toHaveProperty("token");
-  for (const wrong of ["", made.token.slice(0, -1), made.token.toUpperCase(), made.id, made.token.replace("cfd_", "cfds_"), "x".repeat(100_000)])
+  for (const wrong of [
+    "",
+    made.token.slice(0, -1),
+    made.token.toUpperCase(),
+    made.id,
+    made.token.replace("cfd_", "cfds_"),
+    "x".repeat(100_000),
+    Object(undefined),
+    Object(7),
+  ])
     await expect(tokens.verifyToken(wrong)).rejects.toThrow(code("UNAUTHENTICATED"));
   world.time.pass(DAY);
   await expect(tokens.verifyToken(made.token)).rejects.toThrow(code("UNAUTHENTICATED"));

@@ -35,7 +35,7 @@ const headerSchema: z.ZodType<TokenHeader> = z.strictObject({
 
 /** Throws UNAUTHENTICATED. */
 export function readToken(token: string): ReadToken {
-  if (token.length > MAX_TOKEN) throw new CofferdamError("UNAUTHENTICATED", `job token: more than ${MAX_TOKEN} characters`);
+  if (typeof token !== "string" || token.length > MAX_TOKEN) throw new CofferdamError("UNAUTHENTICATED", `job token: more than ${MAX_TOKEN} characters`);
   const [, header, claims] = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/.exec(token) ?? [];
   if (header === undefined || claims === undefined) throw new CofferdamError("UNAUTHENTICATED", "job token: not three parts of base64url");
   return {

@@ -60,7 +60,9 @@ export class KeySet {
   #keys: readonly PublicKey[] = [];
   #fetched: Moment | undefined;
   #asked: Moment | undefined;
-  #asking: Promise<string | undefined> | undefined;
+  #asking: Promise<void> | undefined;
+  /** Why the last question got no keys. */
+  #problem: string | undefined;
 
   constructor(options: KeySetOptions) {
     this.#options = options;
@@ -69,10 +71,9 @@ export class KeySet {
   /** Throws UNAUTHENTICATED for a key that the issuer does not have, UPSTREAM_UNAVAILABLE when its keys cannot be had or are too old. */
   async keyOf(kid: string, alg: Algorithm): Promise<VerifyKey> {
     const age = (): number => this.#since(this.#fetched);
-    let problem: string | undefined;
-    if (age() > FRESH || !this.#keys.some((key) => key.kid === kid)) problem = await this.#refresh();
+    if (age() > FRESH || !this.#keys.some((key) => key.kid === kid)) await this.#refresh();
     if (age() > this.#options.maxAge)
-      throw new CofferdamError("UPSTREAM_UNAVAILABLE", `the issuer's keys cannot be fetched${problem === undefined ? "" : `: ${problem}`}`, {
+      throw new CofferdamError("UPSTREAM_UNAVAILABLE", `the issuer's keys cannot be fetched: ${this.#problem ?? "nobody asked yet"}`, {
         hint: `is ${this.#options.url} to be reached from here?`,
       });
     const [found, second] = this.#keys.filter((key) => key.kid === kid);
@@ -82,19 +83,19 @@ export class KeySet {
     return await importJWK(found.jwk, alg);
   }
 
-  /** @returns why there are no new keys, or undefined. */
-  async #refresh(): Promise<string | undefined> {
+  /** At most once a minute; who comes while it is under way waits for the same answer. */
+  async #refresh(): Promise<void> {
     if (this.#asking === undefined) {
-      if (this.#since(this.#asked) < ASK_EVERY) return "it was tried within the last minute";
+      if (this.#since(this.#asked) < ASK_EVERY) return;
       this.#asked = this.#now();
       this.#asking = this.#fetch().finally(() => {
         this.#asking = undefined;
       });
     }
-    return await this.#asking;
+    await this.#asking;
   }
 
-  async #fetch(): Promise<string | undefined> {
+  async #fetch(): Promise<void> {
     const { url, fetch } = this.#options;
     // Age counts from before the question: an answer that was long on its way is no younger for that.
     const asked = this.#now();
@@ -103,9 +104,9 @@ export class KeySet {
       if (Buffer.byteLength(text) > MAX_BYTES) throw new CofferdamError("UPSTREAM_UNAVAILABLE", `more than ${MAX_BYTES} bytes`);
       this.#keys = keysOf(text);
       this.#fetched = asked;
-      return undefined;
+      this.#problem = undefined;
     } catch (error) {
-      return messageOf(error);
+      this.#problem = messageOf(error);
     }
   }
 
