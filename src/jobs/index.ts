@@ -1,8 +1,9 @@
 /** Jobs: flow 2, a command in a container that has only what it was given. */
 export type { RunHooks } from "./container-run.ts";
+export type { JobAuthority } from "./job-authority.ts";
 export { JobBook, type JobBookOptions, type ListedJob } from "./job-book.ts";
 export type { JobSecurityContext } from "./job-context.ts";
-export type { JobConfig, JobSpec } from "./job-spec.ts";
+export type { JobConfig, JobCredential, JobSpec } from "./job-spec.ts";
 export type { JobState } from "./job-store.ts";
 export type { JobTrail } from "./job-trail.ts";
 export type { SecurityMetrics } from "./metrics.ts";

@@ -1,11 +1,11 @@
 /** Whether a job may run: who asks, may they, is its image acceptable, is there room, and a network of its own. The first refusal ends it. */
-import { statSync } from "node:fs";
 import { requireOutside } from "../audit/index.ts";
 import type { ContainerEngine } from "../engine/index.ts";
 import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
+import { authorizeJob, type JobAuthority } from "./job-authority.ts";
 import { openJobNetwork } from "./job-network.ts";
 import type { JobConfig } from "./job-spec.ts";
 import type { JobTrail } from "./job-trail.ts";
@@ -21,6 +21,7 @@ export interface JobGateParts {
   readonly stateDir: string;
   readonly audit: JobTrail;
   readonly clock: Clock;
+  readonly rbac: JobAuthority | undefined;
 }
 
 export class JobGate {
@@ -41,24 +42,11 @@ export class JobGate {
   }
 
   async #looks(job: LiveJob, config: JobConfig, signal: AbortSignal): Promise<void> {
-    this.#owner(job);
-    const { audit, policy, clock } = this.#parts;
+    const { audit, policy, clock, stateDir, rbac } = this.#parts;
+    await authorizeJob(job, config, { stateDir, authorization: policy.values["jobs.authorization"], rbac });
     const unseen = await requireOutside(audit, policy.values, clock);
     if (unseen !== undefined) job.refused.push(unseen);
     await this.#image(job, config, signal);
-  }
-
-  /** Until there are roles: whoever owns the state directory, by the uid that the kernel gives this process. */
-  #owner(job: LiveJob): void {
-    const { stateDir } = this.#parts;
-    const { uid } = statSync(stateDir);
-    if (process.getuid?.() !== uid)
-      throw job.refuse(
-        "authentication",
-        new CofferdamError("UNAUTHENTICATED", `the state directory belongs to uid ${uid}`, { hint: "use your own (--state)" }),
-      );
-    job.pass("authentication", `uid ${uid} owns the state directory`);
-    job.pass("authorization", "rule local-owner: whoever owns the state directory may run jobs of every repository");
   }
 
   async #image(job: LiveJob, { image }: JobConfig, signal: AbortSignal): Promise<void> {

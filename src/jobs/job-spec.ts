@@ -8,8 +8,10 @@ import { variableName } from "./container/spec.ts";
 export interface JobConfig {
   /** `owner/name`. */
   readonly repository: string;
-  /** Of the seed; nobody is believed because of it. Until there are roles, the identity is the uid that owns the state directory. */
+  /** Of the seed; nobody is believed because of it: see {@link credential}. */
   readonly userId?: string | undefined;
+  /** Who asks for it, where jobs are for users (`jobs.authorization: roles`). Verified, and never kept. */
+  readonly credential?: JobCredential | undefined;
   /** Place in the queue, and the tier. Default normal. */
   readonly priority?: Priority | undefined;
   /** Tag, digest or id. */
@@ -19,6 +21,14 @@ export interface JobConfig {
   readonly egress?: readonly string[] | undefined;
   /** Longest wait for resources, ms. Absent: what is not free now is refused. */
   readonly wait?: number | undefined;
+}
+
+/** A session's secret or an API token, one of them, and where it was shown. */
+export interface JobCredential {
+  readonly session?: string | undefined;
+  readonly token?: string | undefined;
+  readonly ipAddress?: string | undefined;
+  readonly userAgent?: string | undefined;
 }
 
 export interface JobSpec {
@@ -54,6 +64,15 @@ const limits: z.ZodType<LimitsInput> = z.custom<LimitsInput>().superRefine((valu
 const configSchema: z.ZodType<JobConfig> = z.strictObject({
   repository,
   userId: z.string().max(256).optional(),
+  credential: z
+    .strictObject({
+      session: z.string().min(1).max(512).optional(),
+      token: z.string().min(1).max(512).optional(),
+      ipAddress: z.string().max(64).optional(),
+      userAgent: z.string().max(1024).optional(),
+    })
+    .refine(({ session, token }) => session === undefined || token === undefined, "a session or a token, not both")
+    .optional(),
   priority: z.enum(PRIORITIES).optional(),
   image: imageReference.optional(),
   resources: limits.optional(),

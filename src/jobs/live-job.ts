@@ -46,6 +46,8 @@ export class LiveJob {
   #last: number | undefined;
   #startedAt: { readonly at: string; readonly monotonic: number } | undefined;
   #runMs: number | undefined;
+  /** By which rule it may run, and who it is; where there are no roles, the owner of the state directory. */
+  authority: { readonly rule: string; readonly name?: string | undefined } = { rule: LOCAL_OWNER };
   checks: Record<CheckName, Check> = {
     authentication: NOT_REACHED,
     authorization: NOT_REACHED,
@@ -187,7 +189,7 @@ export class LiveJob {
     const facts: JobFacts = {
       ...{ jobId, repository, level, command, exit: this.exit, stoppedBy: this.stoppedBy, reconciled: this.reconciled },
       verdict: aborted ? "aborted" : this.#verdict(),
-      identity: { rule: LOCAL_OWNER, uid },
+      identity: { ...this.authority, uid },
       image: { reference: image, id: this.image?.Id, digest: this.digest, scanned: "not-scanned" },
       times: {
         ...{ asked: this.#askedAt, started: this.#startedAt?.at, ended: isoTime(this.#clock), runMs: this.#runMs },

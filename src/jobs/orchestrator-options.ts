@@ -7,11 +7,12 @@ import type { NetworkIsolationOptions } from "../network/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
 import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
+import type { JobAuthority } from "./job-authority.ts";
 import type { JobTrail } from "./job-trail.ts";
 
 /** Parts of the seed that are not built yet. */
-const ABSENT = { rbac: "roles", images: "image scanner", monitor: "runtime monitor" } as const;
-type Component = keyof typeof ABSENT | "audit" | "quota" | "network" | "secrets";
+const ABSENT = { images: "image scanner", monitor: "runtime monitor" } as const;
+type Component = keyof typeof ABSENT | "audit" | "rbac" | "quota" | "network" | "secrets";
 
 export interface OrchestratorOptions {
   /** Instead of the level that the policy files say. */
@@ -33,6 +34,12 @@ export interface OrchestratorOptions {
   readonly secrets?: ((parts: SecretParts) => SecretReader) | undefined;
   /** Of the jobs' networks: ranges, name servers, how many are kept ready. Modes and rules are the policy's. */
   readonly network?: Pick<NetworkIsolationOptions, "ranges" | "ready" | "customDNS" | "ipv6" | "connect"> | undefined;
+  /**
+   * Users and their roles (RBACSystem, initialised; it stays open): with it a job needs a credential of a user who has
+   * `jobs:create` in the repository. Absent, or `components.rbac` false: whoever owns the state directory runs any job, unless
+   * the policy asks for roles; then every job is refused.
+   */
+  readonly rbac?: JobAuthority | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -64,6 +71,7 @@ const schema: z.ZodType<OrchestratorOptions> = z.strictObject({
   audit: z.custom<JobTrail>(isObject).optional(),
   secrets: z.custom<NonNullable<OrchestratorOptions["secrets"]>>((value) => typeof value === "function").optional(),
   network: z.custom<NonNullable<OrchestratorOptions["network"]>>(isObject).optional(),
+  rbac: z.custom<JobAuthority>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),
 });
 
@@ -92,6 +100,8 @@ export function parseOptions(input: unknown): OrchestratorOptions {
   for (const [name, what] of Object.entries(ABSENT))
     if (Object.entries(options.components ?? {}).some(([key, on]) => key === name && on === true))
       throw new CofferdamError("FAILED_PRECONDITION", `components.${name}: this version has no ${what}`);
+  if (options.components?.rbac === true && options.rbac === undefined)
+    throw new CofferdamError("FAILED_PRECONDITION", "components.rbac: roles are brought along", { hint: "new SecurityOrchestrator(engine, { rbac })" });
   return options;
 }
 

@@ -290,7 +290,8 @@ export class SecurityOrchestrator {
     const { audit, clock, networks, policy, stateDir } = this.#parts();
     try {
       const asked = job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
-      await new JobGate({ engine: this.#engine, quota: this.quota, networks, policy, stateDir, audit, clock }).check(job, config, asked, signal);
+      const rbac = this.#options.components?.rbac === false ? undefined : this.#options.rbac;
+      await new JobGate({ engine: this.#engine, quota: this.quota, networks, policy, stateDir, audit, clock, rbac }).check(job, config, asked, signal);
       open.state = "ready";
       tellAll(this.events, "securityContextCreated", contextOf(job, open.state));
     } catch (error) {

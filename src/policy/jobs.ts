@@ -8,9 +8,12 @@ export type JobProfile = (typeof JOB_PROFILES)[number];
 
 export const JOB_NETWORKS = ["none", "strict", "moderate", "relaxed"] as const;
 export type JobNetworkMode = (typeof JOB_NETWORKS)[number];
+export const JOB_AUTHORIZATIONS = ["owner", "roles"] as const;
+export type JobAuthorization = (typeof JOB_AUTHORIZATIONS)[number];
 
 export interface JobsFile {
   readonly profile?: JobProfile | undefined;
+  readonly authorization?: JobAuthorization | undefined;
   readonly unscanned?: "accept" | "deny" | undefined;
   readonly network?: JobNetworkMode | undefined;
   readonly egress?: readonly string[] | undefined;
@@ -28,6 +31,7 @@ export type JobSecretFiles = Readonly<Record<string, string>>;
 /** Effective values; bytes and ms. */
 export interface JobValues {
   readonly "jobs.profile": JobProfile;
+  readonly "jobs.authorization": JobAuthorization;
   readonly "jobs.unscanned": "accept" | "deny";
   readonly "jobs.network": JobNetworkMode;
   readonly "jobs.egress": readonly string[];
@@ -54,6 +58,10 @@ const secretsByRepository = z.record(
 
 export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
   profile: z.enum(JOB_PROFILES).optional().describe("what root in the container keeps: build is what apt and databases need, none is nothing"),
+  authorization: z
+    .enum(JOB_AUTHORIZATIONS)
+    .optional()
+    .describe("who may run jobs: whoever owns the state directory, or users with a role that has jobs:create in the repository"),
   unscanned: z.enum(["accept", "deny"]).optional().describe("images that nobody scanned for vulnerabilities; this version scans none"),
   network: z
     .enum(JOB_NETWORKS)
@@ -79,7 +87,7 @@ const NETWORK_OF: Readonly<Record<Level, JobNetworkMode>> = { low: "relaxed", me
 export function jobPreset(level: Level): JobValues {
   const lax = level === "low" ? "accept" : "deny";
   return {
-    ...{ "jobs.profile": "build", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
+    ...{ "jobs.profile": "build", "jobs.authorization": "owner", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
     ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note", "jobs.name-servers": [] },
     ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
   };
@@ -91,6 +99,7 @@ type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
 export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
   return {
     "jobs.profile": file?.profile,
+    "jobs.authorization": file?.authorization,
     "jobs.unscanned": file?.unscanned,
     "jobs.network": file?.network,
     "jobs.egress": file?.egress,

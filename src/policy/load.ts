@@ -246,6 +246,7 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "audit.retention.categories",
   "audit.retention.standards",
   "jobs.profile",
+  "jobs.authorization",
   "jobs.unscanned",
   "jobs.network",
   "jobs.egress",

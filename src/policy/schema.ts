@@ -187,6 +187,7 @@ export const KEYS: readonly KeyRule[] = [
   { key: "audit.retention.categories", merge: "entries", loosens: keepsLess },
   { key: "audit.retention.standards", merge: "entries", loosens: keepsLess },
   { key: "jobs.profile", merge: "replace", loosens: (before, after) => before === "none" && after === "build" },
+  { key: "jobs.authorization", merge: "replace", loosens: (before, after) => before === "roles" && after === "owner" },
   { key: "jobs.unscanned", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
   { key: "jobs.network", merge: "replace", loosens: (before, after) => networkRank(after) > networkRank(before) },
   { key: "jobs.egress", merge: "add", loosens: adds },

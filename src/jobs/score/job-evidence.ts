@@ -46,7 +46,8 @@ export function jobUnit(job: JobFacts, trail?: TrailState): ScoreUnit {
       ...Object.fromEntries(container),
       "job.enforced": job.mode === "enforce" ? PROVEN : off("mode observe: nothing was refused"),
       "job.authenticated": checkOf(job, "authentication"),
-      "job.authorized": job.identity.rule === LOCAL_OWNER ? off("no roles: whoever owns the state directory may run anything") : checkOf(job, "authorization"),
+      "job.authorized":
+        job.identity.rule === LOCAL_OWNER ? off("not by roles: whoever owns the state directory may run anything") : checkOf(job, "authorization"),
       "job.image-scanned": job.checks.scanning.state === "not-reached" ? checkOf(job, "scanning") : off("the image was not scanned"),
       "job.image-pinned": isPinned(job.image.reference) ? PROVEN : off("the image was named by a tag"),
       "job.proven-before-start": job.proof === undefined ? ifRan(unknown(NO_PROOF)) : heldOf(job, "proven-before-start"),
@@ -61,7 +62,7 @@ export function jobUnit(job: JobFacts, trail?: TrailState): ScoreUnit {
   };
 }
 
-/** Jobs of whoever owns the state directory, known by uid: there are no roles. */
+/** Jobs of whoever owns the state directory, known by uid and not by roles. */
 export const LOCAL_OWNER = "local-owner";
 const NO_PROOF = "its container was not looked at";
 
