@@ -4,9 +4,10 @@ import { createReadStream, lstatSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Attachment, ContainerEngine } from "../../engine/index.ts";
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
-import { type JobReport, type JobSpec, newJobId } from "../../jobs/index.ts";
+import { type JobCredential, type JobReport, type JobSpec, newJobId } from "../../jobs/index.ts";
 import { PRIORITIES } from "../../quota/index.ts";
 import { SecretManagementSystem } from "../../secrets/index.ts";
+import { CLIENT } from "./client.ts";
 import type { Command, CommandContext, OptionValue } from "./command.ts";
 import { jobRunDocument } from "./job-page.ts";
 import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
@@ -59,13 +60,26 @@ async function execute(context: CommandContext): Promise<number> {
   if (values["load"] === undefined) needed(context, "image", "--image busybox");
   const priority = PRIORITIES.find((name) => name === values["priority"]);
   if (values["priority"] !== undefined && priority === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--priority is one of ${PRIORITIES.join(", ")}`);
-  const config = { repository, priority, wait: duration(values["wait"]), resources: resourcesOf(values), egress: list(values["egress"]) };
+  const config = {
+    repository,
+    priority,
+    credential: credentialOf(context),
+    wait: duration(values["wait"]),
+    resources: resourcesOf(values),
+    egress: list(values["egress"]),
+  };
   const spec = specOf(context);
   const work = async (session: JobSession): Promise<number> => {
     const image = await imageOf(context, session);
     return tell(await runIn(session, context, { ...config, image }, spec), context);
   };
   return await withJobs(context, work, async (policy, places, parts) => new SecretManagementSystem({ ...(await secretOptionsOf(policy, places)), ...parts }));
+}
+
+/** Of whoever asks for the job, where the policy wants to know: never an argument, which every process of the machine can read. */
+function credentialOf({ env }: CommandContext): JobCredential {
+  const [token, session] = [env["COFFERDAM_TOKEN"], env["COFFERDAM_SESSION"]].map((value) => (value === "" ? undefined : value));
+  return { token, session, ...CLIENT };
 }
 
 async function runIn(

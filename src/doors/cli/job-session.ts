@@ -7,6 +7,7 @@ import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError, goneFrom, ownName, systemClock } from "../../foundation/index.ts";
 import { JobBook, type OrchestratorOptions, type SecretParts, SecurityOrchestrator } from "../../jobs/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
+import type { RBACSystem } from "../../rbac/index.ts";
 import type { SecretManagementSystem } from "../../secrets/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
@@ -45,7 +46,8 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
     await using engine = new EngineClient(addressOf(values["engine"], env));
     const places = { stateDir: globals.state, store, audit };
     await using kept = new KeptSecrets(keeper === undefined ? undefined : (parts) => keeper(policy, places, parts));
-    await using orchestrator = new SecurityOrchestrator(engine, { policy, ...places, clock: systemClock, secrets: kept.option });
+    await using rbac = policy.values["jobs.authorization"] === "roles" ? await openRoles(places, policy) : undefined;
+    await using orchestrator = new SecurityOrchestrator(engine, { policy, ...places, rbac, clock: systemClock, secrets: kept.option });
     for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
       const found = reconciled === undefined || reconciled.found.length === 0 ? "nothing was left of it" : `gone now: ${line(reconciled.found.join(", "))}`;
       out.fault(`cofferdam: the process of job ${line(jobId)} had died; the job is ended (${found})`);
@@ -76,6 +78,14 @@ class KeptSecrets implements AsyncDisposable {
     // One that could not be opened was told to who asked.
     await (await this.#opened?.catch(() => undefined))?.close();
   }
+}
+
+/** Loaded where the policy asks for it: jobs of the owner start sooner without. */
+async function openRoles({ stateDir, store, audit }: SecretPlaces, { values: { level } }: EffectivePolicy): Promise<RBACSystem> {
+  const { RBACSystem: Roles } = await import("../../rbac/index.ts");
+  const rbac = new Roles(audit, { store, storage: { directory: stateDir }, level });
+  await rbac.initialize();
+  return rbac;
 }
 
 /** Opens the book alone: no engine, and no more rights than reading the state directory takes. */

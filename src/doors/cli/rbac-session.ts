@@ -5,13 +5,11 @@
 import { statSync } from "node:fs";
 import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
-import { type AccessContext, type Actor, type Client, type Decision, RBACSystem, type User } from "../../rbac/index.ts";
+import { type AccessContext, type Actor, type Decision, RBACSystem, type User } from "../../rbac/index.ts";
+import { CLIENT } from "./client.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
 import { openPolicy, withState } from "./session.ts";
-
-/** This program, for sessions that are bound to one. */
-export const CLIENT: Client = { userAgent: "cofferdam command line" };
 
 export interface RbacSession {
   readonly rbac: RBACSystem;

@@ -1,9 +1,10 @@
 /** `cofferdam rbac session ...` and `login`: who is logged in, and ending it. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { SessionRecord } from "../../rbac/index.ts";
+import { CLIENT } from "./client.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { CLIENT, namedUser, namesOf, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
+import { namedUser, namesOf, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const list: Command = {

@@ -1,9 +1,10 @@
 /** `cofferdam rbac token ...`: API tokens for programs. */
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
 import type { AccessLimits, TokenRecord } from "../../rbac/index.ts";
+import { CLIENT } from "./client.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { CLIENT, namedUser, namesOf, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
+import { namedUser, namesOf, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const create: Command = {

@@ -1,9 +1,10 @@
 /** `cofferdam rbac user ...`: who there is, and what lets them in. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Assignment, Scope, User } from "../../rbac/index.ts";
+import { CLIENT } from "./client.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { CLIENT, namedUser, noWords, numberOf, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
+import { namedUser, noWords, numberOf, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const list: Command = {
