@@ -10,7 +10,7 @@ import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
 const report = (more: Partial<JobFacts> = {}): JobReport => buildReport(jobFacts(more));
 const end = (more: Partial<JobFacts> = {}): string => jobEnd(report(more));
 const GiB = 2 ** 30;
-const ABSENT = "absent   roles, image scan, runtime monitor (cofferdam job report 8f2c)";
+const ABSENT = "absent   image scan, runtime monitor (cofferdam job report 8f2c)";
 
 describe("job run", () => {
   test("the line before", () => {
@@ -174,7 +174,7 @@ describe("job report", () => {
       "job      acme/web, level medium, policy sha256:000000000...",
       "peak     memory 1.9 of 8 GiB, cpu 2.7 of 4, processes 143 of 1000, disk 0.5 of 10 GiB",
       `score    ${score?.value} of 100: ${score?.base.toFixed(1)} proven`,
-      "absent   roles: whoever owns the state directory may run jobs of every repository",
+      "absent   image scan: nobody looked for known vulnerabilities or malware in the image",
       "low      it ran as root",
     ]);
     for (const part of [
