@@ -12,6 +12,7 @@ const NAMES = [
   "advisories",
   "quota",
   "masking",
+  "secrets",
   "rbac",
   "monitor",
   "engine",

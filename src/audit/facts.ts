@@ -25,6 +25,8 @@ export type EventKind =
   | "role"
   /** Somebody asked for something, and was let or refused. */
   | "permission"
+  /** A secret, or the key of all of them. */
+  | "secret"
   | "trail"
   | "other";
 
@@ -99,6 +101,10 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   ...kindOf("authorization", "access", ["role_assigned", "role_revoked"]),
   ...kindOf("authorization", "role", ["role_created", "role_updated", "role_deleted", "repository_updated", "policy_imported"]),
   ...kindOf("authorization", "permission", ["permission_granted", "permission_denied"]),
+  ...kindOf("secrets", "secret", [
+    ...["SecretStored", "SecretRetrieved", "SecretCanaryRead", "SecretRevealed", "SecretRotated", "SecretDeleted", "SecretRefused"],
+    ...["SecretKeyChanged", "SecretKeyBackedUp", "SecretKeyRestored", "SecretKeyProtected", "SecretStoreRecovered"],
+  ]),
 };
 
 function kindOf(category: string, kind: EventKind, actions: readonly string[]): Record<string, EventKind> {

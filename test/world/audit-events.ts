@@ -23,6 +23,9 @@ const KINDS: readonly (readonly [string, string])[] = [
   ...["login", "session_created", "session_ended", "token_created", "job_token_refused", "password_set", "account_recovered", "clock_reset"].map(
     (action) => ["identity", action] as const,
   ),
+  ...["SecretStored", "SecretRetrieved", "SecretCanaryRead", "SecretRefused", "SecretDeleted", "SecretKeyChanged", "SecretStoreRecovered"].map(
+    (action) => ["secrets", action] as const,
+  ),
   ["packages", "SomethingNew"],
   ["jobs", "a.b-c:d"],
 ];

@@ -14,6 +14,8 @@ import {
   RETENTION,
   ROLES,
   SCANS,
+  SECRET_CARE,
+  SECRET_USE,
   TRAIL_FAILURES,
 } from "./kinds.ts";
 
@@ -41,8 +43,8 @@ export const iso27001: StandardTable = {
     {
       id: "A.5.17",
       title: "What authenticates somebody is given and kept with care",
-      evidence: [...CREDENTIALS],
-      notCovered: "how people keep their passwords; secrets of other systems",
+      evidence: [...CREDENTIALS, ...SECRET_CARE, ...SECRET_USE],
+      notCovered: "how people keep their passwords; secrets that are not stored here",
     },
     {
       id: "A.5.18",

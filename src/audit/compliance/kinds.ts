@@ -62,3 +62,10 @@ export const LOGINS: readonly string[] = [
 ];
 /** Every refusal, and a sample of what was allowed. */
 export const DECISIONS: readonly string[] = ["authorization/permission_denied", "authorization/permission_granted"];
+/** Secrets that were stored, given a next value and destroyed, and the key that they are sealed with. */
+export const SECRET_CARE: readonly string[] = [
+  ...["secrets/SecretStored", "secrets/SecretRotated", "secrets/SecretDeleted"],
+  ...["secrets/SecretKeyChanged", "secrets/SecretKeyProtected", "secrets/SecretKeyBackedUp", "secrets/SecretKeyRestored", "secrets/SecretStoreRecovered"],
+];
+/** Who was given a secret, or saw one, and who was refused. */
+export const SECRET_USE: readonly string[] = ["secrets/SecretRetrieved", "secrets/SecretRevealed", "secrets/SecretCanaryRead", "secrets/SecretRefused"];

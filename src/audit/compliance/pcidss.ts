@@ -13,6 +13,8 @@ import {
   RETENTION,
   ROLES,
   SCANS,
+  SECRET_CARE,
+  SECRET_USE,
   TRAIL_FAILURES,
 } from "./kinds.ts";
 
@@ -54,6 +56,12 @@ export const pcidss: StandardTable = {
       title: "Accounts and credentials are added, changed and deleted under control",
       evidence: [...ACCOUNTS, ...CREDENTIALS],
       notCovered: "approvals outside of Cofferdam; accounts of other systems",
+    },
+    {
+      id: "8.6.3",
+      title: "What authenticates programs is protected, and changed from time to time",
+      evidence: [...SECRET_CARE, ...SECRET_USE],
+      notCovered: "secrets that are not stored here; whether the time between changes fits the risk",
     },
     {
       id: "10.2.1",

@@ -1,6 +1,22 @@
 /** SOC 2: the common criteria of the Trust Services Criteria that a trail of installs and jailed commands speaks to. */
 import type { StandardTable } from "./controls.ts";
-import { ACCOUNTS, ADVISORIES, CHANGES, CREDENTIALS, DECISIONS, EXPORTS, INSTALLS, INTEGRITY, JAILED, LOGINS, ROLES, SCANS, TRAIL_FAILURES } from "./kinds.ts";
+import {
+  ACCOUNTS,
+  ADVISORIES,
+  CHANGES,
+  CREDENTIALS,
+  DECISIONS,
+  EXPORTS,
+  INSTALLS,
+  INTEGRITY,
+  JAILED,
+  LOGINS,
+  ROLES,
+  SCANS,
+  SECRET_CARE,
+  SECRET_USE,
+  TRAIL_FAILURES,
+} from "./kinds.ts";
 
 export const soc2: StandardTable = {
   name: "SOC 2, Trust Services Criteria 2017 (points of focus of 2022)",
@@ -8,7 +24,7 @@ export const soc2: StandardTable = {
     {
       id: "CC6.1",
       title: "Access to what has to be protected is limited by technical means",
-      evidence: [...JAILED, ...LOGINS, ...DECISIONS],
+      evidence: [...JAILED, ...LOGINS, ...DECISIONS, ...SECRET_USE, ...SECRET_CARE],
       notCovered: "accounts of other systems; everything that does not run in a jail and does not ask Cofferdam",
     },
     {

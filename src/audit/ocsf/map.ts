@@ -6,6 +6,7 @@ import { advisories, anything, command, decision, install, scan, script, trail }
 import { integrityFinding, vulnerabilityFinding } from "./findings.ts";
 import { access, account, login, permission, role } from "./people.ts";
 import type { Mapped, OcsfProduct } from "./record.ts";
+import { secret } from "./secrets.ts";
 
 export function ocsfEvents(event: AuditEvent, product: OcsfProduct): readonly JsonObject[] {
   const mapped: Mapped = { event, facts: factsOf(event), product };
@@ -26,6 +27,7 @@ const MAPPINGS: Readonly<Record<EventKind, (mapped: Mapped) => readonly JsonObje
   access: (mapped) => [access(mapped)],
   role: (mapped) => [role(mapped)],
   permission: (mapped) => [permission(mapped)],
+  secret: (mapped) => [secret(mapped)],
   trail: (mapped) => [trail(mapped)],
   other: (mapped) => [anything(mapped)],
 };

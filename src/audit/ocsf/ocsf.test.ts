@@ -143,6 +143,40 @@ describe("the table", () => {
     expect(short(mapped({ action: "ConfigurationChange", resourceType: "project", resourceId: "/p" }))).toEqual(["3004/3 severity 1 status 1"]);
   });
 
+  test("secrets: stored, given, shown, refused, and their key", () => {
+    const one = (action: string, more: Partial<AuditEventInput> = {}): string => {
+      const events = mapped({ category: "secrets", action, resourceType: "secret", resourceId: "npm/publish", ...more });
+      for (const event of events) expect([action, ...schema.problems(event)]).toEqual([action]);
+      return `${action} ${short(events)}`;
+    };
+    expect([
+      one("SecretStored", { details: { version: 1, replaced: 0 } }),
+      one("SecretStored", { details: { version: 2, replaced: 1 } }),
+      one("SecretRetrieved", { details: { jobId: "job1" } }),
+      one("SecretCanaryRead"),
+      one("SecretRevealed"),
+      one("SecretRotated"),
+      one("SecretDeleted"),
+      one("SecretRefused", { result: "failure", details: { code: "PERMISSION_DENIED", reason: "not for repository x/y" } }),
+      one("SecretKeyChanged"),
+      one("SecretKeyBackedUp"),
+    ]).toEqual([
+      "SecretStored 3004/1 severity 1 status 1",
+      "SecretStored 3004/3 severity 1 status 1",
+      "SecretRetrieved 3004/2 severity 1 status 1",
+      "SecretCanaryRead 3004/2 severity 4 status 1",
+      "SecretRevealed 3004/2 severity 2 status 1",
+      "SecretRotated 3004/3 severity 1 status 1",
+      "SecretDeleted 3004/4 severity 1 status 1",
+      "SecretRefused 3004/99 severity 3 status 2",
+      "SecretKeyChanged 3004/3 severity 1 status 1",
+      "SecretKeyBackedUp 3004/2 severity 3 status 1",
+    ]);
+    expect(mapped({ category: "secrets", action: "SecretRefused", result: "failure", details: { code: "NOT_FOUND", reason: "no secret x" } })).toMatchObject([
+      { entity: { name: "secrets", type: "secret store" }, status_detail: "NOT_FOUND: no secret x" },
+    ]);
+  });
+
   test("people: logins, accounts, roles, and who was let do what", () => {
     const all = (category: string, action: string, more: Partial<AuditEventInput> = {}): string => {
       const events = mapped({ category, action, ...more });
