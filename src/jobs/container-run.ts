@@ -16,6 +16,7 @@ import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { type ContainerProfile, containerProfile } from "./container/profile.ts";
 import { prove, requireProof } from "./container/prove.ts";
 import type { JobMount } from "./container/spec.ts";
+import { trustVariables } from "./container/trust.ts";
 import { either, sooner } from "./interruption.ts";
 import { JobLog } from "./job-log.ts";
 import { connectJob } from "./job-network.ts";
@@ -148,7 +149,8 @@ export class ContainerRun {
     await this.#hooks.onAttached?.(this.#attachment, id);
     this.#job.workloadStarted();
     gate.lastLook(async () => await quota.monitorResourceUsage(jobId));
-    const started = await gate.go(this.#secrets?.variables ?? {}, signal);
+    const trust = this.#job.network?.authority === undefined ? {} : trustVariables(this.#spec.env ?? {});
+    const started = await gate.go({ ...trust, ...this.#secrets?.variables }, signal);
     if (started.kind === "started") {
       this.#hooks.onStarted?.();
       if (this.#spec.stdin === true) this.#hooks.stdin?.pipe(this.#attachment.stdin);
@@ -225,7 +227,7 @@ export class ContainerRun {
     this.#log = new JobLog(logFile, policy.values["jobs.log"]);
     const usual = containerProfile(level, policy.values["jobs.profile"], process.arch === "arm64" ? "arm64" : "x64");
     const gate = join(folder, "gate");
-    this.#gate = await Gate.open(gate, this.#job.network?.gateway);
+    this.#gate = await Gate.open(gate, this.#job.network?.gateway, this.#job.network?.authority);
     const { command, env = {}, user, tty = false, stdin = false, workspace, workingDir } = this.#spec;
     const limits = quota.createLimits(allocation);
     const place = workingDir ?? (workspace === undefined ? undefined : (workspace.target ?? WORKSPACE_TARGET));

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { CofferdamError, errnoOf, messageOf } from "../../foundation/index.ts";
 import { HOSTNAME } from "./create-body.ts";
 import { locateNative } from "./native.ts";
+import { trustFiles } from "./trust.ts";
 
 /** What the filter answered to calls that do nothing: errno by name of the call, 0 for success. */
 export type Probes = Readonly<Record<string, number>>;
@@ -63,9 +64,10 @@ export class Gate {
 
   /**
    * Fills `folder`, which must not exist, and listens. Its parent must be ours alone (0700): the folder itself can be entered
-   * by whoever the job runs as. @param nameServer of the job, where it has a network. Throws INVALID_ARGUMENT for a path that no socket can have, ENVIRONMENT_UNFIT without a shim.
+   * by whoever the job runs as. @param nameServer of the job, where it has a network. @param authority
+   * of the job (PEM), where its requests are checked inside TLS. Throws INVALID_ARGUMENT for a path that no socket can have, ENVIRONMENT_UNFIT without a shim.
    */
-  static async open(folder: string, nameServer?: string): Promise<Gate> {
+  static async open(folder: string, nameServer?: string, authority?: string): Promise<Gate> {
     const place = join(folder, "gate");
     if (Buffer.byteLength(place) > MAX_SOCKET_PATH)
       throw new CofferdamError("INVALID_ARGUMENT", `a path of a socket is at most ${MAX_SOCKET_PATH} bytes: ${place}`);
@@ -79,6 +81,7 @@ export class Gate {
       ["hosts", `127.0.0.1 localhost ${HOSTNAME}\n`],
       ["hostname", `${HOSTNAME}\n`],
       ["resolv.conf", nameServer === undefined ? "" : `nameserver ${nameServer}\n`],
+      ...(authority === undefined ? [] : trustFiles(authority)),
     ] as const) {
       writeFileSync(join(folder, name), text);
       chmodSync(join(folder, name), 0o444);

@@ -12,7 +12,7 @@ import type { ApplyOutcome, NetworkPolicy, NetworkViolation } from "../contract.
 import type { ProcessPlace } from "../kernel/lock.ts";
 import { type Range, rangeOf } from "../kernel/plan.ts";
 import { openJobGateway } from "../relay/index.ts";
-import { rulesOfPolicies } from "../rules/index.ts";
+import { hasRequestRules, rulesOfPolicies } from "../rules/index.ts";
 import { AddressBook } from "./address-book.ts";
 import { cutContainer } from "./cut-container.ts";
 import { type NetworkEvents, tell } from "./events.ts";
@@ -40,6 +40,8 @@ export interface IsolatedNetwork {
   /** Its name server, and all that there is outside of its containers. */
   readonly gateway: string;
   readonly gatewayV6?: string | undefined;
+  /** PEM, where rules are for requests: what the job's clients have to trust for these to pass. */
+  readonly authority?: string | undefined;
   /** What is odd about its rules, and how it was decided. */
   readonly notes: readonly string[];
 }
@@ -164,7 +166,8 @@ export class NetworkIsolationManager {
         });
         tell(this.events, "networkCreated", { jobId: id, subnet: v4.cidr, mode: policy.mode });
         const { notes } = gateway.apply(policy);
-        return { jobId: id, mode: policy.mode, subnet: v4.cidr, subnetV6: v6?.cidr, gateway: v4.gateway, gatewayV6: v6?.gateway, notes };
+        const authority = hasRequestRules(policy) ? gateway.authority() : undefined;
+        return { jobId: id, mode: policy.mode, subnet: v4.cidr, subnetV6: v6?.cidr, gateway: v4.gateway, gatewayV6: v6?.gateway, authority, notes };
       } catch (error) {
         const made = this.#networks.get(id);
         this.#networks.delete(id);

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
 import { hello, serverNames as sni } from "../../../test/world/client-hello.ts";
 import { makeIdentity, type ServerIdentity } from "../../../test/world/job-internet.ts";
+import { has, requires } from "../../../test/world/needs.ts";
 import { MAX_HELLO, readClientHello } from "./client-hello.ts";
 import { tell } from "./first-words.ts";
 
@@ -12,7 +13,7 @@ let real: Buffer;
 let identity: ServerIdentity;
 beforeAll(async () => {
   real = await captured("good.example");
-  identity = makeIdentity("good.example");
+  if (has("openssl")) identity = makeIdentity("good.example");
 });
 
 /** What a real client sends. */
@@ -133,7 +134,8 @@ async function nameByOpenSsl(bytes: Buffer): Promise<string | false | undefined>
   return name;
 }
 
-test("OpenSSL takes no other name from a hello than we do", async () => {
+test("OpenSSL takes no other name from a hello than we do", async (context) => {
+  requires(context, "openssl");
   expect(await nameByOpenSsl(real)).toBe("good.example");
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(fc.nat(real.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 }), async (changes) => {

@@ -7,9 +7,10 @@ import { createServer as createHttps } from "node:https";
 import { createServer, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import fc from "fast-check";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { hello, serverNames } from "../../../test/world/client-hello.ts";
 import { GATEWAY, type InternetOptions, JobInternet, makeIdentity, type ServerIdentity } from "../../../test/world/job-internet.ts";
+import { has, requires } from "../../../test/world/needs.ts";
 import type { NetworkPolicy } from "../contract.ts";
 
 const GOOD = "203.0.113.7";
@@ -19,8 +20,9 @@ const worlds: JobInternet[] = [];
 let identity: ServerIdentity;
 
 beforeAll(() => {
-  identity = makeIdentity("good.example", "evil.example", "*.good.example");
+  if (has("openssl")) identity = makeIdentity("good.example", "evil.example", "*.good.example");
 });
+beforeEach((context) => requires(context, "openssl"));
 afterEach(async () => {
   for (const world of worlds.splice(0)) await world.close();
 });

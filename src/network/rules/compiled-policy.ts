@@ -15,6 +15,11 @@ export interface Question {
   readonly protocol: Protocol;
 }
 
+/** Whether a policy has rules for requests, so that some TLS ends at the gateway. */
+export function hasRequestRules({ allow, mode, observe }: NetworkPolicy): boolean {
+  return mode !== "relaxed" && observe !== true && allow.some((text) => text.includes(" "));
+}
+
 const WEB_PORTS: readonly number[] = [80, 443];
 const MAX_NOTES = 50;
 

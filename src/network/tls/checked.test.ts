@@ -8,9 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { promisify } from "node:util";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { hello, serverNames } from "../../../test/world/client-hello.ts";
 import { JobInternet, makeIdentity, type ServerIdentity } from "../../../test/world/job-internet.ts";
+import { has, requires } from "../../../test/world/needs.ts";
 import { systemClock } from "../../foundation/index.ts";
 import type { NetworkPolicy } from "../contract.ts";
 import { time } from "./der.ts";
@@ -19,8 +20,9 @@ import { JobAuthority } from "./job-authority.ts";
 const API = "203.0.113.40";
 let identity: ServerIdentity;
 beforeAll(() => {
-  identity = makeIdentity("api.example", "other.example");
+  if (has("openssl")) identity = makeIdentity("api.example", "other.example");
 });
+beforeEach((context) => requires(context, "openssl"));
 
 const worlds: JobInternet[] = [];
 afterEach(async () => {
