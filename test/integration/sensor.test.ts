@@ -151,32 +151,30 @@ describe("the kernel sensor", () => {
     expect(counted.every((event) => event.kind === "loss" && event.job === "flood")).toBe(true);
   });
 
-  test("a container that gets the namespace numbers of one that ended is another one", async (context) => {
+  test("a container that gets the namespace numbers of one that ended is another one", { timeout: 60_000 }, async (context) => {
     requires(context, "sensor");
     const programs: string[][] = [];
     const hear = (event: ProcessEvent): void => void (event.kind === "exec" ? programs.push([event.job, ...event.args.slice(1)]) : undefined);
     sensor.on("event", hear);
     const spaces = (pid: number): (string | undefined)[] => ["pid", "mnt"].map((name) => /\d+/.exec(readlinkSync(`/proc/${pid}/ns/${name}`))?.[0]);
-    // The kernel gives the lowest free number, so one of the next should have it, unless somebody else was quicker.
-    for (let attempt = 0; programs.every(([job]) => job !== "second"); attempt++) {
-      if (attempt === 10) throw new Error("no namespace got such a number");
-      await using first = await WatchedShell.start("/bin/true first");
-      const numbers = spaces(first.pid);
-      await using _watch = await sensor.watch({ job: "first", pid: first.pid });
-      await first.go();
-      await using later = new AsyncDisposableStack();
-      for (let tries = 0; tries < 20; tries++) {
-        const second = later.use(await WatchedShell.start('/bin/true "$1"; read -r line; /bin/true "$2"', ["not watched", "second"]));
-        if (!spaces(second.pid).some((one) => numbers.includes(one))) continue;
-        second.release();
-        await using watch = await sensor.watch({ job: "second", pid: second.pid });
-        await second.go();
-        await watch.close();
-        break;
-      }
+    await using first = await WatchedShell.start("/bin/true first");
+    const numbers = spaces(first.pid);
+    await using _watch = await sensor.watch({ job: "first", pid: first.pid });
+    await first.go();
+    await using later = new AsyncDisposableStack();
+    let second: WatchedShell | undefined;
+    for (let tries = 0; tries < 100 && second === undefined; tries++) {
+      const shell = later.use(await WatchedShell.start('/bin/true "not watched"; read -r line; /bin/true second'));
+      if (spaces(shell.pid).some((one) => numbers.includes(one))) second = shell;
     }
+    // The kernel frees numbers when it likes (RCU_LAZY), and gives out the lowest: on a busy machine to somebody else.
+    if (second === undefined) return context.skip("no namespace got such a number");
+    second.release();
+    await using watch = await sensor.watch({ job: "second", pid: second.pid });
+    await second.go();
+    await watch.close();
     sensor.off("event", hear);
-    expect(programs.filter(([job]) => job === "first").map(([, word]) => word)).not.toContain("not watched");
+    expect(programs.filter(([job]) => job === "first")).toEqual([["first", "first"]]);
     expect(programs.filter(([job]) => job === "second")).toContainEqual(["second", "second"]);
   });
 

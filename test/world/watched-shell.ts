@@ -24,7 +24,12 @@ export class WatchedShell implements AsyncDisposable {
     const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe"] });
     const output = new BoundedText(64 * 1024);
     child.stderr.on("data", (chunk: Buffer) => output.add(chunk.toString()));
-    await once(child.stdout, "data");
+    await Promise.race([
+      once(child.stdout, "data"),
+      once(child, "close").then(() => {
+        throw new Error(`it did not start: ${output.text()}`);
+      }),
+    ]);
     child.stdout.on("data", (chunk: Buffer) => output.add(chunk.toString()));
     return new WatchedShell(child, output);
   }
