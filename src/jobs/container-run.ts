@@ -18,6 +18,7 @@ import { prove, requireProof } from "./container/prove.ts";
 import type { JobMount } from "./container/spec.ts";
 import { trustVariables } from "./container/trust.ts";
 import { either, sooner } from "./interruption.ts";
+import { JobLeaks } from "./job-leaks.ts";
 import { JobLog } from "./job-log.ts";
 import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
@@ -84,6 +85,7 @@ export class ContainerRun {
   #output: Promise<void> = Promise.resolve();
   #folder: string | undefined;
   #log: JobLog | undefined;
+  readonly #leaks: JobLeaks;
   #mayExist = false;
   #exited = false;
   /** Why it is left frozen, when it is. */
@@ -94,6 +96,7 @@ export class ContainerRun {
     this.#job = job;
     this.#spec = spec;
     this.#hooks = hooks;
+    this.#leaks = new JobLeaks(parts.clock);
   }
 
   get containerId(): string | undefined {
@@ -194,6 +197,10 @@ export class ContainerRun {
     this.#log?.close();
     if (this.#log !== undefined) this.#job.log = this.#log.facts;
     if (!this.#mayExist && this.#job.started) await this.#try("results", () => this.#collect());
+    if (this.#job.started)
+      await this.#try("look for leaked secrets", async () => {
+        this.#job.leaks = await this.#leaks.end(this.#parts.policy, jobId);
+      });
     const folder = this.#folder;
     if (folder !== undefined)
       await this.#try("folder", async () => {
@@ -256,12 +263,17 @@ export class ContainerRun {
   async #collect(): Promise<void> {
     const workspace = this.#workspace;
     this.#workspace = undefined;
-    if (workspace !== undefined) this.#job.workspace = await collectJobWorkspace(workspace);
+    if (workspace === undefined) return;
+    const { outcome, written } = await collectJobWorkspace(workspace);
+    this.#job.workspace = outcome;
+    if (outcome.mode === "bind") this.#leaks.leaveOut("the mounted folder");
+    else await this.#leaks.look(workspace.workspace.mount.source, written, (outcome.copiedOut?.files ?? 0) - written.length);
   }
 
   async #follow({ output }: Attachment): Promise<void> {
     const masked = new MaskedOutput(this.#job.masks, async (chunk) => {
       this.#log?.write(chunk.bytes);
+      this.#leaks.heard(chunk.bytes);
       await this.#hooks.onOutput?.(chunk);
     });
     try {

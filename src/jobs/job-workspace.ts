@@ -63,18 +63,25 @@ export async function prepareJobWorkspace(request: JobWorkspaceRequest, signal: 
   return { workspace, path, mode };
 }
 
+export interface CollectedWorkspace {
+  readonly outcome: JobWorkspace;
+  /** What came over from a copy, by name: at most 1,000. */
+  readonly written: readonly string[];
+}
+
 /** What came of it, taken over. Once, when nothing runs in it any more. Throws what {@link Workspace.collect} throws. */
-export async function collectJobWorkspace({ workspace, path, mode }: PreparedWorkspace): Promise<JobWorkspace> {
+export async function collectJobWorkspace({ workspace, path, mode }: PreparedWorkspace): Promise<CollectedWorkspace> {
   const { written, refused, planted, more } = await workspace.collect(AbortSignal.timeout(COLLECT_TIMEOUT));
   // What did not come over is no danger to whoever goes on.
   const stayed = new Set(refused.map(({ path: one }) => one));
-  return {
+  const outcome = {
     mode,
     path,
     planted: planted.filter((one) => !stayed.has(one)),
     leftOut: refused,
     ...(mode === "copy" ? { copiedOut: { files: written.length + more } } : {}),
   };
+  return { outcome, written };
 }
 
 /** Links in the name are followed here, once; from then on none is. */

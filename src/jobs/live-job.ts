@@ -7,6 +7,7 @@ import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
 import { MaskList } from "../secrets/index.ts";
 import type { Proof } from "./container/prove.ts";
+import type { FoundLeaks } from "./job-leaks.ts";
 import { sizeText, sizeWord } from "./report/amounts.ts";
 import { maskedFacts } from "./report/masked.ts";
 import { networkFacts } from "./report/network.ts";
@@ -76,6 +77,8 @@ export class LiveJob {
   /** Whether its records were verified, and a checkpoint kept elsewhere covers them. */
   trail = { verified: false, anchored: false };
   threats: readonly Threat[] = [];
+  /** In what it said and made. */
+  leaks: FoundLeaks | undefined;
   readonly violations: Violation[] = [];
   readonly applied: string[] = [];
   readonly refused: string[] = [];
@@ -206,6 +209,7 @@ export class LiveJob {
       log: this.log,
       secretsUsed: [...files, ...variables].toSorted(),
       ...(variables.length === 0 ? {} : { secretVariables: variables.toSorted() }),
+      leakScan: this.leaks?.scan,
       auditTrail: { first: this.#first, last: this.#last, ...this.trail, events: this.#events },
     };
     return maskedFacts(facts, this.masks);

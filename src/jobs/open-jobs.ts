@@ -6,6 +6,7 @@ import type { KnownJob } from "../secrets/index.ts";
 import type { ContainerRun } from "./container-run.ts";
 import type { JobBook } from "./job-book.ts";
 import type { JobSecurityContext } from "./job-context.ts";
+import type { JobTrail } from "./job-trail.ts";
 import type { LiveJob } from "./live-job.ts";
 import type { PreparedRun } from "./prepared-run.ts";
 import type { JobReport } from "./report/schema.ts";
@@ -67,6 +68,16 @@ export class OpenJobs {
     if (open === undefined) return undefined;
     const { identity, digest, image } = open.job;
     return { jobId, active: open.state === "ready" && open.ending === undefined, repository: identity.repository, imageDigest: digest ?? image?.Id };
+  }
+
+  /** For a part that records what it saw of a job: without that job's secrets. */
+  masking(audit: Pick<JobTrail, "log">): Pick<JobTrail, "log"> {
+    return {
+      log: async (event) => {
+        const masks = this.#jobs.get(event.sessionId ?? "")?.job.masks;
+        return await audit.log(masks === undefined || event.details === undefined ? event : { ...event, details: masks.object(event.details) });
+      },
+    };
   }
 
   entries(): readonly (readonly [string, OpenJob])[] {

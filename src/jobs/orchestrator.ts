@@ -94,7 +94,7 @@ export class SecurityOrchestrator {
     const networks =
       this.#options.components?.network === false
         ? undefined
-        : new NetworkIsolationManager(this.#engine, { ...this.#options.network, store, audit: parts.audit, clock });
+        : new NetworkIsolationManager(this.#engine, { ...this.#options.network, store, audit: open.masking(parts.audit), clock });
     networks?.events.on("networkLost", ({ jobId, why }) => open.lostNetwork(jobId, why));
     try {
       await book.initialize();
@@ -311,7 +311,7 @@ export class SecurityOrchestrator {
     if (open.work !== undefined) stopNow(open, why, false);
     await open.work?.catch(() => undefined);
     clearInterval(open.watch);
-    const report = await endJob(id, open, parts);
+    const report = await endJob(id, open, { ...parts, events: this.events });
     parts.open.close(id);
     return report;
   }

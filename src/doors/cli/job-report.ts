@@ -93,8 +93,9 @@ export function noteLines(report: JobReport): string[] {
   ];
 }
 
-function threatLine({ severity, type, source, state, anomaly }: Threat): string {
-  return `threat   ${severity}${anomaly ? " anomaly" : ""}: ${line(type)}, seen by ${line(source)}, ${state}`;
+function threatLine({ severity, type, source, state, anomaly, details }: Threat): string {
+  const place = type === "leaked_secret" ? ` (${line(`${String(details["kind"])} in ${String(details["where"])}:${String(details["line"])}`)})` : "";
+  return `threat   ${severity}${anomaly ? " anomaly" : ""}: ${line(type)}${place}, seen by ${line(source)}, ${state}`;
 }
 
 /** What it used and what was proven. */

@@ -58,7 +58,7 @@ export function buildReport(facts: JobFacts): JobReport {
     bounds.list(name, entries, share, short);
   const resources = resourcesOf(facts.resources, bounds, short);
   const score = scoreOf(facts, short);
-  const { auditTrail, leftBehind, reconciled, repository, stoppedBy, proof } = facts;
+  const { auditTrail, leakScan, leftBehind, reconciled, repository, stoppedBy, proof } = facts;
   return {
     schema: REPORT_SCHEMA,
     jobId: short(facts.jobId),
@@ -86,6 +86,7 @@ export function buildReport(facts: JobFacts): JobReport {
     log: facts.log,
     secretsUsed: list("secretsUsed", facts.secretsUsed, SHARES.names),
     ...(facts.secretVariables === undefined ? {} : { secretVariables: list("secretVariables", facts.secretVariables, SHARES.names) }),
+    ...(leakScan === undefined ? {} : { leakScan: { ...leakScan, notLookedAt: list("leakScan.notLookedAt", leakScan.notLookedAt, SHARES.names) } }),
     leftBehind: bounds.list("leftBehind", leftBehind, SHARES.leftBehind, ({ what, why }) => ({ what: short(what), why: short(why) })),
     auditTrail: {
       ...auditTrail,

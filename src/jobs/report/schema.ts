@@ -50,6 +50,8 @@ export interface JobReport {
   readonly secretsUsed: readonly string[];
   /** Those of them that were variables: every process of the job could pass them on. */
   readonly secretVariables?: readonly string[] | undefined;
+  /** Secrets that nobody had registered, in its output and its results; each is a threat. */
+  readonly leakScan?: JobLeakScan | undefined;
   /** What was not taken away afterwards, and why. Empty for a clean end. */
   readonly leftBehind: readonly { readonly what: string; readonly why: string }[];
   readonly auditTrail: JobTrail;
@@ -60,6 +62,16 @@ export interface JobReport {
   readonly reconciled?: { readonly at: string; readonly found: readonly string[] } | undefined;
   /** How many entries of which list (and bytes of which texts) were left out to keep to the bound. */
   readonly cut: Readonly<Record<string, number>>;
+}
+
+export interface JobLeakScan {
+  readonly outputBytes: number;
+  /** Results that were looked through. */
+  readonly files: number;
+  readonly notLookedAt: readonly string[];
+  readonly found: number;
+  /** By an exception of the policy. */
+  readonly accepted: number;
 }
 
 /** What a report is made of (report.ts): nothing of it has to be bounded. */
@@ -269,6 +281,7 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   log: z.strictObject({ bytes: count, kept: count, truncated: z.boolean() }),
   secretsUsed: texts,
   secretVariables: texts.optional(),
+  leakScan: z.strictObject({ outputBytes: count, files: count, notLookedAt: texts, found: count, accepted: count }).optional(),
   leftBehind: z.array(z.strictObject({ what: text, why: text })),
   auditTrail: z.strictObject({
     first: count.optional(),
