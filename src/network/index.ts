@@ -20,5 +20,5 @@ export type { NetworkEvents } from "./manager/events.ts";
 export { type ConnectedContainer, type ConnectOptions, type IsolatedNetwork, NetworkIsolationManager } from "./manager/manager.ts";
 export type { JobNetworkConfig, NetworkAudit, NetworkIsolationOptions } from "./manager/settings.ts";
 export type { DroppedPackets, NetworkTraffic } from "./manager/traffic.ts";
-export { type EgressRule, type IngressRule, isolationModeSchema, isReadableRule, type NetworkPolicies, parseRule } from "./rules/index.ts";
+export { type EgressRule, type IngressRule, isolationModeSchema, isReadableRule, type NetworkPolicies, parseRule, reasonText } from "./rules/index.ts";
 export { type ExpandedRules, expandSets, PUBLISHED_SETS, type PublishedSet, type SetHost, setHost, setNames } from "./sets/index.ts";

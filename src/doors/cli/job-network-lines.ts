@@ -1,7 +1,9 @@
 /** A job's network in words: what was blocked and how to allow it, what was reached, what was dropped. */
 import { formatBytes } from "../../foundation/index.ts";
 import type { JobReport } from "../../jobs/index.ts";
+import { reasonText } from "../../network/index.ts";
 import { line } from "./line.ts";
+import { shellWord } from "./shell-word.ts";
 
 type Connection = NonNullable<JobReport["network"]["connections"]>[number];
 
@@ -35,7 +37,7 @@ export function blockedLines(report: JobReport): string[] {
       .flatMap(({ name, rule, tries }) => [
         `blocked  ${line(name)}${tries > 1 ? `, ${tries} tries` : ""}`,
         `         ${whyLine(rule)}; nothing was sent there`,
-        ...(isOpenable(rule) ? [`         allow: in cofferdam.yaml: jobs: {egress: ["${line(name)}"]}`] : []),
+        ...(isOpenable(rule) ? [`         allow: cofferdam policy allow ${shellWord(line(name))} --reason TEXT`] : []),
       ]),
     ...(blocked.length > SHOWN ? [`         and ${blocked.length - SHOWN} more (--json lists them)`] : []),
     ...observed.slice(0, SHOWN).map(({ name, rule }) => `observed ${line(name)}: would be blocked, ${whyLine(rule)}`),
@@ -68,7 +70,7 @@ export function destinationsOf(
 }
 
 export function whyLine(rule: string): string {
-  return Object.hasOwn(WHY, rule) ? (WHY[rule] ?? rule) : `by ${line(rule)}`;
+  return (Object.hasOwn(WHY, rule) ? WHY[rule] : reasonText(rule)) ?? `by ${line(rule)}`;
 }
 
 /** Whether a line in jobs.egress would change it. */
@@ -95,21 +97,8 @@ function sum(entries: readonly { readonly tries: number }[]): number {
   return entries.reduce((all, { tries }) => all + tries, 0);
 }
 
+/** What a reader of cofferdam.yaml calls it. */
 const WHY: Readonly<Record<string, string>> = {
   "not-allowed": "not in jobs.egress",
   "port-not-allowed": "jobs.egress has it, on another port",
-  metadata: "the cloud's metadata service is closed to every job",
-  loopback: "a loopback address is never reached from a job's network",
-  "link-local": "link-local addresses are closed to every job",
-  reserved: "not an address of the internet",
-  host: "this host and the networks of other jobs are closed to every job",
-  denied: "a rule denies it",
-  "blocked-port": "the port is blocked",
-  "private-address": "a private address, and no rule allows it",
-  "address-literal": "mode strict allows names, no addresses",
-  ipv6: "mode strict has no IPv6",
-  "no-sni": "the client did not name the server it wants (no SNI)",
-  "encrypted-hello": "the client encrypted the name of the server it wants (ECH)",
-  "private-answer": "a public name led to a private address",
-  "too-many-connections": "too many connections at once",
 };

@@ -5,6 +5,7 @@ import type { Command, CommandContext } from "./command.ts";
 import { destinationsOf, isOpenable, nameOf, refusedDestinations, whyLine } from "./job-network-lines.ts";
 import { withBook } from "./job-session.ts";
 import { line } from "./line.ts";
+import { shellWord } from "./shell-word.ts";
 
 export const whyBlocked: Command = {
   name: "why-blocked",
@@ -37,7 +38,7 @@ function tell(report: JobReport, host: string, { out, globals }: CommandContext)
     out.data(
       `${one.verdict.padEnd(8)} ${line(name)}${one.tries > 1 ? `, ${one.tries} tries` : ""}: ${one.verdict === "allowed" ? `by ${line(one.rule)}` : whyLine(one.rule)}\n`,
     );
-    if (one.verdict !== "allowed" && isOpenable(one.rule)) out.data(`         allow: in cofferdam.yaml: jobs: {egress: ["${line(name)}"]}\n`);
+    if (one.verdict !== "allowed" && isOpenable(one.rule)) out.data(`         allow: cofferdam policy allow ${shellWord(line(name))} --reason TEXT\n`);
   }
   return 0;
 }

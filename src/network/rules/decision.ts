@@ -55,6 +55,12 @@ export function refusalMessage(target: string, { reason, rule }: Pick<Decision, 
   return reason === undefined ? `${target}: allowed by ${rule}` : `${target}: ${SENTENCES[reason].replace("RULE", rule)}`;
 }
 
+/** What a row of the record says under `rule`, in words; undefined when that is the text of a rule. */
+export function reasonText(rule: string): string | undefined {
+  const found = Object.entries(SENTENCES).find(([reason]) => reason === rule);
+  return found?.[1].replace(/ by RULE$| \(RULE\)$/, "");
+}
+
 const SENTENCES: Readonly<Record<RefusalReason, string>> = {
   metadata: "the cloud's metadata service is closed to every job",
   loopback: "a loopback address is never reached from a job's network",
