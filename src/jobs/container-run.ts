@@ -24,6 +24,7 @@ import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
 import type { JobSpec } from "./job-spec.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
+import { JobWatch, type JobWatchParts } from "./job-watch.ts";
 import { collectJobWorkspace, type PreparedWorkspace, prepareJobWorkspace, WORKSPACE_TARGET } from "./job-workspace.ts";
 import type { LiveJob } from "./live-job.ts";
 import { MaskedOutput } from "./masked-output.ts";
@@ -48,6 +49,7 @@ export interface ContainerRunParts {
   readonly jobs: JobStore;
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
+  readonly watch: JobWatchParts;
   /** Absent: a job that asks for secrets is refused. */
   readonly secrets: SecretReader | undefined;
   /** Root's own folder, short: sockets are made below it. */
@@ -81,6 +83,7 @@ export class ContainerRun {
   #gate: Gate | undefined;
   #workspace: PreparedWorkspace | undefined;
   #secrets: JobSecrets | undefined;
+  #watch: JobWatch | undefined;
   #attachment: Attachment | undefined;
   #output: Promise<void> = Promise.resolve();
   #folder: string | undefined;
@@ -118,6 +121,7 @@ export class ContainerRun {
     const { engine, jobs, networks, quota } = this.#parts;
     const { jobId } = this.#job.identity;
     const imageId = image.Id;
+    await JobWatch.ready(this.#parts.watch, this.#job);
     const { body, expected, notes } = await this.#prepare(allocation, image, signal);
     this.#job.refused.push(...notes);
     signal.throwIfAborted();
@@ -142,6 +146,7 @@ export class ContainerRun {
     const hostNetwork = network === undefined ? undefined : networks?.linksPath(jobId);
     this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true, hostNetwork }), expected.profile.readOnlyRoot);
     this.#job.applied.push(...proof.held);
+    this.#watch = await JobWatch.begin(this.#parts.watch, this.#job, id);
     const { files, variables } = this.#job.secrets;
     const record = this.#job.record("JobStarted", "success", {
       ...{ container: id.slice(0, 12), image: imageId, controls: [...proof.held] },
@@ -172,6 +177,7 @@ export class ContainerRun {
    * returned for the book. Idempotent.
    */
   async end(): Promise<JobHoldings> {
+    await this.#watch?.end();
     if (this.#kept !== undefined && this.#containerId !== undefined) return this.#leave(this.#containerId, this.#kept);
     const { jobId } = this.#job.identity;
     const { code } = this.#job.stoppedBy ?? {};

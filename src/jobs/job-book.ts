@@ -115,6 +115,15 @@ export class JobBook {
     return threat;
   }
 
+  /** Whether somebody still has to look into something that a job of this repository did. */
+  async hasOpenThreat(repository: string): Promise<boolean> {
+    for (const { jobId } of await this.threats.list({ state: "open", limit: 1000 })) {
+      const job = jobId === undefined ? undefined : await this.jobs.get(jobId).catch(() => undefined);
+      if (job?.repository.toLowerCase() === repository.toLowerCase()) return true;
+    }
+    return false;
+  }
+
   /** See {@link securityMetrics}. */
   async getSecurityMetrics(): Promise<SecurityMetrics> {
     const { audit, clock } = this.#options;

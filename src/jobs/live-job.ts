@@ -2,6 +2,7 @@
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
 import type { ImageInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
+import type { KeptEvidence } from "../monitor/index.ts";
 import type { IsolatedNetwork, NetworkTraffic } from "../network/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
@@ -76,6 +77,9 @@ export class LiveJob {
   reconciled: JobFacts["reconciled"];
   /** Whether its records were verified, and a checkpoint kept elsewhere covers them. */
   trail = { verified: false, anchored: false };
+  monitoring: JobFacts["monitoring"];
+  /** What was kept of its container as it stood. */
+  readonly evidence: KeptEvidence[] = [];
   threats: readonly Threat[] = [];
   /** In what it said and made. */
   leaks: FoundLeaks | undefined;
@@ -202,7 +206,14 @@ export class LiveJob {
       policyDigest: this.#policy.digest,
       checks: this.checks,
       proof: this.proof,
-      ...{ applied: this.applied, refused: this.refused, threats: this.threats, violations: this.violations, leftBehind: this.leftBehind },
+      ...{
+        monitoring: this.monitoring,
+        applied: this.applied,
+        refused: this.refused,
+        threats: this.threats,
+        violations: this.violations,
+        leftBehind: this.leftBehind,
+      },
       resources: this.#resources(),
       network: networkFacts(this.network, this.traffic, this.networkNotes),
       workspace: this.workspace,

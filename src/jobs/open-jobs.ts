@@ -21,6 +21,8 @@ export interface OpenJob {
   /** What goes on for it (see {@link during}): the end tells it to stop, and waits for it. */
   work: Promise<unknown> | undefined;
   ending: Promise<JobReport> | undefined;
+  /** To threats, on their way. */
+  readonly answers: Set<Promise<unknown>>;
 }
 
 /** Between two looks for requests to stop, ms. */
@@ -39,7 +41,16 @@ export class OpenJobs {
   open(job: LiveJob): OpenJob {
     const { jobId } = job.identity;
     const watch = setInterval(() => void this.lookForRequest(jobId), WATCH_EVERY).unref();
-    const open: OpenJob = { job, state: "initializing", run: undefined, stop: new AbortController(), watch, work: undefined, ending: undefined };
+    const open: OpenJob = {
+      job,
+      state: "initializing",
+      run: undefined,
+      stop: new AbortController(),
+      watch,
+      work: undefined,
+      ending: undefined,
+      answers: new Set(),
+    };
     this.#jobs.set(jobId, open);
     return open;
   }
@@ -78,6 +89,20 @@ export class OpenJobs {
         return await audit.log(masks === undefined || event.details === undefined ? event : { ...event, details: masks.object(event.details) });
       },
     };
+  }
+
+  /** The end of a job waits for it. */
+  answering(jobId: string, answer: Promise<unknown>): void {
+    const answers = this.#jobs.get(jobId)?.answers;
+    answers?.add(answer);
+    answer.then(
+      () => answers?.delete(answer),
+      () => answers?.delete(answer),
+    );
+  }
+
+  async answered(jobId: string): Promise<void> {
+    await Promise.allSettled(this.#jobs.get(jobId)?.answers ?? []);
   }
 
   entries(): readonly (readonly [string, OpenJob])[] {

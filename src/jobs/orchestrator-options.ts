@@ -11,8 +11,8 @@ import type { JobAuthority } from "./job-authority.ts";
 import type { JobTrail } from "./job-trail.ts";
 
 /** Parts of the seed that are not built yet. */
-const ABSENT = { images: "image scanner", monitor: "runtime monitor" } as const;
-type Component = keyof typeof ABSENT | "audit" | "rbac" | "quota" | "network" | "secrets";
+const ABSENT = { images: "image scanner" } as const;
+type Component = keyof typeof ABSENT | "audit" | "rbac" | "quota" | "network" | "secrets" | "monitor";
 
 export interface OrchestratorOptions {
   /** Instead of the level that the policy files say. */

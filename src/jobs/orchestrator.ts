@@ -20,6 +20,7 @@ import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } f
 import { hasEnded, type JobHoldings } from "./job-store.ts";
 import { LiveJob } from "./live-job.ts";
 import type { SecurityMetrics } from "./metrics.ts";
+import { MonitorOfJobs } from "./monitor-of-jobs.ts";
 import { during, type OpenJob, OpenJobs, stopNow } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import {
@@ -44,6 +45,7 @@ interface Opened extends OrchestratorParts {
   /** Undefined where components.network is off. */
   readonly networks: NetworkIsolationManager | undefined;
   readonly secrets: SecretReader | undefined;
+  readonly monitor: MonitorOfJobs;
 }
 
 /**
@@ -106,7 +108,12 @@ export class SecurityOrchestrator {
     }
     const secretParts: SecretParts = { jobs: { find: async (jobId) => open.known(jobId) }, injector: this.#injector };
     const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(secretParts);
-    this.#opened ??= { ...parts, book, open, quota, networks, secrets };
+    const monitor = new MonitorOfJobs({
+      ...{ engine: this.#engine, audit: parts.audit, policy, store, stateDir, clock },
+      off: this.#options.components?.monitor === false,
+      tell: (threat) => void this.handleSecurityThreat(threat).catch(() => undefined),
+    });
+    this.#opened ??= { ...parts, book, open, quota, networks, secrets, monitor };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
@@ -147,6 +154,10 @@ export class SecurityOrchestrator {
     const spec = parseJobSpec(jobSpec);
     const id = jobIdOf(jobId);
     const config = parseJobConfig(jobConfig);
+    // It is up by the time that there is a container; whatever is wrong with it is said there.
+    void this.#parts()
+      .monitor.start()
+      .catch(() => undefined);
     // First what will be there, then the making of it: a killed process leaves nothing that nobody knows of.
     const open = await this.#create(id, config, spec.command ?? [], holdingsOf(id, join(stateDir, "jobs")));
     await during(open, this.#decide(open, config, AbortSignal.any([signal, open.stop.signal])));
@@ -226,7 +237,13 @@ export class SecurityOrchestrator {
    * of no job is put on record, and nothing is done to containers that are not ours. Throws INVALID_ARGUMENT.
    */
   async handleSecurityThreat(input: unknown): Promise<HandledThreat> {
-    return await handleThreat(input, { ...this.#parts(), engine: this.#engine, events: this.events });
+    const parts = this.#parts();
+    const answer = handleThreat(input, {
+      ...{ ...parts, engine: this.#engine, events: this.events },
+      watcherOf: (container) => (parts.monitor.current?.watches(container) === true ? parts.monitor.current : undefined),
+    });
+    if (typeof input === "object" && input !== null && "jobId" in input && typeof input.jobId === "string") parts.open.answering(input.jobId, answer);
+    return await answer;
   }
 
   /** Somebody looked at it, on record. Throws NOT_FOUND, CONFLICT when it is resolved already, INVALID_ARGUMENT without a name. */
@@ -264,6 +281,7 @@ export class SecurityOrchestrator {
   async close(): Promise<void> {
     const why = new CofferdamError("CANCELLED", "the orchestrator was closed");
     for (const [id, open] of this.#opened?.open.entries() ?? []) await this.#endOnce(id, open, why);
+    await this.#opened?.monitor.close();
     await this.#opened?.quota.close();
     await this.#opened?.networks?.close();
     await this.#opened?.close();
@@ -317,8 +335,10 @@ export class SecurityOrchestrator {
   }
 
   #runParts(): PreparedRunParts {
-    const { policy, stateDir, book, clock, networks, secrets } = this.#parts();
-    return { engine: this.#engine, quota: this.quota, networks, jobs: book.jobs, policy, clock, secrets, folder: join(stateDir, "jobs") };
+    const { policy, stateDir, book, clock, networks, secrets, monitor, open } = this.#parts();
+    const settled = async (jobId: string): Promise<void> => await open.answered(jobId);
+    const watch = { monitoring: policy.values["jobs.monitor"], monitor: async () => await monitor.start(), book, settled };
+    return { engine: this.#engine, quota: this.quota, networks, jobs: book.jobs, policy, clock, secrets, watch, folder: join(stateDir, "jobs") };
   }
 
   #reconcileParts(): ReconcileParts {

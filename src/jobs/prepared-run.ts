@@ -13,6 +13,7 @@ import { attempt } from "./job-end.ts";
 import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
+import { JobWatch, type JobWatchParts } from "./job-watch.ts";
 import type { LiveJob } from "./live-job.ts";
 
 /** The seed's result. `refused` is empty: a refusal is thrown. */
@@ -29,6 +30,7 @@ export interface PreparedRunParts {
   readonly quota: ResourceQuotaManager;
   readonly networks: NetworkIsolationManager | undefined;
   readonly jobs: JobStore;
+  readonly watch: JobWatchParts;
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
   readonly secrets: SecretReader | undefined;
@@ -41,6 +43,7 @@ export class PreparedRun {
   #container: HardenedContainer | undefined;
   #containerId: string | undefined;
   #secrets: JobSecrets | undefined;
+  #watch: JobWatch | undefined;
   #kept: string | undefined;
 
   constructor(parts: PreparedRunParts, job: LiveJob) {
@@ -102,6 +105,7 @@ export class PreparedRun {
     if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared and waits to be started`);
     const proof = await container.start(signal, async (inspect) => await connectJob(networks, this.#job, inspect));
     this.#job.proof = proof;
+    this.#watch = await JobWatch.begin(this.#parts.watch, this.#job, container.id);
     this.#secrets?.giveTo(proof);
     const hostNetwork = this.#job.network === undefined ? undefined : networks?.linksPath(jobId);
     this.#job.limited(await quota.applyResourceLimits(container.id, jobId, { hostNetwork }), container.plan.expected.profile.readOnlyRoot);
@@ -123,6 +127,7 @@ export class PreparedRun {
     const { jobId } = this.#job.identity;
     const id = this.#containerId;
     const holds = { container: id, folder: `${this.#parts.folder}/${jobId}` };
+    await this.#watch?.end();
     await attempt(this.#job, "secrets", async () => await this.#secrets?.close());
     if (this.#kept !== undefined && id !== undefined) {
       this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why: this.#kept });

@@ -2,6 +2,7 @@
 import type { EventEmitter } from "node:events";
 import type { ContainerEngine } from "../engine/index.ts";
 import type { Clock, JsonObject } from "../foundation/index.ts";
+import type { RuntimeSecurityMonitor } from "../monitor/index.ts";
 import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
@@ -21,6 +22,8 @@ export interface ThreatDeskParts {
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
   readonly events: EventEmitter<OrchestratorEvents>;
+  /** Whoever watches this container in this process. */
+  watcherOf(containerId: string): RuntimeSecurityMonitor | undefined;
 }
 
 export interface HandledThreat {
@@ -40,10 +43,10 @@ export async function handleThreat(input: unknown, parts: ThreatDeskParts): Prom
   await book.threats.add(threat);
   const live = found === undefined ? undefined : open.find(found.jobId);
   if (live !== undefined) live.job.threats = [...live.job.threats, threat];
+  const container = live?.run?.containerId ?? found?.container;
   const actions = threatActions({
-    engine,
-    networks,
-    container: live?.run?.containerId ?? found?.container,
+    ...{ engine, networks, container, monitor: container === undefined ? undefined : parts.watcherOf(container) },
+    kept: (evidence) => live?.job.evidence.push(evidence),
     record: async (details) => await (live?.job.record("ThreatHandled", "failure", details) ?? recordOf(threat, details, parts.audit)),
     alert: () => tellAll(events, "securityAlert", threat),
     stop: async (error, keep) => {

@@ -41,8 +41,8 @@ export interface MonitorEvents {
 /** What was done to a container at once, and how long after the act. */
 export interface FrozenAt {
   readonly at: number;
-  /** ms between the event in the kernel and the order to stop. */
-  readonly afterMs: number;
+  /** ms between the event in the kernel and the order to stop; undefined where it was not at once. */
+  readonly afterMs: number | undefined;
 }
 
 interface Entry {
@@ -88,6 +88,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #watched = new Map<string, Entry>();
   #opened: Opened | undefined;
+  #looking = false;
 
   /** Does nothing yet. Throws INVALID_ARGUMENT, with what was probably meant. */
   constructor(dockerAPI: MonitorEngine, auditLogger: MonitorTrail, options: MonitorOptions = {}) {
@@ -113,7 +114,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     const baselines = store === undefined ? undefined : new BaselineStore(store, this.#clock);
     await baselines?.initialize();
     const sensor = syscallMonitoring ? (this.#options.sensor ?? new KernelSensor({ env: true })) : undefined;
-    const timer = monitoringInterval === 0 ? undefined : setInterval(() => this.#lookAtAll(), monitoringInterval).unref();
+    const timer = monitoringInterval === 0 ? undefined : setInterval(() => void this.#lookAtAll(), monitoringInterval).unref();
     this.#opened = { rules, sensor, hashes: sensor === undefined ? undefined : new HashCache((event) => sensor.hash(event)), baselines, timer };
     if (sensor === undefined) return;
     sensor.on("event", (event) => this.#take(event));
@@ -139,7 +140,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    */
   async startContainerMonitoring(containerId: string, jobId: string, metadata: MonitoringMetadata = {}): Promise<void> {
     const { rules, sensor, hashes, baselines } = this.#parts();
-    const { repository, workflow, job, expectedProcesses = [] } = parseInput(metadataSchema, metadata, "metadata of a container");
+    const { repository, workflow, job, expectedProcesses = [], mask = unmasked } = parseInput(metadataSchema, metadata, "metadata of a container");
     const { Id: id, State, GraphDriver } = await this.#engine.containers.inspect(containerId);
     if (this.#watched.has(id)) throw new CofferdamError("CONFLICT", `container ${id.slice(0, 12)} is watched already`);
     if (!State.Running || State.Pid <= 0) throw new CofferdamError("FAILED_PRECONDITION", `container ${id.slice(0, 12)} does not run`);
@@ -156,7 +157,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
           });
     const watched: WatchedContainer = new WatchedContainer({
       ...{ containerId: id, jobId, cgroup: cgroupOf(State.Pid), rules: [rules, ...own], clock: this.#clock, observation },
-      ...{ cooldown: this.#options.cooldown ?? DEFAULT_COOLDOWN, mask: this.#options.mask ?? ((text) => text) },
+      ...{ cooldown: this.#options.cooldown ?? DEFAULT_COOLDOWN, mask },
       hashOf: ({ program }) => (program === undefined ? undefined : hashes?.known(program)),
     });
     const entry: Entry = { watched, observation, key, upper: upperOf(GraphDriver), pid: State.Pid, stop: async () => await watch?.close(), frozen: undefined };
@@ -176,8 +177,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    */
   async performSecurityCheck(containerId: string): Promise<readonly MonitorThreat[]> {
     const [id, { watched }] = this.#entry(containerId);
-    if (this.status.state !== "absent") await this.#parts().sensor?.sync();
-    this.#tellAll(id, watched.look(this.status.state === "watching"), undefined);
+    await this.#look(id, watched);
     return watched.sinceLast();
   }
 
@@ -202,6 +202,11 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     return watched.summary();
   }
 
+  /** Whether a container is watched. */
+  watches(containerId: string): boolean {
+    return this.#watched.has(containerId);
+  }
+
   /** What is known until now. Throws NOT_FOUND. */
   summary(containerId: string): MonitoringSummary {
     return this.#entry(containerId)[1].watched.summary();
@@ -224,7 +229,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
   async freeze(containerId: string): Promise<FrozenAt> {
     const [, entry] = this.#entry(containerId);
     await freeze(entry.watched.parts.cgroup);
-    entry.frozen ??= { at: this.#clock.now(), afterMs: 0 };
+    entry.frozen ??= { at: this.#clock.now(), afterMs: undefined };
     return entry.frozen;
   }
 
@@ -239,11 +244,11 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    * Keeps what a container is doing and did: processes, changed files, last events. Its hash goes on record. Throws NOT_FOUND,
    * FAILED_PRECONDITION without a folder for it, AUDIT_UNAVAILABLE.
    */
-  async takeEvidence(containerId: string, threat: MonitorThreat | undefined, signal: AbortSignal): Promise<KeptEvidence> {
+  async takeEvidence(containerId: string, threat: object | undefined, signal: AbortSignal): Promise<KeptEvidence> {
     const [id, { watched, upper }] = this.#entry(containerId);
-    const { evidence: folder, mask = (text: string) => text } = this.#options;
+    const { evidence: folder } = this.#options;
     if (folder === undefined) throw new CofferdamError("FAILED_PRECONDITION", "no folder for evidence (option evidence)");
-    const { cgroup, jobId } = watched.parts;
+    const { cgroup, jobId, mask } = watched.parts;
     const processes = snapshotOf(processesOf(cgroup));
     const files = await changedFiles(upper, AbortSignal.any([signal, AbortSignal.timeout(WALK_MS)]));
     const kept = await keepEvidence(
@@ -305,15 +310,23 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     for (const [id, { watched }] of this.#watched) this.#tellAll(id, watched.missed(to - from, why), undefined);
   }
 
+  async #look(id: string, watched: WatchedContainer): Promise<void> {
+    // First who is there, then that every event of theirs has come: one that began meanwhile is nobody that was not told of.
+    const pids = processesOf(watched.parts.cgroup);
+    if (this.status.state !== "absent") await this.#parts().sensor?.sync();
+    this.#tellAll(id, watched.look(pids, this.status.state === "watching"), undefined);
+  }
+
   /** One that fails is looked at again at the next time. */
-  #lookAtAll(): void {
+  async #lookAtAll(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
     for (const [id, { watched }] of this.#watched) {
-      try {
-        this.#tellAll(id, watched.look(this.status.state === "watching"), undefined);
-      } catch (error) {
-        this.#tellAll(id, watched.missed(0, `its processes could not be looked at: ${messageOf(error).slice(0, 200)}`), undefined);
-      }
+      await this.#look(id, watched).catch((error: unknown) => {
+        if (this.#watched.has(id)) this.#tellAll(id, watched.missed(0, `its processes could not be looked at: ${messageOf(error).slice(0, 200)}`), undefined);
+      });
     }
+    this.#looking = false;
   }
 
   #tellAll(id: string, threats: readonly MonitorThreat[], event: ProcessEvent | undefined): void {
@@ -332,7 +345,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     try {
       orderFreeze(entry.watched.parts.cgroup);
       const now = this.#clock.now();
-      entry.frozen = { at: now, afterMs: event === undefined ? 0 : Math.max(0, now - event.time) };
+      entry.frozen = { at: now, afterMs: event === undefined ? undefined : Math.max(0, now - event.time) };
     } catch {
       // Whoever carries the answer out asks for it again, and says what failed.
     }
@@ -360,6 +373,10 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     if (this.#opened === undefined) throw new CofferdamError("NOT_INITIALIZED", "RuntimeSecurityMonitor: call initialize() first");
     return this.#opened;
   }
+}
+
+function unmasked(text: string): string {
+  return text;
 }
 
 function upperOf(driver: Awaited<ReturnType<MonitorEngine["containers"]["inspect"]>>["GraphDriver"]): string | undefined {

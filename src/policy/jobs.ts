@@ -10,8 +10,13 @@ export const JOB_NETWORKS = ["none", "strict", "moderate", "relaxed"] as const;
 export type JobNetworkMode = (typeof JOB_NETWORKS)[number];
 export const JOB_AUTHORIZATIONS = ["owner", "roles"] as const;
 export type JobAuthorization = (typeof JOB_AUTHORIZATIONS)[number];
+export const MONITORING = ["off", "watch", "require"] as const;
+export type Monitoring = (typeof MONITORING)[number];
 
 export interface JobsFile {
+  readonly monitor?: Monitoring | undefined;
+  readonly "monitor-rules"?: readonly string[] | undefined;
+  readonly suspicious?: readonly string[] | undefined;
   readonly profile?: JobProfile | undefined;
   readonly authorization?: JobAuthorization | undefined;
   readonly unscanned?: "accept" | "deny" | undefined;
@@ -30,6 +35,9 @@ export type JobSecretFiles = Readonly<Record<string, string>>;
 
 /** Effective values; bytes and ms. */
 export interface JobValues {
+  readonly "jobs.monitor": Monitoring;
+  readonly "jobs.monitor-rules": readonly string[];
+  readonly "jobs.suspicious": readonly string[];
   readonly "jobs.profile": JobProfile;
   readonly "jobs.authorization": JobAuthorization;
   readonly "jobs.unscanned": "accept" | "deny";
@@ -56,7 +64,16 @@ const secretsByRepository = z.record(
   secretFiles,
 );
 
+const programs = z.array(z.string().min(1).max(256)).max(1000);
+
 export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
+  monitor: z.enum(MONITORING).optional().describe("whether the kernel's events of a job are watched; require refuses a job that cannot be"),
+  "monitor-rules": z
+    .array(z.string().startsWith("/", "an absolute path").max(1000))
+    .max(100)
+    .optional()
+    .describe("files of rules besides those of the product, and of exceptions (docs/rules.md)"),
+  suspicious: programs.optional().describe("programs, by name or path, that are a threat in every job"),
   profile: z.enum(JOB_PROFILES).optional().describe("what root in the container keeps: build is what apt and databases need, none is nothing"),
   authorization: z
     .enum(JOB_AUTHORIZATIONS)
@@ -89,6 +106,7 @@ export function jobPreset(level: Level): JobValues {
   return {
     ...{ "jobs.profile": "build", "jobs.authorization": "owner", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
     ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note", "jobs.name-servers": [] },
+    ...{ "jobs.monitor": level === "high" || level === "paranoid" ? "require" : "watch", "jobs.monitor-rules": [], "jobs.suspicious": [] },
     ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
   };
 }
@@ -98,6 +116,9 @@ type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
 /** The keys that a file sets. */
 export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
   return {
+    "jobs.monitor": file?.monitor,
+    "jobs.monitor-rules": file?.["monitor-rules"],
+    "jobs.suspicious": file?.suspicious,
     "jobs.profile": file?.profile,
     "jobs.authorization": file?.authorization,
     "jobs.unscanned": file?.unscanned,

@@ -65,6 +65,9 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "jobs.log",
   "jobs.secrets",
   "jobs.secret-variables",
+  "jobs.monitor",
+  "jobs.monitor-rules",
+  "jobs.suspicious",
   "quota.enforcement",
   "quota.host-share",
   "quota.slots",
@@ -326,6 +329,9 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
         "name-servers": fc.array(fc.constantFrom("192.0.2.53", "192.0.2.54:5353"), { maxLength: 2 }),
         secrets: fc.dictionary(fc.constantFrom("a/b", "A/b", "c/d"), fc.dictionary(fc.constantFrom("X", "Y"), fc.constantFrom("x", "y/z"))),
         "secret-variables": fc.constantFrom("accept", "deny"),
+        monitor: fc.constantFrom("off", "watch", "require"),
+        "monitor-rules": fc.subarray(["/etc/a.yaml", "/tmp/b.yaml"]),
+        suspicious: fc.subarray(["nc", "xmrig"]),
       },
       { requiredKeys: [] },
     ),
@@ -401,6 +407,12 @@ test("property: an untrusted repository never loosens anything", async () => {
     "jobs.log": () => undefined,
     "jobs.secrets": (after, before) => expect(after).toEqual(before),
     "jobs.secret-variables": (after, before) => expect([before, after]).not.toEqual(["deny", "accept"]),
+    "jobs.monitor": (after, before) => {
+      const [is, was] = [after, before].map((monitor) => ["off", "watch", "require"].indexOf(monitor));
+      expect(is).toBeGreaterThanOrEqual(was ?? 0);
+    },
+    "jobs.monitor-rules": (after, before) => expect(after).toEqual(before),
+    "jobs.suspicious": (after, before) => expect(after).toEqual(expect.arrayContaining([...before])),
     "quota.enforcement": (after, before) => expect([before, after]).not.toEqual(["hard", "soft"]),
     "quota.host-share": notMore,
     "quota.slots": (after, before) => expect(after).toBe(before),

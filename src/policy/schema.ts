@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
-import { JOB_NETWORKS, type JobsFile, jobsSchema } from "./jobs.ts";
+import { JOB_NETWORKS, type JobsFile, jobsSchema, MONITORING } from "./jobs.ts";
 import { differs, overcommitsMore, type QuotaFile, quotaSchema, raisesLimit } from "./quota.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
 import { readsMore, type SecretsFile, secretsSchema } from "./secrets.ts";
@@ -197,6 +197,9 @@ export const KEYS: readonly KeyRule[] = [
   { key: "jobs.log", merge: "replace", loosens: harmless },
   { key: "jobs.secrets", merge: "entries", loosens: differs },
   { key: "jobs.secret-variables", merge: "replace", loosens: (before, after) => before === "deny" && after === "accept" },
+  { key: "jobs.monitor", merge: "replace", loosens: (before, after) => watching(after) < watching(before) },
+  { key: "jobs.monitor-rules", merge: "add", loosens: adds },
+  { key: "jobs.suspicious", merge: "add", loosens: harmless },
   { key: "quota.enforcement", merge: "replace", loosens: (before, after) => before === "hard" && after === "soft" },
   { key: "quota.host-share", merge: "replace", loosens: growing },
   { key: "quota.slots", merge: "replace", loosens: changes },
@@ -233,6 +236,10 @@ export const KEYS: readonly KeyRule[] = [
 
 function rank(level: unknown): number {
   return LEVELS.map(String).indexOf(String(level));
+}
+
+function watching(monitor: unknown): number {
+  return MONITORING.map(String).indexOf(String(monitor));
 }
 
 function adds(before: unknown, after: unknown): boolean {

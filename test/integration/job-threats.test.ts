@@ -1,8 +1,10 @@
 /** What is done about a threat to a job that runs: by level, by this process and by another, and what is left of it. */
-import { existsSync, statSync } from "node:fs";
+import { hash } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { JobReport } from "../../src/jobs/index.ts";
+import { cgroupOf, isFrozen } from "../../src/monitor/response/index.ts";
 import type { Level } from "../../src/policy/index.ts";
 import { type JobLibrary, JobWorld } from "../world/job-world.ts";
 import { has, requires } from "../world/needs.ts";
@@ -34,6 +36,11 @@ async function running({ orchestrator }: JobLibrary, id: string): Promise<{ read
   return { done };
 }
 
+async function stands(name: string): Promise<boolean> {
+  const { Pid, Running } = (await world.engine.containers.inspect(name)).State;
+  return Running && isFrozen(cgroupOf(Pid));
+}
+
 test.each([
   ["medium", ["record", "alert", "freeze", "evidence", "kill"]],
   ["high", ["record", "alert", "freeze", "evidence", "kill"]],
@@ -47,8 +54,13 @@ test.each([
   const report = await done;
   expect(report).toMatchObject({ verdict: "stopped", stoppedBy: { code: "SECURITY_VIOLATION" }, threats: [{ id: threat.id, state: "open" }], leftBehind: [] });
   expect(report.score?.cap?.value).toBe(39);
-  const [evidence] = await library.audit.search({ text: "evidence" });
-  expect(JSON.stringify(evidence?.details)).toContain("sleep 1000");
+  const [kept] = report.monitoring?.evidence ?? [];
+  const [recorded] = await library.audit.search({ text: "EvidenceKept", sessionId: id });
+  expect(recorded?.details).toMatchObject({ path: kept?.path, sha256: kept?.sha256 });
+  const evidence = readFileSync(kept?.path ?? "");
+  expect(hash("sha256", evidence)).toBe(kept?.sha256);
+  expect(JSON.parse(evidence.toString())).toMatchObject({ frozen: true, job: id, threat: { id: threat.id } });
+  expect(evidence.toString()).toContain('"sleep","1000"');
   const shown = await world.cli(["threats", "list"]);
   expect(shown.stdout).toContain(threat.id);
   expect((await world.cli(["threats", "resolve", threat.id])).exit).toBe(2);
@@ -68,10 +80,10 @@ test("level paranoid: the job is stopped, its container stays frozen until someb
   const report = await done;
   expect(report).toMatchObject({ verdict: "stopped", leftBehind: [{ what: expect.stringMatching(/^container [0-9a-f]{12}, frozen$/) }] });
   const name = `cofferdam-${id}`;
-  expect((await world.engine.containers.inspect(name)).State).toMatchObject({ Paused: true, Running: true });
+  expect(await stands(name)).toBe(true);
   // Nobody who starts later takes evidence away.
   expect((await world.job({ command: ["true"] })).exit).toBe(0);
-  expect((await world.engine.containers.inspect(name)).State.Paused).toBe(true);
+  expect(await stands(name)).toBe(true);
   const { exit, stderr } = await world.cli(["job", "kill", id]);
   expect([exit, stderr]).toEqual([0, expect.stringContaining("was ended")]);
   expect((await world.cli(["job", "kill", id])).exit).toBe(2);

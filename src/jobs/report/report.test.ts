@@ -13,7 +13,29 @@ const resources = (more: Partial<JobFacts["resources"]>): Partial<JobFacts> => (
 const threat = (more: object = {}): Threat => newThreat({ type: "suspicious_process", severity: "high", ...more }, systemClock);
 const GiB = 2 ** 30;
 
+const WATCHED = { state: "watching", lacks: [], events: 90, lost: 0, gaps: 0, programs: 3, notes: [], evidence: [] } as const;
+
 describe("the report", () => {
+  test("a watched job says so, one that was watched in part says what was not seen", () => {
+    const told = (monitoring: JobFacts["monitoring"]): unknown => report({ monitoring }).notCovered.filter(({ what }) => what.includes("monitor"));
+    expect(told(WATCHED)).toEqual([]);
+    expect(told({ ...WATCHED, state: "degraded", why: "no BTF" })).toEqual([
+      { what: "part of the runtime monitor", means: "not everything that its processes did was seen: no BTF" },
+    ]);
+    const notes = Array.from({ length: 100 }, (_, i) => ({ rule: `rule-${i}`, message: "x".repeat(1000), times: 1 }));
+    const { monitoring, cut } = report({ monitoring: { ...WATCHED, notes } });
+    expect(monitoring?.notes.length).toBeLessThanOrEqual(60);
+    expect(cut["monitoring.notes"]).toBe(100 - (monitoring?.notes.length ?? 0));
+  });
+
+  test("its score has it proven only when nothing was missed", () => {
+    const lines = (monitoring: JobFacts["monitoring"]): unknown => report({ monitoring }).score?.lines.find(({ control }) => control === "job.monitored")?.why;
+    expect(lines(WATCHED)).toBeUndefined();
+    expect(lines({ ...WATCHED, lost: 3 })).toBe("3 events were not seen");
+    expect(lines({ ...WATCHED, gaps: 1 })).toBe("for a while nobody looked");
+    expect(lines({ ...WATCHED, state: "absent", why: "no root" })).toBe("no root");
+  });
+
   test("keeps the facts, and adds percent, score, what is not covered, and nothing left out", () => {
     const { percent, ...rest } = report().resources;
     expect(rest).toEqual(jobFacts().resources);
@@ -21,7 +43,7 @@ describe("the report", () => {
     const { schema, notCovered, score, recommendations, cut, resources: _, ...facts } = report();
     expect(facts).toEqual((({ resources: __, ...own }) => own)(jobFacts()));
     expect(schema).toBe("cofferdam/job-report/v1");
-    expect(notCovered).toBe(NOT_COVERED);
+    expect(notCovered).toEqual([...NOT_COVERED, { what: "runtime monitor", means: "nobody watched what its processes did" }]);
     expect(cut).toEqual({});
     expect(score?.units).toEqual({ job: 1, install: 0 });
     expect(recommendations.map(({ message }) => message)).toEqual(["it ran as root"]);

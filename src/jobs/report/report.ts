@@ -9,6 +9,7 @@ import {
   type Check,
   type JobFacts,
   type JobImage,
+  type JobMonitoring,
   type JobProof,
   type JobReport,
   type JobResources,
@@ -21,10 +22,7 @@ import {
 } from "./schema.ts";
 
 /** What this version does not do for any job. The list shrinks as rooms are built; it is never left out. */
-export const NOT_COVERED: readonly NotCovered[] = [
-  { what: "image scan", means: "nobody looked for known vulnerabilities or malware in the image" },
-  { what: "runtime monitor", means: "nobody watched what its processes did" },
-];
+export const NOT_COVERED: readonly NotCovered[] = [{ what: "image scan", means: "nobody looked for known vulnerabilities or malware in the image" }];
 
 const KiB = 1024;
 /** Shares of the bound; together with the rest, which is of fixed size, they stay below MAX_REPORT_BYTES. */
@@ -35,6 +33,7 @@ const SHARES = {
   names: { count: 100, bytes: 6 * KiB },
   threats: { count: 100, bytes: 48 * KiB },
   violations: { count: 100, bytes: 16 * KiB },
+  observed: { count: 60, bytes: 12 * KiB },
   limits: { count: 16, bytes: 4 * KiB },
   leftOut: { count: 200, bytes: 24 * KiB },
   leftBehind: { count: 50, bytes: 8 * KiB },
@@ -77,7 +76,8 @@ export function buildReport(facts: JobFacts): JobReport {
     ...(proof === undefined ? {} : { proof: proofOf(proof, bounds, short) }),
     applied: list("applied", facts.applied, SHARES.names),
     refused: list("refused", facts.refused, SHARES.names),
-    notCovered: NOT_COVERED,
+    notCovered: [...NOT_COVERED, ...unwatched(facts.monitoring, short)],
+    ...(facts.monitoring === undefined ? {} : { monitoring: monitoringOf(facts.monitoring, bounds, short) }),
     threats: bounds.list("threats", worstFirst(facts.threats), SHARES.threats, (threat) => shortThreat(threat, bounds, short)),
     violations: bounds.list("violations", facts.violations, SHARES.violations, (one) => ({ ...one, rule: short(one.rule), message: short(one.message) })),
     resources,
@@ -172,6 +172,27 @@ function workspaceOf({ leftOut, planted, path, ...rest }: JobWorkspace, bounds: 
     ...(path === undefined ? {} : { path: bounds.text(path, LONG) }),
     leftOut: bounds.list("workspace.leftOut", leftOut, SHARES.leftOut, (one) => ({ path: short(one.path), why: short(one.why) })),
     ...(planted === undefined ? {} : { planted: bounds.list("workspace.planted", planted, SHARES.leftOut, short) }),
+  };
+}
+
+function unwatched(monitoring: JobMonitoring | undefined, short: (text: string) => string): readonly NotCovered[] {
+  const { state = "off", why } = monitoring ?? {};
+  if (state === "watching") return [];
+  const reason = why === undefined ? "" : `: ${short(why)}`;
+  if (state === "degraded") return [{ what: "part of the runtime monitor", means: `not everything that its processes did was seen${reason}` }];
+  return [{ what: "runtime monitor", means: `nobody watched what its processes did${reason}` }];
+}
+
+function monitoringOf({ why, lacks, notes, evidence, ...counts }: JobMonitoring, bounds: Bounds, short: (text: string) => string): JobMonitoring {
+  return {
+    ...counts,
+    ...(why === undefined ? {} : { why: short(why) }),
+    lacks: bounds.list("monitoring.lacks", lacks, SHARES.limits, short),
+    notes: bounds.list("monitoring.notes", notes, SHARES.observed, ({ rule, message, times, excepted }) => ({
+      ...{ rule: short(rule), message: short(message), times },
+      ...(excepted === undefined ? {} : { excepted: short(excepted) }),
+    })),
+    evidence: bounds.list("monitoring.evidence", evidence, SHARES.limits, ({ path, sha256, bytes }) => ({ path: short(path), sha256, bytes })),
   };
 }
 

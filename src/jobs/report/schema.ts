@@ -39,6 +39,8 @@ export interface JobReport {
   readonly refused: readonly string[];
   /** What this version does not do, and what that means for this job. */
   readonly notCovered: readonly NotCovered[];
+  /** Whether its processes were watched from the host, and what came of it. */
+  readonly monitoring?: JobMonitoring | undefined;
   readonly threats: readonly Threat[];
   readonly violations: readonly Violation[];
   readonly resources: JobResources;
@@ -72,6 +74,25 @@ export interface JobLeakScan {
   readonly found: number;
   /** By an exception of the policy. */
   readonly accepted: number;
+}
+
+/** `off`: the policy says so, or it was never let go. `absent`: nobody could watch. `degraded`: not everything was seen, as `lacks` says. */
+export interface JobMonitoring {
+  readonly state: "watching" | "degraded" | "absent" | "off";
+  /** Why not more. */
+  readonly why?: string | undefined;
+  readonly lacks: readonly string[];
+  readonly events: number;
+  /** That nobody saw. */
+  readonly lost: number;
+  /** Times at which nobody looked. */
+  readonly gaps: number;
+  /** Different programs that ran. */
+  readonly programs: number;
+  /** What is no threat, and worth a line: the rule, what it said first, how often. */
+  readonly notes: readonly { readonly rule: string; readonly message: string; readonly times: number; readonly excepted?: string | undefined }[];
+  /** What was kept of the container as it stood: on the host, known by its hash, which is on record. */
+  readonly evidence: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[];
 }
 
 /** What a report is made of (report.ts): nothing of it has to be bounded. */
@@ -254,6 +275,21 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
   applied: texts,
   refused: texts,
   notCovered: z.array(z.strictObject({ what: text, means: text })),
+  monitoring: z
+    .strictObject({
+      ...{
+        state: z.enum(["watching", "degraded", "absent", "off"]),
+        why: text.optional(),
+        lacks: texts,
+        events: count,
+        lost: count,
+        gaps: count,
+        programs: count,
+      },
+      notes: z.array(z.strictObject({ rule: text, message: text, times: count, excepted: text.optional() })),
+      evidence: z.array(z.strictObject({ path: text, sha256: text, bytes: count })),
+    })
+    .optional(),
   threats: z.array(threatSchema),
   violations: z.array(z.strictObject({ at: time, rule: text, message: text, times: count })),
   resources: z.strictObject({

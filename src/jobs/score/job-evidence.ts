@@ -53,7 +53,7 @@ export function jobUnit(job: JobFacts, trail?: TrailState): ScoreUnit {
       "job.proven-before-start": job.proof === undefined ? ifRan(unknown(NO_PROOF)) : heldOf(job, "proven-before-start"),
       "job.disk-limit": ifRan(diskLimit(job)),
       "job.secrets": ifRan(secrets(job)),
-      "job.monitored": ifRan(off("this version has no runtime monitor")),
+      "job.monitored": ifRan(monitored(job)),
       "job.output-bounded": ifRan(job.verdict === "aborted" ? unknown("nobody saw its output end") : PROVEN),
       ...workspace(job, ifRan),
       "job.cleaned-up": job.leftBehind.length === 0 ? PROVEN : off("something of it was left behind"),
@@ -83,6 +83,14 @@ function heldOf({ proof, level }: JobFacts, name: string): Evidence {
   if (proof.held.includes(name)) return PROVEN;
   const differs = proof.controls.find((control) => control.name === name && !control.ok);
   return off(differs === undefined ? `not in force at level ${level}` : `${differs.what}: expected ${differs.expected}, found ${differs.actual}`);
+}
+
+function monitored({ monitoring, verdict }: JobFacts): Evidence {
+  if (verdict === "aborted") return unknown("nobody can say what was seen of it");
+  const { state = "off", why = "nobody watched it", lost = 0, gaps = 0 } = monitoring ?? {};
+  if (state !== "watching") return off(why);
+  if (lost > 0) return off(`${lost} events were not seen`);
+  return gaps > 0 ? off("for a while nobody looked") : PROVEN;
 }
 
 function diskLimit({ resources }: JobFacts): Evidence {

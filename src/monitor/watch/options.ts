@@ -55,8 +55,6 @@ export interface MonitorOptions {
   readonly evidence?: string | undefined;
   /** Whether a threat stops its container at once, before anybody is told. Default: none does. */
   readonly freezes?: ((threat: MonitorThreat) => boolean) | undefined;
-  /** Takes secrets out of a text before it is kept or told. */
-  readonly mask?: ((text: string) => string) | undefined;
   /** Of what jobs usually do. Without it there is no baseline. */
   readonly store?: Store | undefined;
   readonly sensor?: MonitorSensor | undefined;
@@ -71,6 +69,8 @@ export interface MonitoringMetadata {
   readonly job?: string | undefined;
   /** The only programs that may run, by name or absolute path. */
   readonly expectedProcesses?: readonly string[] | undefined;
+  /** Takes secrets out of a text before it is kept or told. */
+  readonly mask?: ((text: string) => string) | undefined;
 }
 
 const programs = z.array(z.string().min(1).max(256)).max(1000);
@@ -89,7 +89,6 @@ export const monitorOptionsSchema: z.ZodType<MonitorOptions> = z.strictObject({
   cooldown: z.int().min(0).max(86_400_000).optional(),
   evidence: z.string().min(1).max(4096).optional(),
   freezes: z.custom<NonNullable<MonitorOptions["freezes"]>>(isFunction).optional(),
-  mask: z.custom<NonNullable<MonitorOptions["mask"]>>(isFunction).optional(),
   store: z.custom<Store>(isObject).optional(),
   sensor: z.custom<MonitorSensor>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),
@@ -100,4 +99,5 @@ export const metadataSchema: z.ZodType<MonitoringMetadata> = z.strictObject({
   workflow: name.optional(),
   job: name.optional(),
   expectedProcesses: programs.optional(),
+  mask: z.custom<NonNullable<MonitoringMetadata["mask"]>>(isFunction).optional(),
 });

@@ -1,5 +1,5 @@
 /** One container under watch: its programs, what the rules say of its events, what is remembered as evidence. No I/O but looks. */
-import type { Clock } from "../../foundation/index.ts";
+import type { Clock, JsonValue } from "../../foundation/index.ts";
 import type { Observation } from "../baseline/observation.ts";
 import type { LossEvent, ProcessEvent } from "../event.ts";
 import { type ContainerCgroup, processesOf } from "../response/container-cgroup.ts";
@@ -97,9 +97,9 @@ export class WatchedContainer {
     return this.#tell("sensor-gap", "medium", said, "sensor-gap", []);
   }
 
-  /** Looks at it as it is now. @param complete whether every event is told. */
-  look(complete: boolean): readonly MonitorThreat[] {
-    const findings = this.#survey.look(processesOf(this.parts.cgroup), complete, this.parts.clock.monotonic());
+  /** Looks at processes of it. @param complete whether every event of theirs was told. */
+  look(pids: readonly number[], complete: boolean): readonly MonitorThreat[] {
+    const findings = this.#survey.look(pids, complete, this.parts.clock.monotonic());
     return findings.flatMap((finding) => this.#found(finding));
   }
 
@@ -153,6 +153,10 @@ export class WatchedContainer {
     return this.#tell(type, severity, said, `${type} ${process.key}`, lineEvidence(program, this.parts.hashOf));
   }
 
+  #masked(value: JsonValue): JsonValue {
+    return JSON.parse(JSON.stringify(value, (_, one: unknown) => (typeof one === "string" ? this.parts.mask(one) : one)));
+  }
+
   #note(rule: string, message: string, excepted: string | undefined): readonly [] {
     const known = this.#notes.get(`${rule} ${excepted ?? ""}`);
     if (known === undefined && this.#notes.size >= MAX_NOTES) this.#moreNotes++;
@@ -174,8 +178,8 @@ export class WatchedContainer {
     if (!this.#repeats.add(key, now)) return [];
     const threat: MonitorThreat = {
       ...{ type, severity, anomaly, timestamp: new Date(now).toISOString(), source: "monitor", containerId, jobId },
-      details: { ...details, times: this.#repeats.times(key) },
-      evidence: evidence.map((one) => JSON.parse(this.parts.mask(JSON.stringify(one)))),
+      details: { ...Object.fromEntries(Object.entries(details).map(([name, one]) => [name, this.#masked(one)])), times: this.#repeats.times(key) },
+      evidence: evidence.map((one) => this.#masked(one)),
       recommendedAction: anomaly ? "compare it with what was changed in the job" : "look at the line of processes; an exception is written as in docs/rules.md",
     };
     if (this.#told.length < MAX_TOLD) this.#told.push({ threat, key });

@@ -1,0 +1,108 @@
+/** The monitor beside one job's container: it watches before the first instruction, and what came of it is in the report. */
+import { CofferdamError, messageOf } from "../foundation/index.ts";
+import type { RuntimeSecurityMonitor, SensorStatus } from "../monitor/index.ts";
+import type { Monitoring } from "../policy/index.ts";
+import type { JobBook } from "./job-book.ts";
+import type { LiveJob } from "./live-job.ts";
+
+export interface JobWatchParts {
+  /** What `jobs.monitor` says. */
+  readonly monitoring: Monitoring;
+  /** Started when the first job needs it; undefined where it is turned off. */
+  readonly monitor: () => Promise<RuntimeSecurityMonitor | undefined>;
+  readonly book: JobBook;
+  /** Answers to threats of the job that are on their way. */
+  settled(jobId: string): Promise<void>;
+}
+
+export class JobWatch {
+  readonly #parts: JobWatchParts;
+  readonly #job: LiveJob;
+  readonly #containerId: string;
+  readonly #monitor: RuntimeSecurityMonitor;
+  readonly #heard: (status: SensorStatus) => void;
+  #worst: SensorStatus;
+  #ended = false;
+
+  private constructor(parts: JobWatchParts, job: LiveJob, containerId: string, monitor: RuntimeSecurityMonitor) {
+    this.#parts = parts;
+    this.#job = job;
+    this.#containerId = containerId;
+    this.#monitor = monitor;
+    this.#worst = monitor.status;
+    this.#heard = (status) => {
+      if (RANK[status.state] > RANK[this.#worst.state]) this.#worst = status;
+    };
+    monitor.events.on("statusChanged", this.#heard);
+  }
+
+  /** Before anything is made for the job. Throws ENVIRONMENT_UNFIT where the policy requires what cannot be had. */
+  static async ready({ monitoring, monitor: start }: JobWatchParts, job: LiveJob): Promise<RuntimeSecurityMonitor | undefined> {
+    const monitor = await start();
+    if (monitor === undefined) {
+      job.monitoring = { ...NOTHING, state: "off", why: "jobs.monitor is off" };
+      return undefined;
+    }
+    const { state, why = "no kernel events" } = monitor.status;
+    if (monitoring === "require" && state !== "watching") {
+      job.monitoring = { ...NOTHING, state, why };
+      throw unfit(why);
+    }
+    return monitor;
+  }
+
+  /** Of a container that runs, and whose workload waits. Throws ENVIRONMENT_UNFIT, as above. */
+  static async begin(parts: JobWatchParts, job: LiveJob, containerId: string): Promise<JobWatch | undefined> {
+    const { monitoring } = parts;
+    const monitor = await JobWatch.ready(parts, job);
+    if (monitor === undefined) return undefined;
+    const watch = new JobWatch(parts, job, containerId, monitor);
+    const { repository, jobId } = job.identity;
+    try {
+      await monitor.startContainerMonitoring(containerId, jobId, { repository, mask: (text) => job.masks.text(text) });
+      monitor.given(containerId, [...job.secrets.files, ...job.secrets.variables]);
+      return watch;
+    } catch (error) {
+      monitor.events.off("statusChanged", watch.#heard);
+      job.monitoring = { ...NOTHING, state: "absent", why: messageOf(error).slice(0, 500) };
+      if (monitoring === "require") throw unfit(messageOf(error));
+      return undefined;
+    }
+  }
+
+  /** Waits for answers that are on their way: what they want of the container is gone afterwards. Never throws. Idempotent. */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { jobId } = this.#job.identity;
+    await this.#parts.settled(jobId);
+    try {
+      const { events, lost, programs, notes, threats } = await this.#monitor.stopContainerMonitoring(this.#containerId, { train: await this.#teaches() });
+      const gaps = threats.filter(({ type }) => type === "sensor-gap").reduce((sum, { times }) => sum + times, 0);
+      const { state, why, lacks } = this.#worst;
+      const evidence = this.#job.evidence.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }));
+      this.#job.monitoring = { state, ...(why === undefined ? {} : { why }), lacks, events, lost, gaps, programs, notes, evidence };
+    } catch (error) {
+      this.#job.monitoring = { ...NOTHING, state: "absent", why: messageOf(error).slice(0, 500) };
+    }
+    this.#monitor.events.off("statusChanged", this.#heard);
+    // The last events are judged as the watch ends.
+    await this.#parts.settled(jobId);
+  }
+
+  /** Only a run that passed, of a repository of which nobody looks into an incident. */
+  async #teaches(): Promise<boolean> {
+    const { exit, stoppedBy, threats, identity } = this.#job;
+    if (exit !== 0 || stoppedBy !== undefined || threats.length > 0) return false;
+    return !(await this.#parts.book.hasOpenThreat(identity.repository).catch(() => true));
+  }
+}
+
+const NOTHING = { lacks: [], events: 0, lost: 0, gaps: 0, programs: 0, notes: [], evidence: [] } as const;
+const RANK = { watching: 0, degraded: 1, absent: 2 } as const;
+
+function unfit(why: string): CofferdamError {
+  return new CofferdamError("ENVIRONMENT_UNFIT", `its processes cannot be watched: ${why.slice(0, 500)}`, {
+    hint: "cofferdam doctor; jobs: {monitor: watch} lets jobs run that nobody watches",
+  });
+}
