@@ -9,6 +9,7 @@ import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretReader } from "../secrets/index.ts";
+import { CanaryWatch } from "./canary-watch.ts";
 import { type CreatePlan, planContainer } from "./container/create-body.ts";
 import { Gate } from "./container/gate.ts";
 import { withUser } from "./container/hardened.ts";
@@ -28,6 +29,7 @@ import { JobWatch, type JobWatchParts } from "./job-watch.ts";
 import { collectJobWorkspace, type PreparedWorkspace, prepareJobWorkspace, WORKSPACE_TARGET } from "./job-workspace.ts";
 import type { LiveJob } from "./live-job.ts";
 import { MaskedOutput } from "./masked-output.ts";
+import type { ThreatInput } from "./threats/threat.ts";
 
 export interface RunHooks {
   /** Output as it comes. The next piece is taken from the engine when it has settled. */
@@ -52,6 +54,8 @@ export interface ContainerRunParts {
   readonly watch: JobWatchParts;
   /** Absent: a job that asks for secrets is refused. */
   readonly secrets: SecretReader | undefined;
+  /** What a level does about one. */
+  readonly threat: (threat: ThreatInput) => Promise<unknown>;
   /** Root's own folder, short: sockets are made below it. */
   readonly folder: string;
   readonly logFile: string;
@@ -277,17 +281,27 @@ export class ContainerRun {
   }
 
   async #follow({ output }: Attachment): Promise<void> {
+    const canaries = new CanaryWatch(this.#job.canaries, (source) => this.#canarySeen(source));
     const masked = new MaskedOutput(this.#job.masks, async (chunk) => {
       this.#log?.write(chunk.bytes);
       this.#leaks.heard(chunk.bytes);
       await this.#hooks.onOutput?.(chunk);
     });
     try {
-      for await (const chunk of output) await masked.write(chunk);
+      for await (const chunk of output) {
+        canaries.heard(chunk);
+        await masked.write(chunk);
+      }
     } catch {
       // The end of a container may cut its stream; what came is kept, and how it ended is told elsewhere.
     }
     await masked.end().catch(() => undefined);
+  }
+
+  #canarySeen(source: string): void {
+    const { jobId } = this.#job.identity;
+    const threat = { type: "canary_seen", severity: "critical", source: "masking", jobId, details: { where: source } } as const;
+    this.#parts.threat(threat).catch((error: unknown) => this.#job.leftBehind.push({ what: "a canary was seen", why: messageOf(error).slice(0, 500) }));
   }
 
   async #try(what: string, work: () => Promise<void>): Promise<void> {

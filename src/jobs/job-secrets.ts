@@ -140,9 +140,10 @@ export class JobSecrets {
     return secret;
   }
 
-  #mask(name: string, { value }: RetrievedSecret): void {
+  #mask(name: string, { value, canary }: RetrievedSecret): void {
     const { job } = this.#parts;
     const why = job.masks.add(value);
+    if (canary) job.canaries.add(value);
     const said = `${name} is ${why}`;
     if (why !== undefined && !job.refused.includes(said)) job.refused.push(said);
   }

@@ -89,6 +89,8 @@ export class LiveJob {
   readonly leftBehind: { readonly what: string; readonly why: string }[] = [];
   /** Values of its secrets: they show in nothing that is said of it. */
   readonly masks: MaskList = new MaskList();
+  /** Of them those that nothing should use. */
+  readonly canaries: MaskList = new MaskList();
   /** Names of what it was given. */
   readonly secrets: { readonly files: string[]; readonly variables: string[] } = { files: [], variables: [] };
 

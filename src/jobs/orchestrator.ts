@@ -36,7 +36,7 @@ import { PreparedRun, type PreparedRunParts, type SecuredResult } from "./prepar
 import { type ReconcileParts, reconcile, removeHoldings } from "./reconcile.ts";
 import type { JobReport } from "./report/schema.ts";
 import { type HandledThreat, handleThreat } from "./threat-desk.ts";
-import type { Threat } from "./threats/threat.ts";
+import type { Threat, ThreatInput } from "./threats/threat.ts";
 
 interface Opened extends OrchestratorParts {
   readonly book: JobBook;
@@ -167,7 +167,12 @@ export class SecurityOrchestrator {
       const { allocation, image } = open.job;
       limit.signal.throwIfAborted();
       if (open.state === "ready" && open.ending === undefined && allocation !== undefined && image !== undefined) {
-        const run = new ContainerRun({ ...this.#runParts(), logFile: logPath(stateDir, id) }, open.job, spec, hooks);
+        const run = new ContainerRun(
+          { ...this.#runParts(), threat: async (told: ThreatInput) => await this.handleSecurityThreat(told), logFile: logPath(stateDir, id) },
+          open.job,
+          spec,
+          hooks,
+        );
         open.run = run;
         await during(open, run.run(allocation, image, limit.signal));
       }

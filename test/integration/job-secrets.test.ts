@@ -312,6 +312,19 @@ test("a name that is asked for with the secret in it: neither in the report's ne
   for (const text of [trail, JSON.stringify(report)]) expect(text).not.toContain(value);
 });
 
+test("a canary in the output, in whatever form, is a critical threat: at level medium the job is ended", async () => {
+  const value = newValue();
+  await using holder = await holding({ c: { value, canary: true }, a: { value: newValue() } });
+  const script = "base64 < /run/secrets/A > /dev/null; cat /run/secrets/A; echo; sleep 0.2; cat /run/secrets/C | sed 's/./&\x1b[m/g'; sleep 1000";
+  const { report, output } = await ran(holder, script, { secrets: { files: { A: "a", C: "c" } } });
+  expect(report).toMatchObject({ verdict: "stopped", stoppedBy: { code: "SECURITY_VIOLATION" } });
+  expect(report.threats.map(({ type, severity, details }) => [type, severity, details])).toEqual([["canary_seen", "critical", { where: "stdout" }]]);
+  expect(output).not.toContain(value.slice(0, 7));
+  // Read, and not shown: no alarm of this kind.
+  const quiet = await ran(holder, "cat /run/secrets/A; sha256sum /run/secrets/C", { secrets: { files: { A: "a", C: "c" } } });
+  expect(quiet.report).toMatchObject({ verdict: "passed", threats: [] });
+});
+
 describe("when its time is over", () => {
   test("the file goes while the job still runs, on record", async () => {
     await using holder = await holding({ a: { value: newValue(), validUntil: Date.now() + 1500 }, b: { value: newValue() } });

@@ -5,6 +5,7 @@ import type { JobFacts, RetrievedSecret, SecretReader, SecretRequester } from ".
 export interface HeldSecret {
   readonly value: string | Buffer;
   readonly validUntil?: number;
+  readonly canary?: boolean;
 }
 
 export class HeldSecrets implements SecretReader {
@@ -26,6 +27,13 @@ export class HeldSecrets implements SecretReader {
     if (held === undefined) throw new CofferdamError("NOT_FOUND", `there is no secret ${secretId}`);
     const value = Uint8Array.from(Buffer.from(held.value));
     this.given.push(value);
-    return { secretId, version: 1, value, canary: false, validUntil: held.validUntil, text: () => new TextDecoder("utf-8", { fatal: true }).decode(value) };
+    return {
+      secretId,
+      version: 1,
+      value,
+      canary: held.canary === true,
+      validUntil: held.validUntil,
+      text: () => new TextDecoder("utf-8", { fatal: true }).decode(value),
+    };
   }
 }

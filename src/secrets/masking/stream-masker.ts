@@ -48,6 +48,11 @@ export class StreamMasker {
     return this.#end - this.#from;
   }
 
+  /** Whether anything was masked so far. */
+  get hasMasked(): boolean {
+    return this.#maskedTo >= 0;
+  }
+
   /** @returns what can be shown by now: `bytes` itself where there is nothing to mask. */
   write(bytes: Buffer): Buffer {
     const out: Buffer[] = [];
