@@ -2,6 +2,7 @@
 export { gitRoot, POLICY_FILE, type PolicyPlaces, policyPlaces } from "./discover.ts";
 export { addAllowance, addApprovedScripts, addEgress, type EditResult, type EgressAddition, previewEgress, removeApprovedScripts } from "./edit.ts";
 export { type LoadedFile, readPolicyFile } from "./file.ts";
+export type { IdentityValues, JobIdentityWords } from "./identity.ts";
 export type { Monitoring } from "./jobs.ts";
 export { type EffectivePolicy, loadPolicy, type Origin, type PolicyRequest } from "./load.ts";
 export { type LimitWords, type QuotaLayer, type QuotaOptions, quotaOptionsOf } from "./quota.ts";

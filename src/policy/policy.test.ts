@@ -89,6 +89,9 @@ const POLICY_KEYS: readonly (keyof PolicyValues)[] = [
   "secrets.reads-per-job",
   "secrets.providers",
   "secrets.vault",
+  "identity.issuer",
+  "identity.audience",
+  "identity.jobs",
   "limits.tarball",
   "limits.unpacked",
   "limits.entries",
@@ -320,6 +323,14 @@ const policies: fc.Arbitrary<PolicyFile> = fc.record(
       },
       { requiredKeys: [] },
     ),
+    identity: fc.record(
+      {
+        issuer: fc.constantFrom("https://github.example/_services/token", "https://evil.example"),
+        audience: fc.constantFrom("us", "https://github.com/evil"),
+        jobs: fc.dictionary(fc.constantFrom("1", "4711"), fc.constantFrom({ user: "chief" }, { events: ["push"] }), { maxKeys: 2 }),
+      },
+      { requiredKeys: [] },
+    ),
     jobs: fc.record(
       {
         ...{ profile: fc.constantFrom("none", "build"), unscanned: fc.constantFrom("accept", "deny"), timeout: durations },
@@ -442,6 +453,9 @@ test("property: an untrusted repository never loosens anything", async () => {
     },
     "secrets.providers": (after, before) => expect(after).toEqual(before),
     "secrets.vault": (after, before) => expect(after).toEqual(before),
+    "identity.issuer": (after, before) => expect(after).toBe(before),
+    "identity.audience": (after, before) => expect(after).toBe(before),
+    "identity.jobs": (after, before) => expect(after).toEqual(before),
     "limits.tarball": notMore,
     "limits.unpacked": notMore,
     "limits.entries": notMore,

@@ -32,7 +32,7 @@ test("docs/policy.md tells the defaults that are", () => {
 
 function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
-  if (key === "quota.overcommit" || key === "secrets.passphrase-file") return text;
+  if (key === "quota.overcommit" || key === "secrets.passphrase-file" || key === "identity.audience") return text;
   if (key === "secrets.grace" || key === "secrets.rotate-every") return parseDuration(text);
   if (text === "none")
     return key === "scripts.grants" ||
@@ -40,6 +40,7 @@ function defaultOf(key: string, text: string): unknown {
       /^quota\.(?:defaults|ceiling|tiers|organisations|repositories)$/.test(key) ||
       key === "secrets.providers" ||
       key === "secrets.vault" ||
+      key === "identity.jobs" ||
       /^audit\.retention\.(?:categories|standards)$/.test(key)
       ? {}
       : [];

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
+import { type IdentityFile, identitySchema } from "./identity.ts";
 import { JOB_NETWORKS, type JobsFile, jobsSchema, MONITORING } from "./jobs.ts";
 import { differs, overcommitsMore, type QuotaFile, quotaSchema, raisesLimit } from "./quota.ts";
 import { addsToGrant, approvedSchema, exceptionsSchema, grantsSchema, type ScriptException, type ScriptGrant, type Switch } from "./scripts.ts";
@@ -46,6 +47,7 @@ export interface PolicyFile {
   readonly jobs?: JobsFile | undefined;
   readonly quota?: QuotaFile | undefined;
   readonly secrets?: SecretsFile | undefined;
+  readonly identity?: IdentityFile | undefined;
   readonly limits?:
     | {
         readonly tarball?: string | undefined;
@@ -116,6 +118,7 @@ export const policyFileSchema: z.ZodType<PolicyFile> = z
     jobs: jobsSchema.optional(),
     quota: quotaSchema.optional(),
     secrets: secretsSchema.optional(),
+    identity: identitySchema.optional(),
     limits: z
       .strictObject({
         tarball: bytes.optional().describe("most bytes of one tarball as sent"),
@@ -221,6 +224,9 @@ export const KEYS: readonly KeyRule[] = [
   { key: "secrets.reads-per-job", merge: "replace", loosens: readsMore },
   { key: "secrets.providers", merge: "entries", loosens: differs },
   { key: "secrets.vault", merge: "entries", loosens: differs },
+  { key: "identity.issuer", merge: "replace", loosens: changes },
+  { key: "identity.audience", merge: "replace", loosens: changes },
+  { key: "identity.jobs", merge: "entries", loosens: differs },
   { key: "limits.tarball", merge: "replace", loosens: growing },
   { key: "limits.unpacked", merge: "replace", loosens: growing },
   { key: "limits.entries", merge: "replace", loosens: growing },

@@ -2,6 +2,7 @@
 import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoryValues, advisoryPreset, advisoryValues } from "./advisories.ts";
 import { type AuditValues, auditPreset, auditValues } from "./audit.ts";
+import { type IdentityValues, identityPreset, identityValues } from "./identity.ts";
 import { type JobValues, jobPreset, jobValues } from "./jobs.ts";
 import { type QuotaValues, quotaPreset, quotaValues } from "./quota.ts";
 import type { Allowance, Level, Mode, PolicyFile } from "./schema.ts";
@@ -9,7 +10,7 @@ import type { ScriptException, ScriptGrant, Switch } from "./scripts.ts";
 import { type SecretValues, secretPreset, secretValues } from "./secrets.ts";
 
 /** Effective values by dotted key. Sizes in bytes, durations in ms. */
-export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues, QuotaValues, SecretValues {
+export interface PolicyValues extends AdvisoryValues, JobValues, AuditValues, QuotaValues, SecretValues, IdentityValues {
   readonly level: Level;
   readonly mode: Mode;
   readonly "packages.registries": readonly string[];
@@ -54,6 +55,7 @@ export function presetOf(level: Level): PolicyValues {
     ...jobPreset(level),
     ...quotaPreset(level),
     ...secretPreset(level),
+    ...identityPreset(),
     ...auditPreset(level),
     "limits.tarball": 512 * 2 ** 20,
     "limits.unpacked": 4 * 2 ** 30,
@@ -88,6 +90,7 @@ export function valuesOf(file: PolicyFile): Partial<PolicyValues> {
     ...jobValues(file.jobs),
     ...quotaValues(file.quota),
     ...secretValues(file.secrets),
+    ...identityValues(file.identity),
     ...auditValues(file.audit),
     "limits.tarball": size(limits?.tarball),
     "limits.unpacked": size(limits?.unpacked),

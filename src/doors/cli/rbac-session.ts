@@ -5,7 +5,8 @@
 import { statSync } from "node:fs";
 import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
-import { type AccessContext, type Actor, type Decision, RBACSystem, type User } from "../../rbac/index.ts";
+import type { EffectivePolicy } from "../../policy/index.ts";
+import { type AccessContext, type Actor, type Decision, type JobTokenOptions, RBACSystem, type User } from "../../rbac/index.ts";
 import { CLIENT } from "./client.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
@@ -22,7 +23,13 @@ export async function withRbac<T>(context: CommandContext, work: (session: RbacS
   const { globals } = context;
   const { values } = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: values.level });
+    const jobTokens = jobTokensOf(values);
+    await using rbac = new RBACSystem(audit, {
+      store,
+      storage: { directory: globals.state },
+      level: values.level,
+      ...(jobTokens !== undefined && { jobTokens }),
+    });
     await rbac.initialize();
     return await work({ rbac, audit, actor: await actorOf(context, rbac) });
   });
@@ -45,6 +52,14 @@ export async function actorOf({ env, globals }: CommandContext, rbac: RBACSystem
   throw new CofferdamError("UNAUTHENTICATED", `the state directory belongs to uid ${uid}`, {
     hint: "use your own (--state), or act as a user of this one: COFFERDAM_TOKEN",
   });
+}
+
+/** Which tokens of jobs the policy believes. A repository's own file has no say in it. */
+function jobTokensOf(values: EffectivePolicy["values"]): JobTokenOptions | undefined {
+  const audience = values["identity.audience"];
+  if (audience === "none") return undefined;
+  const accept = Object.entries(values["identity.jobs"]).map(([repositoryId, rule]) => ({ repositoryId, ...rule }));
+  return { audience, accept, issuer: values["identity.issuer"] };
 }
 
 /** For what changes nothing, and what the library does not ask an actor about. Throws PERMISSION_DENIED, on record. */

@@ -1,8 +1,8 @@
 /** `cofferdam rbac session ...` and `login`: who is logged in, and ending it. */
 import { CofferdamError } from "../../foundation/index.ts";
-import type { SessionRecord } from "../../rbac/index.ts";
+import type { Authentication, RBACSystem, SessionRecord } from "../../rbac/index.ts";
 import { CLIENT } from "./client.ts";
-import type { Command, CommandGroup } from "./command.ts";
+import type { Command, CommandContext, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
 import { namedUser, namesOf, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
@@ -61,25 +61,22 @@ const revoke: Command = {
 
 export const loginCommand: Command = {
   name: "login",
-  summary: "Opens a session with a password (and a code, where there is a second factor), and prints its secret: for COFFERDAM_SESSION.",
-  usage: "USER",
-  examples: ["COFFERDAM_SESSION=$(cofferdam rbac login ada) && export COFFERDAM_SESSION"],
-  options: { recovery: { type: "boolean", describe: "the second factor is a recovery code" } },
+  summary: "Opens a session with a password (and a code, where there is a second factor), or with a job's token, and prints its secret: for COFFERDAM_SESSION.",
+  usage: "USER | --job",
+  examples: [
+    "COFFERDAM_SESSION=$(cofferdam rbac login ada) && export COFFERDAM_SESSION",
+    "COFFERDAM_SESSION=$(printf '%s\\n' \"$OIDC_TOKEN\" | cofferdam rbac login --job)",
+  ],
+  options: {
+    job: { type: "boolean", describe: "with a token of GitHub Actions, for the user that identity.jobs of the policy names" },
+    recovery: { type: "boolean", describe: "the second factor is a recovery code" },
+  },
   run: async (context) =>
     await withRbac({ ...context, env: { ...context.env, COFFERDAM_SESSION: "", COFFERDAM_TOKEN: "" } }, async ({ rbac }) => {
-      const username = oneWord(context, "USER", "rbac login");
-      const typed = new TypedSecrets(context);
-      const { logins, sessions, accounts } = rbac.identity;
-      const password = await typed.next(`password of ${line(username)}`);
-      const user = await rbac.findUser(username);
-      // Whoever stands here owns the state directory: that there is a second factor is no secret from them.
-      const asks = user !== undefined && (await accounts.credentialsOf(user.id)).secondFactor;
-      const factor = asks ? await typed.next(context.values["recovery"] === true ? "recovery code" : "code of the second factor") : undefined;
-      const input = { username, password, ...(context.values["recovery"] === true ? { recoveryCode: factor } : { code: factor }) };
-      const authentication = await logins.login(input, CLIENT);
-      const { id, handle, expiresAt } = await sessions.createSession(authentication.userId, { ...CLIENT, authentication });
-      if (context.globals.json)
-        context.out.json({ schema: "cofferdam/rbac-login/v1", session: id, handle, userId: authentication.userId, mfa: authentication.mfa, expiresAt });
+      const authentication = context.values["job"] === true ? await byJobToken(context, rbac) : await byPassword(context, rbac);
+      const { userId, mfa } = authentication;
+      const { id, handle, expiresAt } = await rbac.identity.sessions.createSession(userId, { ...CLIENT, authentication });
+      if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-login/v1", session: id, handle, userId, mfa, expiresAt });
       else {
         context.out.data(`${id}\n`);
         context.out.note(`cofferdam: ${handle}, until ${expiresAt.slice(0, 16)}Z at the latest`);
@@ -87,6 +84,33 @@ export const loginCommand: Command = {
       return 0;
     }),
 };
+
+async function byPassword(context: CommandContext, rbac: RBACSystem): Promise<Authentication> {
+  const username = oneWord(context, "USER", "rbac login");
+  const typed = new TypedSecrets(context);
+  const { logins, accounts } = rbac.identity;
+  const password = await typed.next(`password of ${line(username)}`);
+  const user = await rbac.findUser(username);
+  // Whoever stands here owns the state directory: that there is a second factor is no secret from them.
+  const asks = user !== undefined && (await accounts.credentialsOf(user.id)).secondFactor;
+  const recovery = context.values["recovery"] === true;
+  const factor = asks ? await typed.next(recovery ? "recovery code" : "code of the second factor") : undefined;
+  return await logins.login({ username, password, ...(recovery ? { recoveryCode: factor } : { code: factor }) }, CLIENT);
+}
+
+async function byJobToken(context: CommandContext, rbac: RBACSystem): Promise<Authentication> {
+  noWords(context, "rbac login");
+  const token = await new TypedSecrets(context).next("token of the job");
+  const { authentication, standing, eventName, repository } = await rbac.identity.jobTokens.verifyJobToken(token, CLIENT);
+  if (authentication !== undefined) return authentication;
+  throw new CofferdamError(
+    "PERMISSION_DENIED",
+    standing === "outside"
+      ? `the job is good, and gets no session: an event ${eventName} may be the work of a stranger`
+      : `the job is good, and gets no session: identity.jobs names no user for ${line(repository)} who is there and enabled`,
+    { hint: "cofferdam policy explain identity.jobs" },
+  );
+}
 
 export const sessionCommands: CommandGroup = { name: "session", summary: "Who is logged in, and ending it.", commands: [list, revoke] };
 

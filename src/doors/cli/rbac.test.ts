@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import { chmodSync, chownSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Issuer } from "../../../test/world/issuer.ts";
+import { requires } from "../../../test/world/needs.ts";
 import { type CliResult, TestProject } from "../../../test/world/project.ts";
 import { codeOf } from "../../rbac/identity/totp.ts";
 
@@ -274,6 +276,54 @@ describe("as a user", () => {
     expect(await rbac(["user", "list"])).toMatchObject({ exit: 4, stderr: expect.stringContaining("belongs to uid 12345") });
     chownSync(project.state, 0, 0);
   });
+});
+
+test("a job of GitHub Actions gets a session of the user that the policy names, once a token; a stranger's gets none", async (context) => {
+  requires(context, "openssl");
+  const issuer = new Issuer(join(project.base, "issuer"));
+  await issuer.start();
+  try {
+    const rule = "{user: robot, events: [push, pull_request]}";
+    project.userPolicy(`version: 1\nidentity: {issuer: "${issuer.url}", audience: us, jobs: {"4711": ${rule}}}\n`);
+    const env = { NODE_EXTRA_CA_CERTS: join(project.base, "issuer", "ca.pem") };
+    const now = Math.floor(Date.now() / 1000);
+    const token = (jti: string, more: object = {}): string => {
+      const who = { iss: issuer.url, aud: "us", sub: "repo:Acme/Web:ref:refs/heads/main", jti, iat: now, nbf: now - 60, exp: now + 600 };
+      const job = {
+        repository: "Acme/Web",
+        repository_id: "4711",
+        event_name: "push",
+        job_workflow_ref: "Acme/Web/x.yml@refs/heads/main",
+        run_id: "1",
+        run_attempt: "1",
+      };
+      return issuer.token({ ...who, ...job, ...more });
+    };
+    const login = async (text: string): Promise<CliResult> => await project.cli(["rbac", "login", "--job"], { env, input: `${text}\n` });
+    const good = token("a");
+    const { exit, stdout } = await login(good);
+    expect([exit, stdout]).toEqual([0, expect.stringMatching(/^cfds_/)]);
+    const session = stdout.trim();
+    await done(["assign", "robot", "viewer"]);
+    expect(await rbac(["check", "robot", "jobs:create", "--repo", "acme/web"], { session })).toMatchObject({ exit: 0 });
+    expect(await rbac(["user", "list"], { session })).toMatchObject({ exit: 4 });
+    expect(await login(good)).toMatchObject({ exit: 4, stderr: expect.stringContaining("shown before") });
+    expect(await login(token("b", { aud: "them" }))).toMatchObject({ exit: 4, stdout: "" });
+    expect(await login(token("c", { event_name: "pull_request" }))).toMatchObject({
+      exit: 4,
+      stdout: "",
+      stderr: expect.stringContaining("may be the work of a stranger"),
+    });
+    expect(await login(token("d", { repository_id: "4712" }))).toMatchObject({ exit: 4, stderr: expect.stringContaining("no rule") });
+    // A repository's own file has no say in it.
+    project.write("cofferdam.yaml", 'version: 1\nidentity: {jobs: {"4712": {user: chief}}}\n');
+    expect(await login(token("e", { repository_id: "4712" }))).toMatchObject({ exit: 4 });
+    await issuer.stop();
+    expect(await login(token("f"))).toMatchObject({ exit: 8, stderr: expect.stringContaining("cannot be fetched") });
+  } finally {
+    project.write("cofferdam.yaml", "version: 1\n");
+    project.userPolicy("version: 1\n");
+  }
 });
 
 test("on a terminal it is asked for, twice when new, and not shown", async (context) => {

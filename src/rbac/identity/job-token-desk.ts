@@ -69,7 +69,7 @@ export class JobTokenDesk {
     try {
       const claims = await this.#verified(token, options);
       const rule = ruleFor(options.accept, claims);
-      const user = rule.userId === undefined ? undefined : await users.getUser(rule.userId);
+      const user = rule.user === undefined ? undefined : ((await users.findUser(rule.user)) ?? (await users.getUser(rule.user)));
       await this.#useUp(claims, client);
       return identityOf(claims, user === undefined || user.disabled ? undefined : this.#proofFor(user.id, claims));
     } catch (error) {

@@ -196,7 +196,7 @@ test("what a rule asks for must be exactly so", async (context) => {
 
 test("a session for a job: of the user that its rule names, in its repository, for the token's life; none for what strangers start", async (context) => {
   requires(context, "openssl");
-  await using at = await world({ accept: [{ repositoryId: "4711", userId: "robot" }] });
+  await using at = await world({ accept: [{ repositoryId: "4711", user: "robot" }] });
   await at.users.add("robot", { kind: "service" });
   const { jobTokens, sessions } = at.identity;
   const { authentication } = await jobTokens.verifyJobToken(issuer.token(claims()));

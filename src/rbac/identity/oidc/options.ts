@@ -1,6 +1,5 @@
 /** Which tokens of jobs are believed, and for what. */
 import { z } from "zod";
-import { idSchema } from "../../schemas.ts";
 import type { KeyFetcher } from "./key-set.ts";
 
 export const GITHUB_ISSUER = "https://token.actions.githubusercontent.com";
@@ -16,8 +15,8 @@ export interface JobRule {
   readonly environments?: readonly string[] | undefined;
   /** `sub`. */
   readonly subjects?: readonly string[] | undefined;
-  /** A user, a program as a rule, whom such a job may open a session for, in its own repository. Not for jobs that strangers start. */
-  readonly userId?: string | undefined;
+  /** A user by name or id, a program as a rule, whom such a job may open a session for, in its own repository. Not for jobs that strangers start. */
+  readonly user?: string | undefined;
 }
 
 export interface JobTokenOptions {
@@ -48,7 +47,7 @@ export const jobTokenOptionsSchema: z.ZodType<JobTokenOptions> = z.strictObject(
         workflows: names,
         environments: names,
         subjects: names,
-        userId: idSchema.optional(),
+        user: z.string().min(1).max(128).optional(),
       }),
     )
     .max(10_000),
