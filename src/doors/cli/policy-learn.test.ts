@@ -154,6 +154,9 @@ test("allow HOST:PORT: into jobs.egress, the reason beside it; findings stay fin
   expect(text.match(/a\.example\b/g)).toHaveLength(1);
   await policy("allow", ["missing-hash left-pad@1.3.0"], { reason: "vendored, SEC-12" });
   expect(readFileSync(file(), "utf8")).toContain("missing-hash left-pad@1.3.0");
+  await using store = new SqliteStore({ path: join(base, "cofferdam.db") });
+  const recorded = await store.read(async (tx) => await tx.all("SELECT body FROM audit_events", []));
+  expect(recorded.filter((row) => String(row["body"]).includes("telemetry.example.com:443: our"))).toHaveLength(1);
   await expect(policy("allow", ["b.example:443"], { reason: "why", until: "2027-01-01" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
 });
 

@@ -6,7 +6,7 @@ import { expandSets, type Learned, type LearnedRule, learn, setHost } from "../.
 import { addEgress, type EgressAddition, POLICY_FILE, policyPlaces, previewEgress, readPolicyFile } from "../../policy/index.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { line } from "./line.ts";
-import { keepingTrust } from "./policy-edit.ts";
+import { recordedEdit } from "./policy-edit.ts";
 import { recordedJobs } from "./recorded-jobs.ts";
 import { openPolicy } from "./session.ts";
 import { unifiedDiff } from "./unified-diff.ts";
@@ -41,7 +41,9 @@ async function execute(context: CommandContext): Promise<number> {
   const { before, after } = await previewEgress(path, additions);
   const diff = additions.length === 0 ? "" : unifiedDiff(before, after, basename(path));
   const written = values["write"] === true && additions.length > 0;
-  const applies = written ? await keepingTrust(places.userFolder, path, await addEgress(path, additions)) : undefined;
+  const changes = additions.map(({ rule }) => rule);
+  const edit = { command: "policy learn", path, changes, userFolder: places.userFolder, act: async () => await addEgress(path, additions) };
+  const applies = written ? await recordedEdit(context, edit) : undefined;
   if (globals.json) {
     out.json({ schema: "cofferdam/policy-learn/v1", ...learned, unused, file: path, diff, written, ...(applies === undefined ? {} : { applies }) });
     return 0;

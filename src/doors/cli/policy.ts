@@ -6,7 +6,7 @@ import { isReadableRule, setNames } from "../../network/index.ts";
 import { addAllowance, addEgress, KEYS, POLICY_FILE, policyPlaces, readPolicyFile, TrustStore } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
 import { dryRunOf, dryRunText } from "./policy-dry-run.ts";
-import { keepingTrust } from "./policy-edit.ts";
+import { recordedEdit } from "./policy-edit.ts";
 import { policyLearn } from "./policy-learn.ts";
 import { openPolicy } from "./session.ts";
 
@@ -136,10 +136,11 @@ const allow: Command = {
     const path = places.repository ?? join(realpathSync(cwd), POLICY_FILE);
     const destination = isDestination(args[0]);
     if (destination && until !== undefined) throw new CofferdamError("INVALID_ARGUMENT", "--until: what jobs.egress lists has no last day");
-    const edit = destination
-      ? await addEgress(path, [{ rule: args[0], why: reason }])
-      : await addAllowance(path, { what: args[0], reason, ...(typeof until === "string" ? { until } : {}) });
-    const keeps = await keepingTrust(places.userFolder, path, edit);
+    const [what] = args;
+    const act = destination
+      ? async () => await addEgress(path, [{ rule: what, why: reason }])
+      : async () => await addAllowance(path, { what, reason, ...(typeof until === "string" ? { until } : {}) });
+    const keeps = await recordedEdit(context, { command: "policy allow", path, changes: [`${what}: ${reason}`], userFolder: places.userFolder, act });
     if (globals.json)
       out.json({ schema: "cofferdam/policy-allow/v1", file: path, key: destination ? "jobs.egress" : "packages.allow", what: args[0], applies: keeps });
     else
