@@ -51,6 +51,8 @@ export { coversPermission, parsePermission, permissionsOverlap } from "./permiss
 export type { ImportOptions } from "./policy-file/desk.ts";
 export type { ChangedDecision, DecisionEvent, DecisionTrail, DryRun } from "./policy-file/dry-run.ts";
 export type { Difference, PolicyDifference } from "./policy-file/plan.ts";
+export { GitHubResolver, type GitHubResolverOptions } from "./repositories/github.ts";
+export type { GitHubCredentials } from "./repositories/github-api.ts";
 export type { RepositoryInput } from "./repositories/stored-facts.ts";
 export { matchesRepository } from "./repository-pattern.ts";
 export {
