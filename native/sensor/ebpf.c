@@ -126,16 +126,11 @@ static void take_all(void) {
     for (unsigned i = 0; i < FULL_RING && take() >= TURN; i++) continue;
 }
 
-static void release_space(uint32_t space, uint32_t watch) {
-    struct watched other;
-    if (bpf_map_lookup_elem(watches, &space, &other) == 0 && other.watch == watch) bpf_map_delete_elem(watches, &space);
-}
-
 static int forget(uint32_t at) {
     const struct order *order = &placed[at];
     if (order->watch == 0) return ENOENT;
-    release_space(order->pidns, order->watch);
-    release_space(order->mntns, order->watch);
+    bpf_map_delete_elem(watches, &order->pidns);
+    bpf_map_delete_elem(watches, &order->mntns);
     __atomic_store_n(&jobs[at].watch, 0, __ATOMIC_RELEASE);
     take_all();
     tell_counters(at);
@@ -144,20 +139,13 @@ static int forget(uint32_t at) {
     return 0;
 }
 
-/* Unless a container that still runs has it. The number of one that ended may be a new one's. */
-static int claim_space(uint32_t space, const struct watched *value) {
-    struct watched other;
-    if (bpf_map_lookup_elem(watches, &space, &other) == 0 && other.watch != value->watch && jobs[other.job].watch == other.watch && jobs[other.job].ended == 0) return EEXIST;
-    return bpf_map_update_elem(watches, &space, value, BPF_ANY) == 0 ? 0 : errno;
-}
-
-/* Both namespaces, or neither. */
+/* Both namespaces, or neither: another watch may have one of them. Whoever gives the order holds them until the watch ends. */
 static int claim_spaces(const struct order *order) {
     const struct watched value = {.watch = order->watch, .job = order->job};
-    int error = claim_space(order->pidns, &value);
-    if (error != 0) return error;
-    error = claim_space(order->mntns, &value);
-    if (error != 0) release_space(order->pidns, order->watch);
+    if (bpf_map_update_elem(watches, &order->pidns, &value, BPF_NOEXIST) != 0) return errno;
+    if (bpf_map_update_elem(watches, &order->mntns, &value, BPF_NOEXIST) == 0) return 0;
+    int error = errno;
+    bpf_map_delete_elem(watches, &order->pidns);
     return error;
 }
 
@@ -168,7 +156,6 @@ static int watch(const struct order *order) {
     memset(&told[order->job], 0, sizeof told[0]);
     job->flags = order->flags;
     job->rate = order->rate;
-    job->pidns = order->pidns;
     job->since = boot_ns();
     __atomic_store_n(&job->watch, order->watch, __ATOMIC_RELEASE);
     int error = claim_spaces(order);

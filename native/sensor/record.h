@@ -209,9 +209,8 @@ struct job_state {
     u32 watch; /* 0: free */
     u32 flags;
     u32 rate; /* records a second, of each class */
-    u32 pidns;
+    u32 nothing;
     u64 since; /* clock of the boot: processes older than this were there before */
-    u64 ended; /* when the first process of its pid namespace ended; the namespaces' numbers may be another container's since then */
     u64 window;
     u64 used[CLASSES];
     u64 sent[CLASSES];

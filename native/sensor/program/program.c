@@ -135,23 +135,13 @@ int BPF_PROG(forks, struct task_struct *parent, struct task_struct *child) {
     return submit();
 }
 
-/* With its first process a pid namespace ends, and the kernel ends whoever else is in it. */
-static __always_inline void note_end(struct task_struct *task, const struct member *member) {
-    struct job_state *job = job_of(member);
-    struct pid *first = READ(task, group_leader, thread_pid);
-    u32 level = READ(first, level);
-    if (job == NULL || pid_space_at(first, level) != job->pidns || number_in(first, level) != 1) return;
-    job->ended = bpf_ktime_get_boot_ns();
-}
-
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(ends, struct task_struct *task) {
     /* The last thread of its process. */
     if (READ(task, signal, live.counter) != 0) return 0;
     struct member *member = member_of(task);
-    if (member == NULL) return 0;
-    note_end(task, member);
-    if ((member->flags & MEMBER_ENTERED) != 0 || !begin(task, member, KIND_EXIT, CLASS_PROCESSES)) return 0;
+    if (member == NULL || (member->flags & MEMBER_ENTERED) != 0) return 0;
+    if (!begin(task, member, KIND_EXIT, CLASS_PROCESSES)) return 0;
     u32 code = READ(task, signal, group_exit_code);
     set_call(CALL_NONE, 0, code != 0 ? code : READ(task, exit_code));
     return submit();

@@ -87,7 +87,7 @@ static __noinline struct member *enter(struct task_struct *task) {
     if (watched == NULL) return NULL;
     struct member fresh = {.watch = watched->watch, .job = watched->job};
     struct job_state *job = job_of(&fresh);
-    if (job == NULL || (job->ended != 0 && task->start_boottime > job->ended)) return NULL;
+    if (job == NULL) return NULL;
     if (task->start_boottime > job->since) fresh.flags = MEMBER_ENTERED;
     struct member *member = bpf_task_storage_get(&members, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (member == NULL) __sync_fetch_and_add(&job->untracked, 1);

@@ -27,8 +27,6 @@ export class Connector {
   readonly #options: ConnectorOptions;
   readonly #members = new Map<number, Member>();
   readonly #watches = new Map<number, WatchOrder>();
-  /** Watches whose container ended: nobody enters it any more. */
-  readonly #closed = new Set<number>();
 
   constructor(options: ConnectorOptions) {
     this.#options = options;
@@ -45,7 +43,6 @@ export class Connector {
 
   unwatch(id: number): void {
     this.#watches.delete(id);
-    this.#closed.delete(id);
     for (const [pid, member] of this.#members) if (member.watch === id) this.#members.delete(pid);
   }
 
@@ -102,8 +99,6 @@ export class Connector {
     const member = this.#members.get(pid);
     if (member === undefined) return;
     this.#members.delete(pid);
-    // With its first process a pid namespace ends, and its number may soon be another's.
-    if (member.actor.inside.pid === 1 && this.#watches.get(member.watch)?.pidns === member.actor.pidns) this.#closed.add(member.watch);
     const result = Number(bytes.readBigInt64LE(AT.result));
     const head = this.#head(bytes, "exit", member.actor, result);
     this.#options.event(member.watch, { ...head, kind: "exit", code: (result >> 8) & 0xff, signal: result & 0x7f });
@@ -113,7 +108,7 @@ export class Connector {
   #enter(pid: number): Member | undefined {
     try {
       const spaces = [spaceNumber(pid, "pid"), spaceNumber(pid, "mnt")];
-      const order = [...this.#watches.values()].find((one) => !this.#closed.has(one.id) && (spaces.includes(one.pidns) || spaces.includes(one.mntns)));
+      const order = [...this.#watches.values()].find((one) => spaces.includes(one.pidns) || spaces.includes(one.mntns));
       const actor = order === undefined ? undefined : actorFromProc(pid);
       if (order === undefined || actor === undefined) return undefined;
       const member = { watch: order.id, actor };
