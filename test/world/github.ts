@@ -14,7 +14,7 @@ const NOT_FOUND = [404, { message: "Not Found" }] as const;
 
 export class GitHubServer implements AsyncDisposable {
   static readonly clientId: string = "Iv23liTEST";
-  readonly repositories = new Map<string, FakeRepository>();
+  readonly repositories: Map<string, FakeRepository> = new Map();
   readonly privateKey: string;
   readonly requests: string[] = [];
   /** Instead of an answer. */
