@@ -156,7 +156,8 @@ static int watch(const struct order *order) {
     memset(&told[order->job], 0, sizeof told[0]);
     job->flags = order->flags;
     job->rate = order->rate;
-    job->since = boot_ns();
+    /* Until all is in place, whoever is met was there before. */
+    job->since = UINT64_MAX;
     __atomic_store_n(&job->watch, order->watch, __ATOMIC_RELEASE);
     int error = claim_spaces(order);
     if (error != 0) {
@@ -164,9 +165,9 @@ static int watch(const struct order *order) {
         return error;
     }
     placed[order->job] = *order;
-    if (++watching > 1) return 0;
-    error = attach();
+    if (++watching == 1) error = attach();
     if (error != 0) forget(order->job);
+    job->since = boot_ns();
     return error;
 }
 

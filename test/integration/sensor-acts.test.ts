@@ -138,6 +138,19 @@ describe("single calls", () => {
     else expect(events.filter((event) => event.kind === "exit")).toContainEqual(expect.objectContaining({ signal: 11 }));
   });
 
+  test("who looked in from outside and left makes nothing of the job's", async () => {
+    await using shell = await WatchedShell.start("/bin/true inside");
+    const programs: string[] = [];
+    const hear = (event: ProcessEvent): void => void (event.kind === "exec" ? programs.push(event.args.join(" ")) : undefined);
+    sensor.on("event", hear);
+    await using watch = await sensor.watch({ job: "job", pid: shell.pid });
+    expect(execFileSync(acts, ["visit", String(shell.pid)], { encoding: "utf8" })).toBe("setns 0\nsetns 0\n");
+    await shell.go();
+    await watch.close();
+    sensor.off("event", hear);
+    expect(programs).toEqual(["/bin/true inside"]);
+  });
+
   test("the hash of what ran and ended before anybody looked", async () => {
     const enrichment = new Enrichment(sensor);
     const hashes: Promise<readonly [string, string | undefined]>[] = [];

@@ -95,11 +95,18 @@ static __noinline struct member *enter(struct task_struct *task) {
     return member;
 }
 
-/* @returns NULL for one that is in no watched job. */
+/*
+ * @returns NULL for one that is in no watched job. Who only came in from outside is in it for as long as he is inside: a thread of the
+ * engine that looked in and left makes other processes of its own afterwards.
+ */
 static __always_inline struct member *member_of(struct task_struct *task) {
     struct member *member = bpf_task_storage_get(&members, task, NULL, 0);
-    if (member != NULL && job_of(member) != NULL) return member;
-    return enter(task);
+    if (member == NULL || job_of(member) == NULL) return enter(task);
+    if ((member->flags & MEMBER_ENTERED) == 0) return member;
+    struct watched *watched = watched_of(task);
+    if (watched != NULL && watched->watch == member->watch) return member;
+    bpf_task_storage_delete(&members, task);
+    return NULL;
 }
 
 #endif

@@ -173,7 +173,23 @@ static void act_foreign(void) {
 #endif
 }
 
+/* `visit PID`: into the mount namespace of a container and out again, as an engine does it; and then a program outside. */
+static void visit(const char *pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/ns/mnt", pid);
+    int own = open("/proc/self/ns/mnt", O_RDONLY), other = open(path, O_RDONLY);
+    DO(setns, other, CLONE_NEWNS);
+    close(open("/dev/zero", O_WRONLY));
+    DO(setns, own, CLONE_NEWNS);
+    if (fork() == 0) {
+        execl("/bin/true", "/bin/true", "outside", NULL);
+        _exit(127);
+    }
+    wait(NULL);
+}
+
 int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "visit") == 0) visit(argv[2]);
     static const struct { const char *name; void (*act)(void); } acts[] = {
         {"sockets", act_sockets}, {"fileless", act_fileless}, {"processes", act_processes}, {"namespaces", act_namespaces},
         {"kernel", act_kernel}, {"identity", act_identity}, {"race", act_race}, {"foreign", act_foreign},
