@@ -55,24 +55,32 @@ function mask(bytes: Buffer): number {
   return held;
 }
 
+/** Processor time, ms: nothing here waits, and what else the machine does is no matter. */
+async function worked(work: () => unknown): Promise<number> {
+  const from = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(from);
+  return (user + system) / 1000;
+}
+
 const building = await timed(() => list.text("first"));
 printLimit({ name: "masking-tables-1000-secrets", ours: building, unit: "ms", most: 2000 });
 const held = mask(large);
 printLimit({ name: "masking-held-back", ours: held, unit: "bytes", most: MOST_DELAY_BYTES });
 const [ours = 0, oursSmall = 0, loop = 0, regex = 0] = await interleaved(
   [
-    { name: "ours, 64 MiB", run: () => timed(() => mask(large)) },
-    { name: "ours", run: () => timed(() => mask(small)) },
+    { name: "ours, 64 MiB", run: () => worked(() => mask(large)) },
+    { name: "ours", run: () => worked(() => mask(small)) },
     {
       name: "loop",
       run: () =>
-        timed(() => {
+        worked(() => {
           let text = small.toString();
           for (const secret of secrets) text = text.replaceAll(secret, "***");
           return Buffer.from(text);
         }),
     },
-    { name: "regex", run: () => timed(() => Buffer.from(small.toString().replace(union, "***"))) },
+    { name: "regex", run: () => worked(() => Buffer.from(small.toString().replace(union, "***"))) },
   ],
   ROUNDS,
 );

@@ -7,6 +7,7 @@ import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
 import type { JobTrail } from "./job-trail.ts";
+import type { LiveJob } from "./live-job.ts";
 import type { OpenJobs } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import { threatActions } from "./threat-actions.ts";
@@ -39,9 +40,9 @@ export async function handleThreat(input: unknown, parts: ThreatDeskParts): Prom
   const { engine, networks, book, open, policy, clock, events } = parts;
   const told = newThreat(input, clock);
   const found = await jobOf(told, parts);
-  const threat = found === undefined ? told : { ...told, jobId: found.jobId };
-  await book.threats.add(threat);
   const live = found === undefined ? undefined : open.find(found.jobId);
+  const threat = found === undefined ? told : { ...told, ...withoutSecrets(told, live?.job), jobId: found.jobId };
+  await book.threats.add(threat);
   if (live !== undefined) live.job.threats = [...live.job.threats, threat];
   const container = live?.run?.containerId ?? found?.container;
   const actions = threatActions({
@@ -56,6 +57,11 @@ export async function handleThreat(input: unknown, parts: ThreatDeskParts): Prom
   const outcomes = await respond(threat, planResponse(policy.values.level, threat, policy.values.mode), actions, { clock, limitMs: ACTION_LIMIT });
   tellAll(events, "threatHandled", { threat, outcomes });
   return { threat, outcomes };
+}
+
+/** Arguments and addresses that a sensor saw may hold what the job was given. */
+function withoutSecrets({ details, evidence }: Threat, job: LiveJob | undefined): Partial<Pick<Threat, "details" | "evidence">> {
+  return job === undefined ? {} : { details: job.masks.object(details), evidence: evidence.map((one) => job.masks.json(one)) };
 }
 
 interface KnownJob {

@@ -67,6 +67,11 @@ export class Automaton {
     this.#allowSkips(sorted);
   }
 
+  /** There is nothing to be found. */
+  get isEmpty(): boolean {
+    return this.#size === 1;
+  }
+
   /** Bytes at the end of what was scanned that may be the beginning of a pattern. */
   depth(state: number): number {
     return this.#depth[state] ?? 0;

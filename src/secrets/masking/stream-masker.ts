@@ -57,6 +57,7 @@ export class StreamMasker {
   write(bytes: Buffer): Buffer {
     const out: Buffer[] = [];
     this.#follow(out);
+    if (this.#automaton?.isEmpty === true) return bytes;
     for (let at = 0; at < bytes.length; at += PIECE) this.#feed(bytes.subarray(at, at + PIECE), out);
     return joined(out);
   }
