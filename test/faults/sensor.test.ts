@@ -103,11 +103,41 @@ describe("a sensor in trouble", () => {
     expect(found.why).toContain("ENOENT");
   });
 
-  test("a program that writes something else: absent, tried again, never believed", async () => {
+  test("a program that writes something else: never believed, and given up after a few starts of each kind", async () => {
     const program = started("nonsense", "head -c 100000 /dev/zero | tr '\\0' 'A'; read -r line");
     await using sensor = new KernelSensor({ program });
     const found = await sensor.initialize();
-    expect(found).toMatchObject({ state: "absent", why: expect.stringContaining("makes no sense") });
+    expect(found).toMatchObject({ state: "absent", why: expect.stringMatching(/makes no sense: .*; it is started again$/) });
+    const last = await new Promise<SensorStatus>((resolve) => {
+      sensor.on("status", (told) => (told.why?.endsWith("it is started again") === true ? undefined : resolve(told)));
+    });
+    expect(last).toMatchObject({ state: "absent", source: "none" });
+  });
+
+  test("a listener that fails is its own affair", async (context) => {
+    requires(context, "sensor");
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("/bin/true seen");
+    await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
+    sensor.on("event", () => {
+      throw new Error("not yours");
+    });
+    sensor.on("event", () => Promise.reject(new Error("nor this")));
+    const seen = argument(sensor, "seen");
+    await shell.go();
+    expect((await seen).env).toBeUndefined();
+  });
+
+  test("the environment of programs is told when it is asked for", async (context) => {
+    requires(context, "sensor");
+    await using sensor = new KernelSensor({ env: true });
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("A_SECRET=value /bin/true seen");
+    await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
+    const seen = argument(sensor, "seen");
+    await shell.go();
+    expect((await seen).env).toContain("A_SECRET=value");
   });
 });
 

@@ -46,6 +46,12 @@ export class Connector {
     for (const [pid, member] of this.#members) if (member.watch === id) this.#members.delete(pid);
   }
 
+  /** Nobody listened for a while: whoever is a member has to be found anew. */
+  clear(): void {
+    this.#members.clear();
+    this.#watches.clear();
+  }
+
   take(bytes: Buffer): void {
     const pid = bytes.readUInt32LE(AT.pid);
     switch (bytes.readUInt16LE(AT.kind)) {

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { CofferdamError, errnoOf, messageOf, packageFolder, parseInput } from "../../foundation/index.ts";
 import type { ExecEvent, GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
 import { decodeRecord } from "../reader/decode.ts";
-import { SensorRecord } from "../reader/record.ts";
+import { AT, SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
 import type { FromThread, Refusal, ThreadData, ToThread } from "./messages.ts";
 import { EVENT_BYTES } from "./outbox.ts";
@@ -115,8 +115,8 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
    * that enter later count from the first program that they run.
    *
    * Throws NOT_FOUND when there is no such process, FAILED_PRECONDITION when it shares a namespace with this process (then the
-   * host would be watched), CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are, ENVIRONMENT_UNFIT when the thread itself died, NOT_INITIALIZED.
-   * While the sensor is absent a watch waits for it: see {@link status}.
+   * host would be watched), PERMISSION_DENIED without root, CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are,
+   * ENVIRONMENT_UNFIT when the thread itself died, NOT_INITIALIZED. While the sensor is absent a watch waits for it: see {@link status}.
    */
   async watch(request: WatchRequest): Promise<Watch> {
     const { job, container, pid } = parseInput(requestSchema, request, "watch");
@@ -262,15 +262,15 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
 
   #decode(bytes: Buffer, clockOffset: bigint): void {
     for (const one of inOrder(bytes)) {
-      const record = new SensorRecord(one);
-      const owner = this.#watches.get(record.watch);
+      const id = one.readUInt32LE(AT.watch);
+      const owner = this.#watches.get(id);
       if (owner === undefined) continue;
       let event: ProcessEvent;
       try {
-        event = decodeRecord(record, { job: owner.job, container: owner.container, clockOffset });
+        event = decodeRecord(new SensorRecord(one), { job: owner.job, container: owner.container, clockOffset });
       } catch {
         // One record that makes no sense is one that nobody saw.
-        this.#lose(record.watch, "reader", 1);
+        this.#lose(id, "reader", 1);
         continue;
       }
       this.#tell("event", event);

@@ -21,6 +21,10 @@ const STEADY_MS = 60_000;
 const LOOK_MS = 1000;
 /** Looks in a row without a word before it counts as stuck: it says something twice a second. */
 const SILENT_LOOKS = 5;
+/** The same before its first word: a busy machine takes its time to load the program. */
+const LOADING_LOOKS = 30;
+/** Starts in a row that led to nothing, after which the next best is taken. */
+const MAX_FAILURES = 3;
 const FLAG_ENV = 1;
 
 interface Placed {
@@ -50,6 +54,7 @@ export class Supervisor {
   #pause = FIRST_PAUSE_MS;
   #again: NodeJS.Timeout | undefined;
   readonly #look: NodeJS.Timeout;
+  #failures = 0;
   #silent = 0;
   #heardBefore = 0;
   #closing: (() => void) | undefined;
@@ -135,6 +140,7 @@ export class Supervisor {
     this.#startedAt = Date.now();
     this.#overruns = 0;
     this.#silent = this.#heardBefore = 0;
+    this.#connector.clear();
     this.#sensor = new SensorProcess({
       program: this.#data.program,
       source: this.#source,
@@ -149,6 +155,7 @@ export class Supervisor {
     if (sensor === undefined) return;
     if (this.#source === "ebpf") for (const { name, as } of this.#data.sensitive) void sensor.order(`name ${as} ${name}`);
     this.#ready = true;
+    this.#failures = 0;
     const placed = [...this.#placed.values()];
     const errors = await Promise.all(placed.map((one) => this.#order(one)));
     if (this.#sensor !== sensor) return;
@@ -215,13 +222,15 @@ export class Supervisor {
     }
     const sentence = `the sensor ended: ${end.why}`;
     this.#why ??= sentence;
-    if (end.unfit && !end.greeted) {
+    if (!end.greeted) this.#failures++;
+    if (!end.greeted && (end.unfit || this.#failures >= MAX_FAILURES)) {
       if (this.#source === "connector") {
         this.#tellAbsent(`${this.#fallenBack}; ${end.why}`);
         return;
       }
       this.#fallenBack = end.why;
       this.#source = "connector";
+      this.#failures = 0;
       this.#start();
       return;
     }
@@ -237,7 +246,8 @@ export class Supervisor {
     if (sensor === undefined) return;
     this.#silent = sensor.heard === this.#heardBefore ? this.#silent + 1 : 0;
     this.#heardBefore = sensor.heard;
-    if (this.#silent >= SILENT_LOOKS && !sensor.paused) sensor.kill("it said nothing for five seconds");
+    if (sensor.paused || this.#silent < (this.#ready ? SILENT_LOOKS : LOADING_LOOKS)) return;
+    sensor.kill(this.#ready ? "it said nothing for five seconds" : "it did not begin within thirty seconds");
   }
 
   #tellStatus(note: string): void {
