@@ -72,6 +72,18 @@ export function isAdministrator(checker: Checker, userId: string, now: number): 
   return firstLacking(checker, userId, [{ pattern: "*:*", constraints: undefined, ...EVERYWHERE }], now) === undefined;
 }
 
+/** Whether there is one such user. */
+export function hasAdministrator(checker: Checker, now: number): boolean {
+  const { roles, users } = checker.parts;
+  const full = new Set<number>();
+  for (const id of roles.source.keys()) {
+    const number = roles.numberOf(id);
+    if (number !== undefined && closureOf(roles.source, id).some(({ role }) => role.permissions.includes("*:*"))) full.add(number);
+  }
+  for (const id of users.ids()) if (users.get(id)?.some(({ role }) => full.has(role)) === true && isAdministrator(checker, id, now)) return true;
+  return false;
+}
+
 function holdingsOf(checker: Checker, userId: string, now: number): Holding[] {
   const { roles, users } = checker.parts;
   return (users.get(userId) ?? DISABLED).flatMap(({ role: number, scope, expiresAt }) => {

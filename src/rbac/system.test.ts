@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { handClock, rbacWorld } from "../../test/world/rbac-world.ts";
 import { AuditLogger } from "../audit/index.ts";
 import { CofferdamError } from "../foundation/index.ts";
+import { SqliteStore } from "../store/index.ts";
 import type { Actor, SessionPort } from "./index.ts";
 import { RBACSystem } from "./index.ts";
 
@@ -309,4 +310,39 @@ test("sessions are those of identity unless the program brings its own", async (
   expect(await may({})).toBe(false);
   await rbac.revokeUserSessions("ada");
   expect(await may({ userAgent: "x" })).toBe(false);
+});
+
+test("a trail that takes nothing: the first change says so, the next are not made, and none is forgotten", async () => {
+  const store = new SqliteStore();
+  const recorded: string[] = [];
+  let broken = true;
+  const take = async (event: { readonly action: string; readonly resourceId?: string | undefined }): Promise<void> => {
+    if (broken) throw new CofferdamError("AUDIT_UNAVAILABLE", "no");
+    recorded.push(`${event.action} ${event.resourceId}`);
+  };
+  await using rbac = new RBACSystem({ log: take, denied: take }, { store });
+  await rbac.initialize();
+  await expect(rbac.createUser({ id: "ada", username: "ada" })).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE", details: { made: true } });
+  await expect(rbac.createUser({ id: "bob", username: "bob" })).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE", details: { made: false } });
+  expect((await rbac.listUsers()).map(({ id }) => id)).toEqual(["ada"]);
+  // Nobody is told of a refusal, or of an allow that is due, that is not on record.
+  await expect(rbac.checkPermission("ada", "jobs:create")).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+  broken = false;
+  await rbac.createUser({ id: "bob", username: "bob" });
+  expect(recorded).toEqual(["user_created ada", "user_created bob"]);
+  await store.close();
+});
+
+test("an exception of a listener is the listener's own", async () => {
+  await using world = await rbacWorld();
+  const { rbac } = world;
+  const told: string[] = [];
+  const fail = (): never => {
+    throw new Error("listener");
+  };
+  rbac.events.on("policyChanged", fail).on("accessDenied", fail);
+  rbac.events.on("policyChanged", ({ action, subject }) => told.push(`${action} ${subject}`)).on("accessDenied", ({ reason }) => told.push(reason));
+  await rbac.createUser({ id: "ada", username: "ada" });
+  expect(await rbac.checkPermission("ada", "jobs:create")).toBe(false);
+  expect(told).toEqual(["user_created ada", "no-rule"]);
 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Clock, CofferdamError, messageOf, systemClock } from "../foundation/index.ts";
 import { SqliteStore, type Store } from "../store/index.ts";
 import { type Answer, Asking } from "./asking.ts";
-import { firstLacking, isAdministrator, rulesOfUser } from "./authority.ts";
+import { firstLacking, hasAdministrator, isAdministrator, rulesOfUser } from "./authority.ts";
 import { ChangeBook } from "./change-book.ts";
 import { Changes } from "./changes.ts";
 import type { Checker } from "./checker.ts";
@@ -289,8 +289,7 @@ export class RBACSystem implements IdentityUsers {
   }
 
   async hasAdministrator(): Promise<boolean> {
-    const checker = await this.checker();
-    return Iterator.from(checker.parts.users.ids()).some((id) => isAdministrator(checker, id, this.#clock.now()));
+    return hasAdministrator(await this.checker(), this.#clock.now());
   }
 
   /** Makes the user, unless there is one of that name, and an administrator of it. */
