@@ -14,7 +14,7 @@ const REPLACING = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP
 export function trustFiles(authority: string): readonly (readonly [string, string])[] {
   return [
     ["authority.pem", authority],
-    ["authorities.pem", `${[...getCACertificates("default"), ...getCACertificates("system")].join("\n")}\n${authority}`],
+    ["authorities.pem", `${[...new Set([...getCACertificates("default"), ...getCACertificates("system")].map((one) => one.trim()))].join("\n")}\n${authority}`],
   ];
 }
 

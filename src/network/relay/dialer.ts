@@ -60,9 +60,8 @@ export class Dialer {
     const host = formatAddress(address);
     const open = this.#parts.connect ?? connectTcp;
     try {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT)]);
-      const socket = open({ address: host, port }, limit);
-      await connected(socket, limit);
+      const socket = open({ address: host, port }, signal);
+      await connected(socket, signal);
       return { kind: "connected", socket, address };
     } catch (error) {
       return { kind: "failed", why: error instanceof CofferdamError ? error.message : "the server does not answer" };
@@ -76,15 +75,23 @@ function connectTcp({ address, port }: Endpoint): Socket {
 
 async function connected(socket: Socket, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const failed = (): void => {
+    const fail = (why: string): void => {
+      settled();
       socket.destroy();
-      reject(new CofferdamError("UPSTREAM_UNAVAILABLE", signal.aborted ? "the server did not answer in time" : "the server refused the connection"));
+      reject(new CofferdamError("UPSTREAM_UNAVAILABLE", why));
     };
-    socket.once("error", failed);
-    signal.addEventListener("abort", failed, { once: true });
+    const onError = (): void => fail("the server refused the connection");
+    const onAbort = (): void => fail("no longer wanted");
+    const timer = setTimeout(() => fail("the server did not answer in time"), CONNECT_TIMEOUT);
+    const settled = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      socket.off("error", onError).on("error", () => socket.destroy());
+    };
+    socket.once("error", onError);
+    signal.addEventListener("abort", onAbort, { once: true });
     socket.once("connect", () => {
-      socket.off("error", failed).on("error", () => socket.destroy());
-      signal.removeEventListener("abort", failed);
+      settled();
       resolve();
     });
   });

@@ -83,14 +83,7 @@ export class JobConnection {
     try {
       this.#secured = await acceptTls(client, name, authority());
     } catch (error) {
-      this.#context.record.violation({
-        proto: "tcp",
-        dst: this.#place,
-        port: this.#wanted.port,
-        domain: name,
-        reason: "tls-failed",
-        message: messageOf(error),
-      });
+      this.observed({ name, decision: policy().refuse("tls-failed", messageOf(error)) });
       client.destroy();
       return;
     }

@@ -84,7 +84,7 @@ const SENTENCES: Readonly<Record<RefusalReason, string>> = {
   "bad-request": "the request can be read in two ways (RULE)",
   "name-mismatch": "the tunnel was asked for another name than the one inside it",
   "path-not-allowed": "no rule allows this request (RULE)",
-  "tls-failed": "no TLS came about with the client; it may not trust the job's own authority",
+  "tls-failed": "no TLS came about with the client; it may not trust the job's own authority (RULE)",
   "private-answer": "a public name led to a private address",
   "lookup-rate": "too many different names below one wildcard in a short time",
   "too-many-connections": "too many connections at once",
