@@ -5,7 +5,7 @@ import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "sensor";
+type Need = "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
@@ -24,6 +24,7 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   openssl: () => (existsSync("/usr/bin/openssl") ? undefined : "openssl"),
   curl: () => (existsSync("/usr/bin/curl") ? undefined : "curl"),
   python3: () => (existsSync("/usr/bin/python3") ? undefined : "python3"),
+  script: () => (existsSync("/usr/bin/script") ? undefined : "script (bsdutils): a terminal for a program"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   sensor: () => (process.getuid?.() !== 0 ? "root" : existsSync(SENSOR) ? undefined : "the kernel sensor: ./dev setup builds it"),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),

@@ -1,6 +1,6 @@
 /** The rbac commands as an operator meets them: the built executable, a state directory, secrets on standard input. */
 import { spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Issuer } from "../../../test/world/issuer.ts";
@@ -327,7 +327,7 @@ test("a job of GitHub Actions gets a session of the user that the policy names, 
 });
 
 test("on a terminal it is asked for, twice when new, and not shown", async (context) => {
-  if (!existsSync("/usr/bin/script")) context.skip("requires script (bsdutils)");
+  requires(context, "script");
   const words = project.command("rbac", "user", "password", "carol").map((word) => `'${word}'`);
   const child = spawn("/usr/bin/script", ["-qec", words.join(" "), "/dev/null"], { env: project.env, cwd: project.root, stdio: ["pipe", "pipe", "inherit"] });
   let shown = "";

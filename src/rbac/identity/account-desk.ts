@@ -1,12 +1,11 @@
 /** What lets a user in, set, changed and taken away: passwords and second factors. Each change is on record; no secret is. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
-import type { Change } from "../change-book.ts";
 import type { Actor, User } from "../contract.ts";
 import type { TrailEvent } from "../trail.ts";
 import type { Client } from "./client.ts";
 import type { LoginDesk, LoginInput } from "./login-desk.ts";
-import { activeUser, attempt, changed, type IdentityParts, requireSelfOr } from "./parts.ts";
+import { activeUser, attempt, changed, type IdentityParts, isSelf, requireSelfOr } from "./parts.ts";
 import { acceptPassword } from "./password.ts";
 import type { Enrolment } from "./second-factors.ts";
 import { endOf } from "./session-desk.ts";
@@ -31,7 +30,7 @@ export class AccountDesk {
   async setPassword(userId: string, password: string, actor: Actor): Promise<void> {
     const { users } = this.#parts();
     const user = await this.#person(userId);
-    if (actor.kind === "user" && actor.userId === user.id)
+    if (isSelf(actor, user.id))
       throw new CofferdamError("PERMISSION_DENIED", "one's own password is changed by showing the old one", { hint: "cofferdam rbac user password" });
     await users.requireAuthority(actor, RIGHT, user.id);
     await this.#store(user, password, actor);
@@ -86,7 +85,7 @@ export class AccountDesk {
     const { users, factors, book, clock } = this.#parts();
     const user = await this.#person(userId);
     await requireSelfOr(users, actor, RIGHT, user.id);
-    const own = actor.kind === "user" && actor.userId === user.id;
+    const own = isSelf(actor, user.id);
     if (own) await this.#guess(user);
     const removed = await book.make<boolean | "wrong">(async (tx) => {
       if (own && !(await factors.useCode(tx, user.id, code ?? "", clock.now())) && (await factors.useRecoveryCode(tx, user.id, code ?? "")) === undefined)
@@ -111,7 +110,7 @@ export class AccountDesk {
     const { hasher, book } = this.#parts();
     const password = acceptPassword(text, [user.username, ...(user.name === undefined ? [] : [user.name])]);
     const hash = await hasher.hash(user.id, password);
-    await book.make((tx) => storePassword(this.#parts(), tx, user.id, hash, actor));
+    await book.make(async (tx) => ({ result: undefined, events: await storePassword(this.#parts(), tx, user.id, hash, actor) }));
   }
 
   async #guess(user: User): Promise<void> {
@@ -128,19 +127,12 @@ export class AccountDesk {
   }
 }
 
-/** Puts a password in place, and ends the sessions of its user. */
-export async function storePassword(
-  { clock, sessions }: IdentityParts,
-  tx: Transaction,
-  userId: string,
-  hash: string,
-  actor: Actor,
-): Promise<Change<undefined> & { readonly events: TrailEvent[] }> {
+/** Puts a password in place, and ends the sessions of its user. @returns the events of it. */
+export async function storePassword({ clock, sessions }: IdentityParts, tx: Transaction, userId: string, hash: string, actor: Actor): Promise<TrailEvent[]> {
   await tx.run(
     "INSERT INTO identity_passwords (user_id, hash, changed_at) VALUES (?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at",
     [userId, hash, clock.now()],
   );
   const ended = await sessions.endAllOf(tx, userId);
-  const events = [changed("password_set", actor, userId, { sessionsEnded: ended.length }), ...ended.map((one) => endOf(one, actor, "password changed"))];
-  return { result: undefined, events };
+  return [changed("password_set", actor, userId, { sessionsEnded: ended.length }), ...ended.map((one) => endOf(one, actor, "password changed"))];
 }

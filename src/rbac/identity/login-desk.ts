@@ -55,8 +55,8 @@ export class LoginDesk {
     if (outcome === "wrong") throw await this.#refuse(user, client, "wrong second factor", "wrong code");
     if (outcome === "required")
       throw await this.#refuse(user, client, "second factor missing", "a code of the second factor is needed", { secondFactor: "required" });
-    await this.#succeed(user, password, stored, guess, client, outcome);
-    return proofs.issue({ method: "password", userId: user.id, mfa: outcome.mfa });
+    const passwordHash = await this.#succeed(user, password, stored, guess, client, outcome);
+    return proofs.issue({ method: "password", userId: user.id, mfa: outcome.mfa, passwordHash });
   }
 
   /** Throws when the guess has to wait. @returns true when a right code of the second factor passed the wait. */
@@ -94,7 +94,8 @@ export class LoginDesk {
     return left === undefined ? "wrong" : { mfa: true, recoveryCodesLeft: left };
   }
 
-  async #succeed(user: User, password: string, stored: string, guess: Guess, client: Client, outcome: Exclude<FactorOutcome, string>): Promise<void> {
+  /** @returns the hash that is stored from now on. */
+  async #succeed(user: User, password: string, stored: string, guess: Guess, client: Client, outcome: Exclude<FactorOutcome, string>): Promise<string> {
     const { book, hasher, throttle } = this.#parts();
     const better = hasher.isOutdated(stored) ? await hasher.hash(user.id, password.normalize("NFC")) : undefined;
     const { recoveryCodesLeft } = outcome;
@@ -109,6 +110,7 @@ export class LoginDesk {
       };
       return { result: undefined, events: [{ ...attempt("login", user.id, client, details), category: CATEGORY, result: "success" }] };
     });
+    return better ?? stored;
   }
 
   #reasonOf(user: User | undefined, stored: string | undefined): string {

@@ -121,7 +121,7 @@ test("recovery codes are good once; one's own second factor goes with a code of 
   const [first = "", second = ""] = recovery;
   await expect(logins.login({ ...anna, recoveryCode: first.toLowerCase().replaceAll("-", " ") })).resolves.toMatchObject({ mfa: true });
   await expect(logins.login({ ...anna, recoveryCode: first })).rejects.toThrow("wrong code");
-  await expect(accounts.removeSecondFactor("anna", self)).rejects.toThrow(code("UNAUTHENTICATED"));
+  for (const userId of ["anna", "ANNA"]) await expect(accounts.removeSecondFactor("anna", { kind: "user", userId })).rejects.toThrow(code("UNAUTHENTICATED"));
   await expect(accounts.removeSecondFactor("anna", { ...self, context: { limits: {} } }, second)).rejects.toThrow(code("PERMISSION_DENIED"));
   expect(await accounts.removeSecondFactor("anna", self, second)).toBe(true);
   await expect(logins.login(anna)).resolves.toMatchObject({ mfa: false });
@@ -130,8 +130,11 @@ test("recovery codes are good once; one's own second factor goes with a code of 
 test("level high: no session of an administrator without a second factor; paranoid: of nobody", async () => {
   await using world = await identityWorld({ level: "high" });
   const { logins, sessions } = await withAnna(world);
-  await sessions.createSession("anna", { authentication: await logins.login(anna) });
+  const early = await sessions.createSession("anna", { authentication: await logins.login(anna) });
+  await sessions.verifySession(early.id);
   world.users.admins.add("anna");
+  // Who became an administrator meanwhile logs in again.
+  await expect(sessions.verifySession(early.id)).rejects.toThrow("log in again");
   await expect(sessions.createSession("anna", { authentication: await logins.login(anna) })).rejects.toThrow(code("UNAUTHENTICATED"));
   const { secret } = await enrol(world);
   const authentication = await logins.login({ ...anna, code: codeNow(world, secret) });
@@ -234,6 +237,26 @@ test("locked out: the owner of the state directory gives a new password, and tak
   await expect(logins.login(anna)).rejects.toThrow(code("UNAUTHENTICATED"));
   await expect(logins.login({ username: "anna", password: "another good passphrase" })).resolves.toMatchObject({ mfa: false });
   expect(await world.actions()).toEqual(expect.arrayContaining(["account_recovered", "session_ended"]));
+});
+
+test("a login from before a change of the password, or a token from before its end, opens nothing after it", async () => {
+  await using world = await identityWorld();
+  const { logins, sessions, accounts, tokens } = await withAnna(world);
+  const authentication = await logins.login(anna);
+  await accounts.setPassword("anna", "a new good passphrase", OWNER);
+  await expect(sessions.createSession("anna", { authentication })).rejects.toThrow(code("UNAUTHENTICATED"));
+  const { token, id } = await tokens.createToken("anna", { name: "a" }, OWNER);
+  const shown = await tokens.verifyToken(token);
+  await tokens.revokeToken(id, OWNER);
+  await expect(sessions.createSession("anna", { authentication: shown.authentication })).rejects.toThrow(code("UNAUTHENTICATED"));
+  // A proof that is too old or used is refused on record, too.
+  const proof = await logins.login({ username: "anna", password: "a new good passphrase" });
+  world.time.pass(61_000);
+  await expect(sessions.createSession("anna", { authentication: proof })).rejects.toThrow(code("UNAUTHENTICATED"));
+  const reasons = (await world.events())
+    .filter(({ action, result }) => action === "session_created" && result === "failure")
+    .map(({ details }) => details?.["reason"]);
+  expect(reasons).toEqual(["changed since the proof", "changed since the proof", "no good proof"]);
 });
 
 test("changing one's own password takes the old one, and ends every session", async () => {

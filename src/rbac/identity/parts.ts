@@ -93,10 +93,15 @@ export async function activeUser(users: IdentityUsers, userId: string): Promise<
   return user;
 }
 
+/** @param userId as it is stored. */
+export function isSelf(actor: Actor, userId: string): boolean {
+  return actor.kind === "user" && actor.userId.toLowerCase() === userId;
+}
+
 /** One's own credentials are one's own business, but not with a token: a stolen one could make itself at home. */
 export async function requireSelfOr(users: IdentityUsers, actor: Actor, permission: string, userId: string): Promise<void> {
   if (actor.kind === "user" && actor.context?.limits !== undefined)
     throw new CofferdamError("PERMISSION_DENIED", "a token makes and changes no credentials", { hint: "cofferdam rbac login" });
-  if (actor.kind === "user" && actor.userId === userId) return;
+  if (isSelf(actor, userId)) return;
   await users.requireAuthority(actor, permission, userId);
 }

@@ -1,5 +1,5 @@
 /** Proofs that somebody was authenticated a moment ago: given out after a check, good for one use, and not to be made elsewhere. */
-import { type Clock, CofferdamError } from "../../foundation/index.ts";
+import type { Clock } from "../../foundation/index.ts";
 import type { AccessLimits, Authentication } from "../contract.ts";
 
 /** How long a proof is good, ms. */
@@ -11,6 +11,8 @@ export interface ProvenFacts {
   readonly mfa: boolean;
   /** What a token was limited to: its sessions are, too. */
   readonly limits?: AccessLimits;
+  /** The stored hash of the password that was right: a session begins while it is still that one. */
+  readonly passwordHash?: string;
   /** The token that was shown: its sessions end with it. */
   readonly tokenId?: string;
   /** When what was shown ends, ms since 1970. */
@@ -32,12 +34,10 @@ export class Proofs {
     return authentication;
   }
 
-  /** Throws UNAUTHENTICATED for one that is not ours, of another user, too old or used. */
-  take(authentication: Authentication, userId: string): ProvenFacts {
+  /** Undefined for one that is not ours, of another user, too old or used. */
+  take(authentication: Authentication, userId: string): ProvenFacts | undefined {
     const issued = this.#issued.get(authentication);
     this.#issued.delete(authentication);
-    if (issued === undefined || issued.facts.userId !== userId || this.#clock.monotonic() > issued.until)
-      throw new CofferdamError("UNAUTHENTICATED", "this proof of authentication is not good: authenticate again");
-    return issued.facts;
+    return issued !== undefined && issued.facts.userId === userId && this.#clock.monotonic() <= issued.until ? issued.facts : undefined;
   }
 }

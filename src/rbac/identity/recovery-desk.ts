@@ -65,7 +65,7 @@ export class RecoveryDesk {
     const made = await users.makeAdministrator(parsed, actor);
     const stored = await hasher.hash(made.id, accepted);
     await book.make(async (tx) => {
-      const { events } = await storePassword(this.#parts(), tx, made.id, stored, actor);
+      const events = await storePassword(this.#parts(), tx, made.id, stored, actor);
       await tx.run("DELETE FROM identity_setup");
       return { result: undefined, events: [changed("set_up", actor, made.id), ...events] };
     });
@@ -84,7 +84,7 @@ export class RecoveryDesk {
     if (user.kind !== "person") throw new CofferdamError("FAILED_PRECONDITION", `${user.username} is a program: give it a new token`);
     const hash = await hasher.hash(user.id, acceptPassword(parseInput(passwordText, password, "password"), namesOf(user)));
     return await book.make(async (tx) => {
-      const { events } = await storePassword(this.#parts(), tx, user.id, hash, actor);
+      const events = await storePassword(this.#parts(), tx, user.id, hash, actor);
       const secondFactorRemoved = await factors.remove(tx, user.id);
       await throttle.forget(tx, foldName(user.username), user.id);
       return { result: user, events: [changed("account_recovered", actor, user.id, { secondFactorRemoved }), ...events] };

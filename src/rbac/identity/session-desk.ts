@@ -1,10 +1,11 @@
 /** Opening, checking and ending sessions, each of it on record. */
 import { z } from "zod";
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
+import type { Transaction } from "../../store/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
 import type { TrailEvent } from "../trail.ts";
 import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
-import { actorName, attempt, CATEGORY, changed, type IdentityParts } from "./parts.ts";
+import { actorName, attempt, CATEGORY, changed, type IdentityParts, isSelf } from "./parts.ts";
 import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
 
 export interface OpenedSession extends Session {
@@ -60,11 +61,22 @@ export class SessionDesk implements SessionPort {
       throw await this.#refuse("session_created", undefined, client, user === undefined ? "unknown user" : "disabled user", "no such user, or a disabled one");
     const facts = this.#factsOf(user.id, authentication, vouchedBy);
     if (facts === undefined)
-      throw await this.#refuse("session_created", user.id, client, "no proof", "a session needs a proof of authentication", {
-        hint: "log in first, or say who vouches for the user (vouchedBy)",
+      throw await this.#refuse(
+        "session_created",
+        user.id,
+        client,
+        "no good proof",
+        "a session needs a proof of authentication: of this user, used once, within a minute",
+        {
+          hint: "log in first, or say who vouches for the user (vouchedBy)",
+        },
+      );
+    if (await this.#lacksFactor(user, facts))
+      throw await this.#refuse("session_created", user.id, client, "second factor not enrolled", "this level asks for a second factor, and the user has none", {
+        hint: `cofferdam rbac user totp ${user.username}`,
       });
-    await this.#requireFactor(user, facts, client);
     const opened = await book.make(async (tx) => {
+      if (!(await isStillGood(tx, facts))) return { result: undefined, events: [] };
       const { record, secret, ended } = await sessions.create(tx, facts, client);
       const details = {
         method: facts.method,
@@ -84,6 +96,14 @@ export class SessionDesk implements SessionPort {
       };
       return { result: { record, secret }, events: [event, ...ended.map((one) => endOf(one, SELF, "the oldest of too many"))] };
     });
+    if (opened === undefined)
+      throw await this.#refuse(
+        "session_created",
+        user.id,
+        client,
+        "changed since the proof",
+        "the password was changed, or the token revoked: authenticate again",
+      );
     const { handle, createdAt, expiresAt, mfa } = opened.record;
     return { id: opened.secret, handle, userId: user.id, createdAt, expiresAt, mfa };
   }
@@ -102,6 +122,16 @@ export class SessionDesk implements SessionPort {
     const user = await users.getUser(record.userId);
     if (user === undefined || user.disabled)
       throw await this.#refuse("session_refused", record.userId, client, "disabled user", "the user is disabled", {}, record.handle);
+    if (await this.#lacksFactor(user, record))
+      throw await this.#refuse(
+        "session_refused",
+        user.id,
+        client,
+        "second factor missing",
+        "the user needs a second factor by now: log in again",
+        {},
+        record.handle,
+      );
     if (isSeenDue)
       await store.write(async (tx) => {
         await sessions.noteSeen(tx, record.handle);
@@ -122,14 +152,14 @@ export class SessionDesk implements SessionPort {
     const { sessions, users } = this.#parts();
     const record = String(sessionId).startsWith("ses_") ? await sessions.get(sessionId) : await this.#bySecret(sessionId);
     if (record === undefined) return false;
-    if (actor !== SELF && !(actor.kind === "user" && actor.userId === record.userId)) await users.requireAuthority(actor, "sessions:revoke", record.userId);
+    if (actor !== SELF && !isSelf(actor, record.userId)) await users.requireAuthority(actor, "sessions:revoke", record.userId);
     return await this.#end(record, actor, "revoked");
   }
 
   /** @returns how many there were. */
   async revokeUserSessions(userId: string, actor: Actor = SELF): Promise<number> {
     const { sessions, users, book } = this.#parts();
-    if (actor !== SELF && !(actor.kind === "user" && actor.userId === userId)) await users.requireAuthority(actor, "sessions:revoke", userId);
+    if (actor !== SELF && !isSelf(actor, userId)) await users.requireAuthority(actor, "sessions:revoke", userId);
     return await book.make(async (tx) => {
       const ended = await sessions.endAllOf(tx, userId);
       return { result: ended.length, events: ended.map((one) => endOf(one, actor, "revoked")) };
@@ -147,13 +177,10 @@ export class SessionDesk implements SessionPort {
   }
 
   /** Programs with tokens have no phones, and who vouches has asked already: the rule is about passwords. */
-  async #requireFactor(user: User, { method, mfa }: NewSessionFacts, client: Client): Promise<void> {
+  async #lacksFactor(user: User, { method, mfa }: Pick<NewSessionFacts, "method" | "mfa">): Promise<boolean> {
     const { rules, users } = this.#parts();
-    if (method !== "password" || mfa || rules.mfa === "nobody") return;
-    if (rules.mfa === "administrators" && !(await users.isAdministrator(user.id))) return;
-    throw await this.#refuse("session_created", user.id, client, "second factor not enrolled", "this level asks for a second factor, and the user has none", {
-      hint: `cofferdam rbac user totp ${user.username}`,
-    });
+    if (method !== "password" || mfa || rules.mfa === "nobody") return false;
+    return rules.mfa === "everybody" || (await users.isAdministrator(user.id));
   }
 
   async #bySecret(secret: string): Promise<SessionRecord | undefined> {
@@ -182,6 +209,13 @@ export class SessionDesk implements SessionPort {
     await this.#parts().trail.denied({ ...attempt(action, userId, client, { reason }), ...(handle === undefined ? {} : { sessionId: handle }) });
     return new CofferdamError("UNAUTHENTICATED", message, options);
   }
+}
+
+/** A password that was changed since, or a token that was revoked, begins nothing any more. */
+async function isStillGood(tx: Transaction, { userId, passwordHash, tokenId }: NewSessionFacts): Promise<boolean> {
+  if (passwordHash !== undefined)
+    return (await tx.get("SELECT 1 AS one FROM identity_passwords WHERE user_id = ? AND hash = ?", [userId, passwordHash])) !== undefined;
+  return tokenId === undefined || (await tx.get("SELECT 1 AS one FROM identity_tokens WHERE id = ?", [tokenId])) !== undefined;
 }
 
 /** The event of a session's end. */

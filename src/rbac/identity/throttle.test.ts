@@ -71,6 +71,10 @@ test("the owner gets in: from a known address however many others guess, and wha
   // Somebody who recovers the account starts anew.
   await at.store.write((tx) => at.throttle.forget(tx, "anna", "usr_1"));
   expect(await at.throttle.count(anna("192.0.2.1"), false)).toBe(0);
+  for (let n = 0; n < 10; n += 1) await at.throttle.count(home, false);
+  expect(await at.throttle.count(home, false)).toBeGreaterThan(0);
+  await at.store.write((tx) => at.throttle.forget(tx, "anna", "usr_1"));
+  expect(await at.throttle.count(home, false)).toBe(0);
 });
 
 test("a quiet day, and it is forgotten", async () => {

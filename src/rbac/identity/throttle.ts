@@ -108,7 +108,11 @@ export class Throttle {
 
   /** For who recovers an account: nothing is counted against it any more. */
   async forget(tx: Transaction, name: string, userId: string): Promise<void> {
-    await tx.run("DELETE FROM identity_guesses WHERE (kind = 'account' AND key = ?) OR (kind = 'factor' AND key = ?)", [digest(name), digest(userId)]);
+    const account = digest(name);
+    await tx.run(
+      "DELETE FROM identity_guesses WHERE (kind = 'account' AND key = ?) OR (kind = 'factor' AND key = ?) OR (kind = 'pair' AND substr(key, 1, ?) = ?)",
+      [account, digest(userId), account.length, account],
+    );
   }
 
   async #wait(tx: Transaction, guess: Guess): Promise<number> {
@@ -165,7 +169,7 @@ export function tooManyGuesses(wait: number): CofferdamError {
 
 function keysOf({ name, userId, address }: Guess): (readonly [Kind, string])[] {
   return [
-    ["pair", digest(name, address)],
+    ["pair", `${digest(name)} ${digest(address)}`],
     ["address", digest(address)],
     [userId === undefined ? "unknown" : "account", digest(name)],
   ];

@@ -2,7 +2,7 @@
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { AccessLimits, Actor, Authentication } from "../contract.ts";
 import { type Client, clientSchema } from "./client.ts";
-import { activeUser, attempt, CATEGORY, changed, type IdentityParts, requireSelfOr } from "./parts.ts";
+import { activeUser, attempt, CATEGORY, changed, type IdentityParts, isSelf, requireSelfOr } from "./parts.ts";
 import { type NewToken, type TokenInput, type TokenRecord, tokenInputSchema } from "./tokens.ts";
 
 /** Whom a token stands for, and what it is limited to. */
@@ -78,7 +78,7 @@ export class TokenDesk {
     const { tokens, users, book } = this.#parts();
     const record = await tokens.get(tokenId);
     if (record === undefined) throw new CofferdamError("NOT_FOUND", `no token ${JSON.stringify(tokenId.slice(0, 64))}`, { hint: "cofferdam rbac token list" });
-    if (!(actor.kind === "user" && actor.userId === record.userId)) await users.requireAuthority(actor, "tokens:revoke", record.userId);
+    if (!isSelf(actor, record.userId)) await users.requireAuthority(actor, "tokens:revoke", record.userId);
     return await book.make(async (tx) => {
       const was = await tokens.revoke(tx, tokenId);
       return { result: record, events: was ? [changed("token_revoked", actor, record.userId, { tokenId, name: record.name })] : [] };
