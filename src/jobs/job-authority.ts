@@ -69,7 +69,9 @@ async function byRole(job: LiveJob, { repository, credential }: JobConfig, rbac:
   job.authority = { rule: "roles", name: userId };
   job.pass("authentication", `${session === undefined ? "a token" : "a session"} of user ${userId}`);
   try {
-    const { rule = "roles", explanation } = await rbac.requirePermission(userId, "jobs:create", { ...client, repository, limits, sessionId: session });
+    const asking = { ...client, repository, limits, sessionId: session };
+    const { rule = "roles", explanation } = await rbac.requirePermission(userId, "jobs:create", asking);
+    job.authorize = async (permission) => await rbac.requirePermission(userId, permission, asking);
     job.authority = { rule, name: userId };
     job.pass("authorization", explanation);
   } catch (error) {

@@ -135,7 +135,9 @@ export class JobSecrets {
   async #retrieve(name: string, secretId: string): Promise<RetrievedSecret> {
     const { reader, job } = this.#parts;
     const { uid, jobId } = job.identity;
-    const secret = await reader.retrieveSecret(secretId, { userId: `uid:${uid}`, jobId });
+    // To run jobs of a repository is not yet to have its secrets.
+    await job.authorize?.("secrets:use");
+    const secret = await reader.retrieveSecret(secretId, { userId: job.authority.name ?? `uid:${uid}`, jobId });
     this.#mask(name, secret);
     return secret;
   }

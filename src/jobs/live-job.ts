@@ -91,6 +91,8 @@ export class LiveJob {
   readonly masks: MaskList = new MaskList();
   /** Of them those that nothing should use. */
   readonly canaries: MaskList = new MaskList();
+  /** Whether whoever asked for it may do more with it, where that is a user with roles. Throws PERMISSION_DENIED, UNAUTHENTICATED. */
+  authorize: ((permission: string) => Promise<unknown>) | undefined;
   /** Names of what it was given. */
   readonly secrets: { readonly files: string[]; readonly variables: string[] } = { files: [], variables: [] };
 

@@ -48,3 +48,21 @@ test("a token of a user with the role runs jobs in the repository of the role, a
   expect(parseReport(run.report)).toEqual(run.report);
   expect(JSON.stringify(run.report)).not.toContain(token);
 });
+
+test("a job's secrets are for who may use them: jobs:create alone gets none", async () => {
+  await rbac("user", "create", "bob");
+  await rbac("assign", "bob", "developer", "--repo", "acme/web");
+  const [token, narrow] = [
+    await rbac("token", "create", "bob", "--name", "all"),
+    await rbac("token", "create", "bob", "--name", "narrow", "--permission", "jobs:create"),
+  ];
+  expect((await world.cli(["secret", "put", "npm/publish", "--repository", "acme/web"], { input: "s3cret-of-bob\n" })).exit).toBe(0);
+  const options = ["--secret", "NPM_TOKEN=npm/publish"];
+  const command = ["sh", "-c", "wc -c < /run/secrets/NPM_TOKEN"];
+  const run = await world.job({ command, options, env: { COFFERDAM_TOKEN: token } });
+  expect([run.exit, run.stdout.trim()]).toEqual([0, "13"]);
+  const refused = await world.job({ command, options, env: { COFFERDAM_TOKEN: narrow } });
+  expect(refused.report).toMatchObject({ verdict: "blocked", stoppedBy: { code: "PERMISSION_DENIED", message: expect.stringContaining("secrets:use") } });
+  const { stdout } = await world.cli(["audit", "search", "--json", "--category", "secrets", "--action", "SecretRetrieved"]);
+  expect(JSON.parse(stdout).events).toHaveLength(1);
+});
