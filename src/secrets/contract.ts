@@ -165,6 +165,7 @@ export interface StoredSecret {
 }
 
 export interface NewVersion {
+  /** Overwritten when add() has ended. */
   readonly value: Uint8Array;
   readonly policy: SecretPolicy;
   /** The version that it follows, 0 for none. Throws CONFLICT when another is current by now. */

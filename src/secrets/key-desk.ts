@@ -1,5 +1,6 @@
 /** The key file of backend `file`: what is in it, a backup of it, and other ways to keep it. Works without an open store. */
 import type { JsonObject } from "../foundation/index.ts";
+import type { Store } from "../store/index.ts";
 import type { Intent, SecretGate } from "./gate.ts";
 import { parseActor, type SecretActor } from "./inputs.ts";
 import { openBackup, sealBackup } from "./keys/backup.ts";
@@ -10,10 +11,13 @@ import type { EncryptionOptions, EncryptionSettings } from "./settings.ts";
 export class KeyDesk {
   readonly #gate: SecretGate;
   readonly #settings: EncryptionSettings;
+  readonly #store: Store;
 
-  constructor(gate: SecretGate, settings: EncryptionSettings) {
+  /** @param store its write turn keeps changes of the key apart from each other, in all processes. */
+  constructor(gate: SecretGate, settings: EncryptionSettings, store: Store) {
     this.#gate = gate;
     this.#settings = settings;
+    this.#store = store;
   }
 
   get path(): string {
@@ -56,7 +60,7 @@ export class KeyDesk {
     await this.#recorded("protectKey", "SecretKeyProtected", by, async () => {
       const file = keyFileOf({ ...this.#settings, ...before });
       await file.current(false);
-      await file.protectAnew(protectionOf(this.#settings));
+      await this.#store.write(async () => await file.protectAnew(protectionOf(this.#settings)));
       return { result: undefined, details: { kind: this.#settings.key } };
     });
   }

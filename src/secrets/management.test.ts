@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { inspect } from "node:util";
 import { describe, expect, test, vi } from "vitest";
@@ -90,6 +91,17 @@ describe("a secret", () => {
       await secrets.storeSecret("a", "one");
       expect((await secrets.storeSecret("a", "two")).versions.map(({ state }) => state)).toEqual(["destroyed", "current"]);
       await expect(secrets.retrieveSecret("a", { ...ASK, version: 1 })).rejects.toMatchObject({ code: "SECRET_EXPIRED" });
+    });
+  });
+
+  test("not put in place of another one, where that was said", async () => {
+    await within({}, async ({ secrets }) => {
+      const keep = async (id: string): Promise<unknown> => await secrets.storeSecret(id, "two", {}, undefined, { replace: false });
+      await secrets.storeSecret("a", "one");
+      await expect(keep("a")).rejects.toMatchObject({ code: "CONFLICT" });
+      expect(await text(secrets, "a")).toBe("one");
+      await secrets.deleteSecret("a");
+      await keep("a");
     });
   });
 
@@ -360,6 +372,16 @@ describe("rotation", () => {
       expect(await secrets.rotateDue()).toMatchObject({ rotated: [{ secretId: "mine", version: 3 }], waiting: ["by-hand"] });
       expect(told).toHaveBeenCalledWith({ secretId: "by-hand", version: 1, because: "time" });
     });
+  });
+
+  test("by itself, where an interval is set", async () => {
+    const clock = new SetClock();
+    await using secrets = new SecretManagementSystem({ backend: "memory", clock, rotation: { interval: 10 } });
+    await secrets.initialize();
+    const told = once(secrets.events, "rotationDue");
+    await secrets.storeSecret("a", "one", { autoRotate: { every: "1m" } });
+    clock.time += 60_000;
+    expect(await told).toEqual([{ secretId: "a", version: 1, because: "time" }]);
   });
 
   test("after use, where the level asks for it: as soon as the job's lease has ended", async () => {

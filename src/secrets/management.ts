@@ -54,9 +54,9 @@ export class SecretManagementSystem implements SecretReader {
     this.#options = options;
     this.#gate = new SecretGate({ authorizer: options.authorizer, audit: options.audit, events: this.events });
     const { stateDir, clock, encryption } = this.#settings;
-    this.keys = new KeyDesk(this.#gate, encryption);
     // Makes no file before it is used, which only one of the backends does.
     this.#store = options.store ?? new SqliteStore({ path: join(stateDir, "cofferdam.db"), clock });
+    this.keys = new KeyDesk(this.#gate, encryption, this.#store);
   }
 
   /**
@@ -74,10 +74,17 @@ export class SecretManagementSystem implements SecretReader {
   }
 
   /**
-   * Stores a value: a new secret, or in place of what there was, whose values are destroyed. @param by default: the owner.
-   * Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE (over 64 KiB), PERMISSION_DENIED, CONFLICT when somebody else did at the same time.
+   * Stores a value: a new secret or, unless `replace` is false, in place of what there was, whose values are destroyed.
+   * @param by default: the owner. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE (over 64 KiB), PERMISSION_DENIED, CONFLICT when somebody
+   * else did at the same time, or when there is one that may not be replaced.
    */
-  async storeSecret(secretId: string, secretValue: string | Uint8Array, metadata: SecretMetadata = {}, by?: SecretActor): Promise<SecretInfo> {
+  async storeSecret(
+    secretId: string,
+    secretValue: string | Uint8Array,
+    metadata: SecretMetadata = {},
+    by?: SecretActor,
+    { replace = true }: { readonly replace?: boolean } = {},
+  ): Promise<SecretInfo> {
     const policy = parseInput(metadataSchema({ owner: by?.userId ?? "unknown", every: this.#settings.rotation.every }), metadata, "metadata of a secret");
     const actor = parseActor(by ?? { userId: policy.owner });
     const intent: Intent = { operation: "storeSecret", permission: "secrets:write", actor, secretId };
@@ -86,9 +93,10 @@ export class SecretManagementSystem implements SecretReader {
       const id = parseSecretId(secretId);
       const value = parseValue(secretValue);
       const rule = await this.#gate.authorize(intent);
-      const before = await backend.find(id);
-      const after = before === undefined || before.info.deleted ? 0 : before.info.currentVersion;
+      const before = replace ? (await backend.find(id))?.info : undefined;
+      const after = before === undefined || before.deleted ? 0 : before.currentVersion;
       const version = await backend.add(id, { value, policy, after, grace: 0 });
+      value.fill(0);
       await this.#changed("SecretStored", actor, id, { version, replaced: after, owner: policy.owner, canary: policy.canary, rule });
       tell(this.events, "secretStored", { secretId: id, version, userId: actor.userId });
       return (await existing(backend, id)).info;
@@ -162,6 +170,7 @@ export class SecretManagementSystem implements SecretReader {
       const found = await existing(backend, id);
       const provider = value === undefined ? found.info.autoRotate?.provider : undefined;
       const version = await rotate({ backend, settings: this.#settings }, found, value);
+      value?.fill(0);
       await this.#changed("SecretRotated", actor, id, { version, rule, ...(provider !== undefined && { provider }) });
       tell(this.events, "secretRotated", { secretId: id, version, userId: actor.userId });
       return version;

@@ -58,7 +58,10 @@ export async function rotate(
   const provider = providerOf(info, settings);
   await backend.claim(secretId, after, (await backend.latestTime()) + timeout + MARGIN);
   try {
-    const made = await withinTime(timeout, async (signal) => await provider.rotate({ secretId, version: after + 1, current: await value(after), signal }));
+    const current = await value(after);
+    const made = await withinTime(timeout, async (signal) => await provider.rotate({ secretId, version: after + 1, current, signal })).finally(() =>
+      current.fill(0),
+    );
     if (made.length === 0) throw new CofferdamError("UPSTREAM_UNAVAILABLE", `the provider of ${secretId} answered with nothing`);
     if (made.length > MAX_VALUE) throw new CofferdamError("PAYLOAD_TOO_LARGE", `the provider of ${secretId} answered with more than ${MAX_VALUE} bytes`);
     return await backend.add(secretId, { ...next, value: made, claimed: true });

@@ -114,6 +114,16 @@ test("three processes share the reads that a secret has: none gets one too many,
   await within(folder, async (backend) => expect((await backend.find("a"))?.info.reads).toBe(50));
 });
 
+test("three processes give a secret its next value at once: one of them does", async () => {
+  const folder = copy("writes");
+  const ended = await Promise.allSettled([1, 2, 3].map(async () => await execFile(process.execPath, [SCRIPT, folder, "add", "0"])));
+  expect(ended.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  for (const one of ended) if (one.status === "rejected") expect(String(one.reason)).toContain("CONFLICT");
+  await within(folder, async (backend) =>
+    expect((await backend.find("a"))?.info).toMatchObject({ currentVersion: 2, versions: [{ state: "destroyed" }, { state: "current" }] }),
+  );
+});
+
 test("no room on the disk: a typed error, and everything that was there still is", async (context) => {
   requires(context, "root");
   const folder = join(base, "full");

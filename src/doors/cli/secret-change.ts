@@ -1,24 +1,29 @@
 /** `cofferdam secret put|rotate|delete|import`. */
 import { CofferdamError } from "../../foundation/index.ts";
-import { parseDotenv, parseJsonSecrets, type SecretActor, type SecretManagementSystem } from "../../secrets/index.ts";
-import type { Command, CommandContext } from "./command.ts";
+import { parseDotenv, parseJsonSecrets, type SecretActor, type SecretInfo, type SecretManagementSystem, type SecretMetadata } from "../../secrets/index.ts";
+import type { Command, CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
 import { allNames, withSecrets } from "./secret-session.ts";
 import { EXACT_OPTION, FILE_OPTION, metadataOf, onlyId, readInput, readValue, SAID, textOf } from "./secret-value.ts";
 
+const REPLACE: OptionSpec = { type: "boolean", describe: "also in place of one that there is: its value, and all that was said of it" };
+
 export const put: Command = {
   name: "put",
-  summary: "Stores a value, new or in place of what there was. It comes by standard input or from a file.",
-  usage: "ID [--file FILE] [--repository O/R]... [--expires DATE] ...",
+  summary: "Stores a new secret. The value comes by standard input or from a file.",
+  usage: "ID [--file FILE] [--repository O/R]... [--expires DATE] [--replace] ...",
   examples: [
     "pass show npm | cofferdam secret put npm/publish --repository acme/web --ref refs/heads/main",
     "cofferdam secret put deploy/key --file ~/.ssh/deploy --environment production --expires 2027-01-31",
   ],
-  options: { file: FILE_OPTION, exact: EXACT_OPTION, ...SAID },
+  options: { file: FILE_OPTION, exact: EXACT_OPTION, replace: REPLACE, ...SAID },
   async run(context) {
     const id = onlyId(context);
     const [value, metadata] = [await readValue(context), metadataOf(context)];
-    const info = await withSecrets(context, async (secrets, by) => await secrets.storeSecret(id, value, metadata, by));
+    const info = await withSecrets(
+      context,
+      async (secrets, by) => await storeOne(secrets, by, { id, value, metadata, replace: context.values["replace"] === true }),
+    );
     const { currentVersion: version } = info;
     if (context.globals.json) context.out.json({ schema: "cofferdam/secret-put/v1", id, version });
     else
@@ -70,7 +75,7 @@ export const importFile: Command = {
   options: {
     format: { type: "string", value: "FORMAT", describe: "dotenv or json (default: by the file's name, else dotenv)" },
     prefix: { type: "string", value: "ID", describe: "ids begin with this: web/npm_token" },
-    replace: { type: "boolean", describe: "also in place of secrets that there are; without it nothing is stored when one is there" },
+    replace: REPLACE,
     ...SAID,
   },
   async run(context) {
@@ -85,7 +90,7 @@ export const importFile: Command = {
     const ids = found.map(({ secretId }) => secretId);
     await withSecrets(context, async (secrets, by) => {
       if (values["replace"] !== true) await assertNew(secrets, by, ids);
-      for (const { secretId, value } of found) await secrets.storeSecret(secretId, value, metadata, by);
+      for (const { secretId, value } of found) await secrets.storeSecret(secretId, value, metadata, by, { replace: values["replace"] === true });
     });
     if (globals.json) out.json({ schema: "cofferdam/secret-import/v1", ids });
     else out.note(`cofferdam: ${ids.length} stored: ${line(ids.join(", "), 2000)}\n  the file still has them: shred -u it when nothing else needs it`);
@@ -111,6 +116,24 @@ async function rotateDue(context: CommandContext): Promise<number> {
     if (rotated.length + waiting.length + failures.length === 0) context.out.note("cofferdam: nothing is due");
   }
   return failed[0]?.error.exitCode ?? (waiting.length === 0 ? 0 : 3);
+}
+
+interface NewSecret {
+  readonly id: string;
+  readonly value: Uint8Array;
+  readonly metadata: SecretMetadata;
+  readonly replace: boolean;
+}
+
+/** Throws CONFLICT, with the ways out. */
+async function storeOne(secrets: SecretManagementSystem, by: SecretActor, { id, value, metadata, replace }: NewSecret): Promise<SecretInfo> {
+  try {
+    return await secrets.storeSecret(id, value, metadata, by, { replace });
+  } catch (error) {
+    if (replace || !(error instanceof CofferdamError && error.code === "CONFLICT")) throw error;
+    const hint = `a new value for the same jobs: cofferdam secret rotate ${id} --file FILE; all anew: --replace`;
+    throw new CofferdamError("CONFLICT", error.message, { details: error.details, hint });
+  }
 }
 
 /** Throws CONFLICT before anything is stored. */

@@ -67,6 +67,31 @@ test("put, list, show, get, rotate, delete; the value is nowhere but where it wa
   expect([search(VALUE, "correct horse"), search("npm/publish")]).toEqual(["", expect.stringContaining("cofferdam.db")]);
 });
 
+test("put does not take the place of what there is, unless it is told to: lists would be lost in silence", () => {
+  secret("put once --repository acme/web", "one");
+  expect(secret("put once", "two")).toMatchObject({ exit: 2, stderr: expect.stringContaining("secret rotate once") });
+  expect([secret("get once").stdout, secret("show once").stdout.includes("acme/web")]).toEqual(["one", true]);
+  expect(secret("put once --replace", "two").stderr).toContain("every job may have it");
+});
+
+test("the doctor looks at the key and the store, and makes neither", () => {
+  const row = (state: string): object => {
+    const { stdout } = spawnSync(process.execPath, [EXECUTABLE, "doctor", "--json", "--state", join(base, state)], {
+      cwd: base,
+      env: { PATH: process.env["PATH"], HOME: base },
+      encoding: "utf8",
+    });
+    return JSON.parse(stdout).checks.find(({ name }: { readonly name: string }) => name === "secrets");
+  };
+  expect(row("state5")).toMatchObject({ status: "ok", detail: "none yet" });
+  expect(existsSync(join(base, "state5", "keys", "secrets.key"))).toBe(false);
+  expect(row("state")).toMatchObject({ status: "ok", detail: expect.stringMatching(/^\d+, sealed; the key is a file/) });
+  const key = join(base, "state", "keys", "secrets.key");
+  chmodSync(key, 0o644);
+  expect(row("state")).toMatchObject({ status: "fail", fix: `chmod 600 ${key}` });
+  chmodSync(key, 0o600);
+});
+
 test("a value of several lines keeps its last newline, one of one line loses it unless --exact", () => {
   secret("put lines", "one\ntwo\n");
   secret("put exact --exact", "one\n");

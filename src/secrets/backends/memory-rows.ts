@@ -1,7 +1,7 @@
 /** Sealed secrets in this process alone: gone when it ends. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Envelope } from "../sealing/envelope.ts";
-import type { KeptValue, RowsEdit, RowsView, SecretRows, SignedText } from "./rows.ts";
+import type { KeptValue, NamedText, RowsEdit, RowsView, SecretRows, SignedText } from "./rows.ts";
 
 interface Kept {
   readonly deleted: boolean;
@@ -63,8 +63,8 @@ export class MemoryRows implements SecretRows, RowsEdit {
     return this.#kept.get(secretId)?.text;
   }
 
-  async *records(): AsyncGenerator<SignedText & { readonly secretId: string }> {
-    for (const [secretId, { text }] of this.#kept) yield { secretId, ...text };
+  async *records(): AsyncGenerator<NamedText> {
+    for (const [secretId, { text, deleted }] of this.#kept) yield { secretId, deleted, ...text };
   }
 
   async countRecords(): Promise<number> {

@@ -7,11 +7,17 @@ export interface SignedText {
   readonly tag: Uint8Array;
 }
 
+/** A record as it lies there, with what stands beside it. */
+export interface NamedText extends SignedText {
+  readonly secretId: string;
+  readonly deleted: boolean;
+}
+
 export interface RowsView {
   /** The store's own state. */
   store(): Promise<SignedText | undefined>;
   record(secretId: string): Promise<SignedText | undefined>;
-  records(): AsyncIterable<SignedText & { readonly secretId: string }>;
+  records(): AsyncIterable<NamedText>;
   countRecords(): Promise<number>;
   value(secretId: string, version: number): Promise<Envelope | undefined>;
   /** Ids of those that are not deleted, in byte order. */

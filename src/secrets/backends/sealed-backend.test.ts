@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -291,6 +291,62 @@ describe("the file backend", () => {
     for (const id of ["a", "b"]) await opened.backend.add(id, versionOf(id));
     edit(folder, sql);
     await expect(text(opened.backend, "a")).rejects.toEqual(CANNOT_OPEN);
+  });
+
+  test("a name that was hidden or shown again is refused", async () => {
+    using folder = secretFolder();
+    await using opened = await folder.open();
+    for (const id of ["a", "b"]) await opened.backend.add(id, versionOf(id));
+    await opened.backend.remove("b");
+    edit(folder, "UPDATE secrets SET deleted = 0 WHERE secret_id = 'b'");
+    await expect(opened.backend.list(undefined, 10)).rejects.toEqual(CANNOT_OPEN);
+    await expect(folder.open()).rejects.toEqual(CANNOT_OPEN);
+    edit(folder, "UPDATE secrets SET deleted = 1");
+    await expect(folder.open()).rejects.toEqual(CANNOT_OPEN);
+  });
+
+  test("property: a flipped bit in any column of any row is refused; no other value ever comes out", async () => {
+    const columns = [
+      ...["body", "tag"].map((column) => ["secret_store", column] as const),
+      ...["body", "tag", "secret_id"].map((column) => ["secrets", column] as const),
+      ...["wrapped", "sealed", "key_id", "secret_id", "version"].map((column) => ["secret_values", column] as const),
+    ];
+    using folder = secretFolder();
+    {
+      await using opened = await folder.open();
+      for (const id of ["a", "b"]) await opened.backend.add(id, versionOf(`value of ${id}`, { allow: { refs: ["refs/heads/main"] } }));
+    }
+    edit(folder, "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE");
+    const good = readFileSync(folder.database);
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...columns), fc.nat(), async ([table, column], at) => {
+        const database = new DatabaseSync(folder.database);
+        database.exec("PRAGMA foreign_keys = OFF");
+        const row = database
+          .prepare(`SELECT rowid AS place, CAST(${column} AS BLOB) AS bytes, typeof(${column}) AS type FROM ${table} ORDER BY rowid LIMIT 1`)
+          .get();
+        const bytes = Buffer.from(row?.["bytes"] instanceof Uint8Array ? row["bytes"] : []);
+        const bit = at % (8 * bytes.length);
+        bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const value = row?.["type"] === "blob" ? "?" : `CAST(? AS ${row?.["type"] === "integer" ? "INTEGER" : "TEXT"})`;
+        database.prepare(`UPDATE ${table} SET ${column} = ${value} WHERE rowid = ?`).run(bytes, Number(row?.["place"]));
+        database.close();
+        try {
+          const reading = (async () => {
+            await using opened = await folder.open();
+            for (const id of ["a", "b"]) if ((await text(opened.backend, id)) !== `value of ${id}`) return "another value";
+            return "all as before";
+          })();
+          await expect(reading).rejects.toMatchObject({ code: "INTEGRITY_FAILURE" });
+        } finally {
+          for (const suffix of ["-wal", "-shm", "-journal"]) rmSync(`${folder.database}${suffix}`, { force: true });
+          writeFileSync(folder.database, good);
+        }
+      }),
+      { numRuns: 60 },
+    );
+    await using again = await folder.open();
+    expect(await text(again.backend, "a")).toBe("value of a");
   });
 
   test("without its key, or with another one: refused, and nothing is made anew", async () => {

@@ -99,7 +99,11 @@ export class SealedBackend implements SecretBackend {
   }
 
   async list(after: string | undefined, limit: number): Promise<readonly string[]> {
-    return await this.#store.read(async ({ rows }) => await rows.ids(after, limit));
+    return await this.#store.read(async ({ rows, record }) => {
+      const ids = await rows.ids(after, limit);
+      for (const id of ids) if ((await record(id))?.deleted !== false) throw cannotOpen();
+      return ids;
+    });
   }
 
   async sweep(): Promise<number> {

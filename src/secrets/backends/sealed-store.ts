@@ -265,7 +265,10 @@ export class SealedStore {
 async function sumOf(view: RowsView, seal: StoreSeal, see: (record: SecretRecord) => void): Promise<bigint> {
   let sum = NOTHING;
   for await (const one of view.records()) {
-    see(provenRecord(seal, one.secretId, one));
+    const record = provenRecord(seal, one.secretId, one);
+    // What lists are made from says the same as what is signed.
+    if (record.deleted !== one.deleted) throw cannotOpen();
+    see(record);
     sum = seal.sumWith(sum, undefined, one.tag);
   }
   return sum;

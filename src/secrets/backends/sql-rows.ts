@@ -1,7 +1,7 @@
 /** Sealed secrets in the Store, the database of the state directory. */
 import type { Migration, Row, SqlValue, Store, Transaction } from "../../store/index.ts";
 import type { Envelope } from "../sealing/envelope.ts";
-import type { KeptValue, RowsEdit, RowsView, SecretRows, SignedText } from "./rows.ts";
+import type { KeptValue, NamedText, RowsEdit, RowsView, SecretRows, SignedText } from "./rows.ts";
 
 const MIGRATIONS: readonly Migration[] = [
   {
@@ -57,9 +57,9 @@ class SqlEdit implements RowsEdit {
     return signed(await this.#tx.get("SELECT body, tag FROM secrets WHERE secret_id = ?", [secretId]));
   }
 
-  async *records(): AsyncGenerator<SignedText & { readonly secretId: string }> {
-    for await (const row of this.#tx.iterate("SELECT secret_id, body, tag FROM secrets"))
-      yield { secretId: text(row["secret_id"]), body: text(row["body"]), tag: bytes(row["tag"]) };
+  async *records(): AsyncGenerator<NamedText> {
+    for await (const row of this.#tx.iterate("SELECT secret_id, deleted, body, tag FROM secrets"))
+      yield { secretId: text(row["secret_id"]), deleted: row["deleted"] === 1, body: text(row["body"]), tag: bytes(row["tag"]) };
   }
 
   async countRecords(): Promise<number> {
