@@ -43,8 +43,9 @@ static int list_calls(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "calls") == 0) return list_calls();
+    bool ebpf = argc == 2 && strcmp(argv[1], "ebpf") == 0, connector = argc == 2 && strcmp(argv[1], "connector") == 0;
+    if (!ebpf && !connector) die(EXIT_USAGE, "started by hand; it is part of cofferdam");
+    if (geteuid() != 0) die(EXIT_REFUSED, "only root may look");
     signal(SIGPIPE, SIG_IGN);
-    if (argc == 2 && strcmp(argv[1], "ebpf") == 0) return run_ebpf();
-    if (argc == 2 && strcmp(argv[1], "connector") == 0) return run_connector();
-    die(EXIT_USAGE, "started by hand; it is part of cofferdam");
+    return ebpf ? run_ebpf() : run_connector();
 }

@@ -92,7 +92,15 @@ describe("a sensor in trouble", () => {
     const program = started("nobody", 'exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"');
     await using sensor = new KernelSensor({ program });
     const found = await sensor.initialize();
-    expect(found).toMatchObject({ state: "absent", source: "none", lacks: ["everything"] });
+    expect(found).toMatchObject({ state: "absent", source: "none", lacks: ["everything"], why: "only root may look" });
+  });
+
+  test("root without rights over the kernel: absent, with the kernel's reason", async (context) => {
+    requires(context, "sensor");
+    const program = started("bare-root", 'exec setpriv --bounding-set -all --inh-caps -all "$@"');
+    await using sensor = new KernelSensor({ program });
+    const found = await sensor.initialize();
+    expect(found).toMatchObject({ state: "absent", source: "none" });
     expect(found.why).toMatch(/not permitted/);
   });
 

@@ -13,6 +13,7 @@ import { engine } from "./doctor-engine.ts";
 import { identity } from "./doctor-identity.ts";
 import { network } from "./doctor-network.ts";
 import { secrets } from "./doctor-secrets.ts";
+import { sensor } from "./doctor-sensor.ts";
 import { openPolicy, withState } from "./session.ts";
 import { scriptShellState } from "./shell-init.ts";
 
@@ -35,7 +36,7 @@ export const doctorCommand: Command = {
   options: {},
   async run(context) {
     const checks: Check[] = [];
-    for (const check of [node, npm, box, jail, scriptShell, engine, network, stateDirectory, trail, copies, secrets, identity, advisories, policy])
+    for (const check of [node, npm, box, jail, scriptShell, engine, network, sensor, stateDirectory, trail, copies, secrets, identity, advisories, policy])
       checks.push(await check(context));
     if (context.globals.json) context.out.json({ schema: "cofferdam/doctor/v1", checks });
     else for (const check of checks) context.out.data(line(check));

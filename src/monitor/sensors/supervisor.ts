@@ -225,7 +225,7 @@ export class Supervisor {
     if (!end.greeted) this.#failures++;
     if (!end.greeted && (end.unfit || this.#failures >= MAX_FAILURES)) {
       if (this.#source === "connector") {
-        this.#tellAbsent(`${this.#fallenBack}; ${end.why}`);
+        this.#tellAbsent(this.#fallenBack === end.why ? end.why : `${this.#fallenBack}; ${end.why}`);
         return;
       }
       this.#fallenBack = end.why;
