@@ -135,10 +135,13 @@ test("doctor tries things, and its JSON is the contract's", async () => {
     "jail",
     "script shell",
     "engine",
+    "network",
+    "sensor",
     "state directory",
     "audit trail",
     "checkpoints outside",
     "secrets",
+    "identity",
     "advisories",
     "policy",
   ]);
