@@ -5,8 +5,9 @@ import { describe, expect, test, vi } from "vitest";
 import { SetClock, secretFolder } from "../../test/world/secret-store.ts";
 import type { JsonObject } from "../foundation/index.ts";
 import { memoryBackend } from "./backends/sealed-backend.ts";
-import type { AccessRequest, KnownJob, SecretRequester } from "./contract.ts";
+import type { AccessRequest, KnownJob, SecretRequester, StorePosition } from "./contract.ts";
 import { SecretManagementSystem } from "./management.ts";
+import { positionIn } from "./position.ts";
 import { commandProvider, type RotationProvider } from "./rotation.ts";
 import type { SecretOptions } from "./settings.ts";
 
@@ -542,6 +543,21 @@ describe("the component", () => {
     await expect(same.recover(" ", { userId: "root" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await same.recover("restored from a backup", { userId: "root" })).toBe(0);
     expect(log.at(-1)).toMatchObject({ action: "SecretStoreRecovered", details: { reason: "restored from a backup", lost: 0 } });
+  });
+
+  test("a change that another process records meanwhile is no rollback", async () => {
+    using folder = secretFolder();
+    const options: SecretOptions = { stateDir: folder.path, clock: folder.clock };
+    const lastPosition = async (): Promise<StorePosition | undefined> => {
+      const log: Logged[] = [];
+      await using other = new SecretManagementSystem({ ...options, audit: { log: async (event) => void log.push(event) } });
+      await other.initialize();
+      await other.storeSecret("a", VALUE);
+      return positionIn(log.at(-1)?.details);
+    };
+    await using secrets = new SecretManagementSystem({ ...options, lastPosition });
+    await secrets.initialize();
+    expect(await secrets.listSecrets()).toEqual(["a"]);
   });
 
   test("a new master key, on record", async () => {

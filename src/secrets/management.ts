@@ -296,8 +296,10 @@ export class SecretManagementSystem implements SecretReader {
 
   async #open(): Promise<Opened> {
     const backend = backendOf(this.#settings, this.#store);
+    // Before the store: what others change and record in between is no rollback.
+    const recorded = await this.#options.lastPosition?.();
     await backend.initialize();
-    assertOnRecord(await this.#options.lastPosition?.(), backend.position());
+    assertOnRecord(recorded, backend.position());
     const { interval } = this.#settings.rotation;
     // One that fails is made up for by the next, and each secret that failed was told.
     const timer = interval === 0 ? undefined : setInterval(() => void this.rotateDue().catch(() => undefined), interval).unref();

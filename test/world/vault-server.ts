@@ -4,8 +4,14 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type CryptoKey, jwtVerify } from "jose";
+
+export interface TlsOptions {
+  readonly cert: string;
+  readonly key: string;
+}
 
 interface Version {
   data: Record<string, unknown> | null;
@@ -62,21 +68,25 @@ export class VaultServer {
   jwt: { readonly key: CryptoKey; readonly audience: string } | undefined;
   #ahead = 0;
   readonly #entries = new Map<string, Entry>();
+  readonly #scheme: "http" | "https";
   readonly #server: Server;
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+  constructor(tls?: TlsOptions) {
+    const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#scheme = tls === undefined ? "http" : "https";
+    this.#server = tls === undefined ? createServer(serve) : createSecureServer(tls, serve);
   }
 
-  static async start(): Promise<VaultServer> {
-    const made = new VaultServer();
+  /** @param tls certificate and key; without them it is plain HTTP. */
+  static async start(tls?: TlsOptions): Promise<VaultServer> {
+    const made = new VaultServer(tls);
     await new Promise<void>((resolve) => made.#server.listen(0, "127.0.0.1", resolve));
     return made;
   }
 
   get address(): string {
     const address: AddressInfo | string | null = this.#server.address();
-    return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+    return `${this.#scheme}://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
   }
 
   /** Its time goes on. @param seconds as in its API. */

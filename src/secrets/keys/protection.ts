@@ -80,7 +80,7 @@ export class KeyProtection {
     const { passphrase } = this.#options;
     if (passphrase === undefined)
       throw new CofferdamError("FAILED_PRECONDITION", "the key of the secrets is under a passphrase, and there is none", {
-        hint: "name a file that holds it: secrets: {passphrase-file: PATH}, or COFFERDAM_PASSPHRASE_FILE",
+        hint: "name a file that holds it: secrets: {passphrase-file: PATH}",
       });
     return await passphrase();
   }

@@ -51,9 +51,12 @@ export class VaultSession {
     return (await this.#getting).token;
   }
 
-  /** Another token than the one that was refused, if a login gives one; undefined: the refusal stands. */
+  /** Another token, when the one that was refused has ended and a login gives one; undefined: the refusal stands. */
   async another(refused: string): Promise<string | undefined> {
     if (this.#auth.method === "token") return undefined;
+    // A login may be worth something: secret ids can be used a few times only.
+    const answer = await this.#http.exchange({ method: "GET", path: "auth/token/lookup-self", token: refused });
+    if (answer.status === 200) return undefined;
     if (this.#held?.token === refused) this.#held = undefined;
     const token = await this.token();
     return token === refused ? undefined : token;

@@ -1,8 +1,13 @@
 /** Backend vault against a server that behaves as the API is documented; the same tests against a real one when VAULT_ADDR names it. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { generateKeyPair, SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { makeCertificates } from "../../../test/world/docker-tls.ts";
+import { requires } from "../../../test/world/needs.ts";
 import { PLAIN, SetClock, versionOf } from "../../../test/world/secret-store.ts";
 import { VaultServer } from "../../../test/world/vault-server.ts";
 import { systemClock } from "../../foundation/index.ts";
@@ -124,6 +129,28 @@ test("sweep destroys what has lapsed, by the vault's time where ours is behind",
   expect((await backend.find("a"))?.info.versions).toMatchObject([{ state: "destroyed" }, { state: "current" }]);
 });
 
+test("over TLS: with the authority that was named, and with no other", async (context) => {
+  requires(context, "openssl");
+  const folder = mkdtempSync(join(tmpdir(), "cofferdam-vault-tls-"));
+  try {
+    const { ca } = makeCertificates(join(folder, "tls"));
+    const read = (name: string): string => readFileSync(join(folder, "tls", name), "utf8");
+    await using secure = await VaultServer.start({ cert: read("server.pem"), key: read("server.key") });
+    const key = secure.grant();
+    const at = async (more: Where): Promise<VaultBackend> =>
+      await opened({ address: secure.address, auth: { method: "token", token: async () => key }, ...more });
+    const backend = await at({ ca });
+    await backend.add("a", versionOf("x"));
+    expect(await text(backend, "a")).toBe("x");
+    await expect(at({})).rejects.toMatchObject({ code: "UPSTREAM_UNAVAILABLE", message: expect.stringMatching(/certificate/) });
+    // Nothing was said to it before that.
+    expect(secure.requests.every(({ token: shown }) => shown === undefined || shown === key)).toBe(true);
+    await backend.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("namespaces: one does not see the other", async () => {
   const [team, other] = ["team/a", "team/b"].map((namespace) => ({ namespace, token: server.grant({ namespace }) }));
   if (team === undefined || other === undefined) throw new Error("none");
@@ -172,6 +199,15 @@ describe("logging in", () => {
     for (const key of [...server.tokens.keys()]) server.tokens.delete(key);
     // The secret id is used up.
     await expect(backend.find("a")).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
+  test("a path that the policy refuses costs no login", async () => {
+    server.secretIds.set("sid", { uses: 1, roleId: "rid" });
+    const backend = await opened({ auth: { method: "approle", roleId: "rid", secretId: async () => "sid" } });
+    server.denied.push("secret/data/cofferdam/values/a");
+    await expect(backend.find("a")).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    expect(server.requests.filter(({ path }) => path === "auth/approle/login")).toHaveLength(1);
+    await backend.add("b", versionOf("x"));
   });
 
   test("JWT: a good one, one of another key, one for somebody else, one that has ended", async () => {
