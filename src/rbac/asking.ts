@@ -4,7 +4,7 @@
  */
 import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { Checker } from "./checker.ts";
-import { type Question, questionOf } from "./conditions/question.ts";
+import { type Established, type Question, questionOf } from "./conditions/question.ts";
 import type { AccessContext, AccessLimits, DecisionReason, RepositoryFacts, SessionPort } from "./contract.ts";
 import type { LivePolicy } from "./live-policy.ts";
 import { coversPermission } from "./permission.ts";
@@ -14,6 +14,8 @@ import { accessLimitsSchema } from "./schemas.ts";
 export interface AskingParts {
   readonly live: LivePolicy;
   readonly clock: Clock;
+  /** The greatest time that was seen, ms since the Unix epoch. */
+  readonly latest: () => number;
   readonly sessions: Pick<SessionPort, "verifySession">;
   /** What is known of a user, by id, and a repository. Never throws. */
   readonly factsOf: (userId: string, repository: string) => Promise<RepositoryFacts>;
@@ -47,7 +49,7 @@ export class Asking {
   async ask(user: unknown, asked: unknown, context: unknown): Promise<Answer> {
     const userId = typeof user === "string" && user.length <= 128 ? user.toLowerCase() : "";
     const permission = typeof asked === "string" ? asked : "";
-    const { live, clock, factsOf } = this.#parts;
+    const { live, clock, latest, factsOf } = this.#parts;
     const of = limitsOf(context);
     const refused = async (reason: DecisionReason): Promise<Answer> => {
       return { reason, userId, permission, checker: await live.current(), question: undefined, limits: [], sessionId: undefined };
@@ -58,7 +60,7 @@ export class Asking {
     const limits = [...of, ...(session?.limits === undefined ? [] : [session.limits])];
     let checker = await live.current();
     let facts: RepositoryFacts = {};
-    const established = (): { now: number; mfa: boolean | undefined; facts: RepositoryFacts } => ({ now: clock.now(), mfa: session?.mfa, facts });
+    const established = (): Established => ({ now: clock.now(), latest: latest(), mfa: session?.mfa, facts });
     let question = questionOf(objectOf(context), established());
     for (let round = 0; question?.repository !== undefined && checker.needsFacts(userId, permission); round++) {
       facts = round === MOST_ROUNDS ? {} : await factsOf(userId, question.repository);

@@ -15,6 +15,8 @@ export interface ChangeParts {
   readonly asking: Asking;
   readonly book: ChangeBook;
   readonly clock: Clock;
+  /** The greatest time that was seen, ms since the Unix epoch. */
+  readonly latest: () => number;
   readonly actor: Actor;
   /** Records a refusal. */
   readonly refused: (answer: Answer, decision?: Partial<Decision>) => Promise<CofferdamError>;
@@ -65,7 +67,7 @@ export class Changes {
 
   /** Throws PERMISSION_DENIED or UNAUTHENTICATED, on record; what `work` throws; and what {@link ChangeBook.make} throws. */
   async make<T>(wanted: Wanted, actor: Actor | undefined, work: (at: Work) => Promise<Done<T>>): Promise<T> {
-    const { live, book, clock, changed, refused } = this.#parts;
+    const { live, book, clock, latest, changed, refused } = this.#parts;
     const who = parseInput(actorSchema, actor ?? this.#parts.actor, "actor of a change");
     const answer = await this.#authorise(wanted, who);
     let epoch = 0;
@@ -75,7 +77,7 @@ export class Changes {
         const now = clock.now();
         const requireHeld = (rules: readonly GivenRule[]): void => {
           if (who.kind !== "user") return;
-          const one = firstLacking(policy, who.userId.toLowerCase(), rules, now, answer?.limits);
+          const one = firstLacking(policy, who.userId.toLowerCase(), rules, latest(), answer?.limits);
           if (one !== undefined) throw new Lacking(one);
         };
         // What has changed since it was asked counts too.

@@ -43,7 +43,7 @@ export class Checker {
     let conditional = false;
     for (const { role: number, scope, expiresAt } of assignments) {
       const role = roles.at(number);
-      if (role === undefined || !meets(role.any, met) || expiresAt <= question.now) continue;
+      if (role === undefined || !meets(role.any, met) || expiresAt <= question.latest) continue;
       const here = inScope(scope, question);
       if (here !== false && role.deny !== undefined && meets(role.deny, met)) return "deny-rule";
       if (meets(role.allow, met)) {

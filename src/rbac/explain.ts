@@ -84,7 +84,7 @@ function candidate(
   { scope, expiresAt }: CompiledAssignment,
   question: Question,
 ): Candidate {
-  const expired = expiresAt <= question.now;
+  const expired = expiresAt <= question.latest;
   const conditions = new Conditions(role.constraints ?? NO_CONSTRAINTS);
   const [here, holds] = [inScope(scope, question), conditions.test(question)];
   const outcome = here === false || holds === false ? false : here === true && holds === true ? true : undefined;

@@ -133,7 +133,7 @@ export async function raiseEpoch(tx: Transaction, mark: string, touched: readonl
   return epoch;
 }
 
-const KEPT_CHANGES = 10_000;
+const KEPT_CHANGES = 1000;
 
 async function changedRoles(tx: Transaction, before: RoleTable, ids: readonly string[]): Promise<RoleTable> {
   if (ids.length === 0) return before;

@@ -214,6 +214,10 @@ test("a role is had at a place, and until a time", async () => {
   expect(await rbac.explainPermission("ada", "jobs:create", { repository: "acme/web" })).toMatchObject({ failed: { kind: "scope", outcome: "unknown" } });
   clock.set(clock.now() + 1000);
   expect(await may({ repository: "acme/web", environment: "staging" })).toBe(false);
+  // Setting the clock back brings nothing back.
+  clock.set(clock.now() - 3_600_000);
+  expect(await may({ repository: "acme/web", environment: "staging" })).toBe(false);
+  clock.set(clock.now() + 3_600_000);
   expect(await rbac.explainPermission("ada", "jobs:create", { repository: "acme/web", environment: "staging" })).toMatchObject({
     ...{ reason: "no-rule", rule: "developer/allow/jobs:create", failed: { kind: "expired" } },
     explanation: "ada may not jobs:create: rule developer/allow/jobs:create allowed it: the role was given until 2026-01-01T00:00:01.000Z",

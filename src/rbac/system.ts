@@ -100,18 +100,20 @@ export class RBACSystem implements IdentityUsers {
   async initialize(): Promise<void> {
     if (this.#opened !== undefined) return;
     await this.#store.migrate(RBAC_ROOM, RBAC_MIGRATIONS);
+    await this.identity.initialize();
+    const { clock } = this.identity;
+    const latest = (): number => clock.now();
+    const book = new ChangeBook(this.#store, this.#trail, this.#clock, (tx) => clock.mark(tx));
     const { denyByDefault = true, requireAuthentication = true, cacheEnabled = true, allowsPerEvent = 100 } = this.#options;
     const live = new LivePolicy(this.#store, { denyByDefault, requireAuthentication }, cacheEnabled);
-    const book = new ChangeBook(this.#store, this.#trail, this.#clock);
     const facts = new StoredFacts(this.#store);
-    const asking = new Asking({ live, clock: this.#clock, sessions: this.#sessions, factsOf: (id, repository) => this.#factsOf(id, repository) });
+    const asking = new Asking({ live, clock: this.#clock, latest, sessions: this.#sessions, factsOf: (id, repository) => this.#factsOf(id, repository) });
     const changes = new Changes({
-      ...{ live, asking, book, clock: this.#clock },
+      ...{ live, asking, book, clock: this.#clock, latest },
       actor: this.#options.actor ?? { kind: "embedding", vouchedBy: "the embedding program" },
       refused: (answer, more) => this.#refuse(answer, more),
       changed: (change) => tell(this.events, "policyChanged", change),
     });
-    await this.identity.initialize();
     await book.takeOver();
     await live.current();
     this.#opened ??= {
@@ -285,11 +287,11 @@ export class RBACSystem implements IdentityUsers {
 
   /** Whether the user may do everything, everywhere, without an end. */
   async isAdministrator(userId: string): Promise<boolean> {
-    return isAdministrator(await this.checker(), userId.toLowerCase(), this.#clock.now());
+    return isAdministrator(await this.checker(), userId.toLowerCase(), this.identity.clock.now());
   }
 
   async hasAdministrator(): Promise<boolean> {
-    return hasAdministrator(await this.checker(), this.#clock.now());
+    return hasAdministrator(await this.checker(), this.identity.clock.now());
   }
 
   /** Makes the user, unless there is one of that name, and an administrator of it. */
@@ -307,7 +309,7 @@ export class RBACSystem implements IdentityUsers {
     if (actor.kind !== "user") return;
     const answer = await this.#open().asking.ask(actor.userId, permission, actor.context);
     if (answer.reason !== "granted") throw await this.#refuse(answer);
-    const now = this.#clock.now();
+    const now = this.identity.clock.now();
     const lacking = firstLacking(answer.checker, answer.userId, rulesOfUser(answer.checker, userId.toLowerCase(), now), now, answer.limits);
     if (lacking === undefined) return;
     throw await this.#refuse(answer, {

@@ -5,6 +5,8 @@ import { foldName, organisationOf } from "../names.ts";
 export interface Question {
   /** ms since the Unix epoch. */
   readonly now: number;
+  /** The greatest time that was seen: an assignment that has ended does not begin again when the clock is set back. */
+  readonly latest: number;
   readonly repository: string | undefined;
   readonly organisation: string | undefined;
   readonly environment: string | undefined;
@@ -17,6 +19,8 @@ export interface Question {
 /** What is known besides of what the caller says: from a verified session, from the resolver. */
 export interface Established {
   readonly now: number;
+  /** Default: now. */
+  readonly latest?: number | undefined;
   readonly mfa?: boolean | undefined;
   readonly facts?: RepositoryFacts | undefined;
 }
@@ -56,6 +60,7 @@ export function questionOf(context: Partial<AccessContext> | undefined, known: E
   }
   return {
     now: known.now,
+    latest: known.latest ?? known.now,
     repository,
     organisation,
     environment,

@@ -140,6 +140,11 @@ export class Identity {
     };
   }
 
+  /** Time that never goes back: what has ended stays ended. Throws NOT_INITIALIZED. */
+  get clock(): IdentityClock {
+    return this.#open().clock;
+  }
+
   async status(): Promise<IdentityStatus> {
     const { store, clock, users } = this.#open();
     const now = clock.now();
