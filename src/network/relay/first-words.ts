@@ -9,13 +9,13 @@ export type FirstWords = { readonly bytes: Buffer } & (
   | { readonly kind: "http" }
   | { readonly kind: "raw" }
   | { readonly kind: "malformed"; readonly problem: string }
-  /** The client ended, or nothing that could be told came in time. */
-  | { readonly kind: "silent" }
+  /** Nothing came in time, or ever. */
+  | { readonly kind: "silent"; readonly ended: boolean }
 );
 
 export interface Patience {
-  /** ms until the first byte. */
-  readonly first: number;
+  /** ms until the first byte; undefined is for ever. */
+  readonly first: number | undefined;
   /** ms until what began is told. */
   readonly whole: number;
 }
@@ -23,6 +23,7 @@ export interface Patience {
 /** Where a client that says nothing may be waiting for the server to speak, it waits this long for us. */
 export const SERVER_MAY_SPEAK: Patience = { first: 250, whole: 10_000 };
 export const CLIENT_SPEAKS: Patience = { first: 10_000, whole: 10_000 };
+export const WHENEVER: Patience = { first: undefined, whole: 10_000 };
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI", "PROPFIND", "REPORT", "SEARCH"];
 const LONGEST_METHOD = 10;
@@ -31,7 +32,7 @@ const LONGEST_METHOD = 10;
 export async function firstWords(socket: Socket, patience: Patience): Promise<FirstWords | undefined> {
   return await new Promise((resolve) => {
     let bytes: Buffer = Buffer.alloc(0);
-    let timer = setTimeout(() => done({ kind: "silent", bytes }), patience.first);
+    let timer = patience.first === undefined ? undefined : setTimeout(() => done({ kind: "silent", ended: false, bytes }), patience.first);
     const done = (words: FirstWords | undefined): void => {
       clearTimeout(timer);
       socket.pause();
@@ -41,13 +42,15 @@ export async function firstWords(socket: Socket, patience: Patience): Promise<Fi
     const onData = (chunk: Buffer): void => {
       if (bytes.length === 0) {
         clearTimeout(timer);
-        timer = setTimeout(() => done({ kind: "silent", bytes }), patience.whole);
+        // What may still be TLS or HTTP does not pass for something else by waiting.
+        timer = setTimeout(() => done({ kind: "malformed", problem: "its beginning never became whole", bytes }), patience.whole);
       }
       bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
       const words = tell(bytes);
       if (words !== undefined) done(words);
     };
-    const onEnd = (): void => done({ kind: bytes.length === 0 ? "silent" : "raw", bytes });
+    const onEnd = (): void =>
+      done(bytes.length === 0 ? { kind: "silent", ended: true, bytes } : { kind: "malformed", problem: "its beginning never became whole", bytes });
     const onClose = (): void => done(undefined);
     socket.on("data", onData).once("end", onEnd).once("close", onClose);
     socket.resume();
@@ -65,10 +68,13 @@ export function tell(bytes: Buffer): FirstWords | undefined {
 
 /** A request line ends in the version of HTTP; other protocols have lines that begin like one (`GET key` of Redis). */
 function tellRequest(bytes: Buffer): FirstWords | undefined {
-  const start = bytes.toString("latin1", 0, LONGEST_METHOD);
+  // Servers pass over empty lines before a request; ours does not, but has to see what they would.
+  const at = bytes.findIndex((byte) => byte !== 0x0d && byte !== 0x0a);
+  if (at < 0) return bytes.length > MAX_HEAD ? { kind: "raw", bytes } : undefined;
+  const start = bytes.toString("latin1", at, at + LONGEST_METHOD);
   const method = METHODS.find((word) => start.startsWith(`${word} `) || `${word} `.startsWith(start));
   if (method === undefined) return { kind: "raw", bytes };
-  const end = bytes.indexOf("\n");
+  const end = bytes.indexOf("\n", at);
   if (end < 0) return bytes.length > MAX_HEAD ? { kind: "http", bytes } : undefined;
   return /HTTP\/\d\.\d\r?$/.test(bytes.toString("latin1", Math.max(0, end - 12), end)) ? { kind: "http", bytes } : { kind: "raw", bytes };
 }

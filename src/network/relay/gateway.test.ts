@@ -330,6 +330,52 @@ test("other ports: by the address that the job was told for an allowed name, als
   expect(reasons(world)).toEqual([`not-allowed 203.0.113.24:5432`, "port-not-allowed db.example:5433", `not-allowed ${EVIL}:5432`]);
 });
 
+test("other ports: a client that waits, or begins with an empty line, is read all the same", async () => {
+  const world = await internet({ allow: ["good.example:8443", "good.example:8080", "mail.example:25"] });
+  await world.serve(
+    createHttps(identity, (request, response) => response.end(`tls for ${request.headers.host}`)),
+    `${GOOD}:8443`,
+  );
+  await world.serve(
+    createHttp((request, response) => response.end(`plain for ${request.headers.host}`)),
+    `${GOOD}:8080`,
+  );
+  await world.serve(
+    createServer((socket) => {
+      socket.write("220 mail\r\n");
+      socket.once("data", (bytes) => socket.end(`250 ${String(bytes)}`));
+    }),
+    `${GOOD}:25`,
+    "mail.example",
+  );
+  await world.lookUp("good.example");
+  const waiting = async (port: number): Promise<Socket> => {
+    const reached = world.reached.length;
+    const socket = await world.dial(GOOD, port);
+    await expect.poll(() => world.reached.length).toBe(reached + 1);
+    return socket;
+  };
+  const late = async (port: number, bytes: string): Promise<string> => {
+    const socket = await waiting(port);
+    socket.write(bytes);
+    return await said(socket);
+  };
+  expect(await late(8080, get("good.example:8080"))).toContain("plain for good.example:8080");
+  expect(await late(8080, get("evil.example:8080"))).toMatch(/^HTTP\/1\.1 403 /);
+  expect(await http(world, GOOD, `\r\n${get("evil.example:8080")}`, 8080)).toMatch(/^HTTP\/1\.1 400 /);
+  expect(await overTls(await waiting(8443), "good.example", get("good.example:8443"))).toContain("tls for good.example:8443");
+  expect(await overTls(await waiting(8443), "evil.example", get("evil.example:8443"))).toMatch(/ALERT_ACCESS_DENIED/);
+  await world.lookUp("mail.example");
+  const mail = await world.dial(GOOD, 25);
+  await once(mail, "data");
+  mail.write("EHLO a\r\n");
+  expect(await said(mail)).toBe("250 EHLO a\r\n");
+  const hidden = await world.dial(GOOD, 25);
+  await once(hidden, "data");
+  hidden.write(get("evil.example:25"));
+  expect(await said(hidden)).toBe("");
+});
+
 test("other ports: what was meant for a refused name is on record by that name", async () => {
   const world = await internet({});
   expect(await world.lookUp("db.evil.example")).toEqual([GATEWAY]);
@@ -451,13 +497,20 @@ test("what cannot be reached is told: a page for HTTP, a reset for the rest", as
   expect(error).toMatchObject({ code: "ECONNRESET" });
 });
 
-test("a port is knocked at and left: no server hears of it, and an allowed name is no violation", async () => {
-  const world = await internet({ allow: ["good.example:9000"] });
+test("a port is knocked at and left: of an allowed name no violation, and no server hears of it", async () => {
+  const world = await internet({ allow: ["good.example:9000", "good.example", "api.example GET /x"] });
   await world.lookUp("good.example");
-  const socket = await world.dial(GOOD, 9000);
+  for (const port of [9000, 80, 443]) {
+    const socket = await world.dial(GOOD, port);
+    socket.end();
+    await said(socket);
+  }
+  expect(reasons(world)).toEqual([]);
+  expect(world.reached).toEqual([]);
+  const socket = await world.dial(EVIL, 443);
   socket.end();
   await said(socket);
-  expect(reasons(world)).toEqual([]);
+  expect(reasons(world)).toEqual([`not-allowed ${EVIL}:443`]);
 });
 
 test("too many connections: the next is refused and on record, and there is room again when one ends", async () => {

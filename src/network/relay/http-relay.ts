@@ -98,7 +98,7 @@ export class HttpRelay {
     const decision = head.overrides
       ? policy().refuse("bad-request", "a field that asks for another method or path")
       : policy().permitsRequest(head.host, port, head.method, head.target);
-    if (decision.verdict === "observed") connection.observed({ name: head.host, decision });
+    if (decision.verdict === "observed") connection.recordRefusal({ name: head.host, decision });
     return passes(decision) ? undefined : { reason: decision.reason ?? "path-not-allowed", rule: decision.rule };
   }
 
@@ -169,7 +169,7 @@ export class HttpRelay {
   #laterFault(upstream: Socket, { reason, rule }: Fault): void {
     const { client, connection, policy } = this.#parts;
     const judgement: Judgement = { name: this.#latest, decision: policy().refuse(reason, rule) };
-    connection.observed(judgement);
+    connection.recordRefusal(judgement);
     if (passes(judgement.decision)) {
       upstream.write(this.#requests.rest);
       client.pipe(upstream);

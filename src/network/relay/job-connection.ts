@@ -14,6 +14,7 @@ import { CLIENT_SPEAKS, type FirstWords, firstWords, SERVER_MAY_SPEAK } from "./
 import { HttpRelay } from "./http-relay.ts";
 import { type Judgement, judge, PROVEN_PORTS, type Spoken, type Wanted } from "./judge.ts";
 import { failHttp, refuseHttp, refuseTls } from "./refusal-page.ts";
+import { letServerSpeak } from "./server-first.ts";
 import { reset, tieTogether } from "./tie.ts";
 
 export interface ConnectionContext {
@@ -34,6 +35,8 @@ export class JobConnection {
   readonly #ending = new AbortController();
   /** Set once it was let through. */
   #spoken: Spoken | undefined;
+  /** Its requests are. */
+  #checked = false;
   #upstream: Socket | undefined;
   /** The client inside of TLS that ends here. */
   #secured: Socket | undefined;
@@ -55,8 +58,46 @@ export class JobConnection {
   /** Never rejects; resolves when the connection is refused, or runs by itself. */
   async run(): Promise<void> {
     const client = this.#client;
-    const words = await firstWords(client, PROVEN_PORTS.has(this.#wanted.port) ? CLIENT_SPEAKS : SERVER_MAY_SPEAK);
+    const proven = PROVEN_PORTS.has(this.#wanted.port);
+    const words = await firstWords(client, proven ? CLIENT_SPEAKS : SERVER_MAY_SPEAK);
     if (words === undefined) return;
+    if (words.kind === "silent" && (proven || words.ended)) this.#endUnspoken();
+    else if (words.kind === "silent") await this.#serverFirst();
+    else await this.#proceed(words);
+  }
+
+  /** The server may be the one that speaks first; what the client says then is judged when it comes. */
+  async #serverFirst(): Promise<void> {
+    const client = this.#client;
+    const raw: Spoken = { kind: "raw" };
+    const socket = await this.open(raw, this.judge(raw), client);
+    if (socket === undefined) return;
+    const words = await letServerSpeak(client, socket);
+    if (words === undefined) return;
+    if (words.kind === "raw" || words.kind === "silent") {
+      this.#pour(socket, words.bytes);
+      return;
+    }
+    // TLS or HTTP after all, of a client that took its time: nothing was lost, and it begins anew.
+    this.settle();
+    this.#spoken = undefined;
+    this.#upstream = undefined;
+    const spoke = socket.bytesRead > 0;
+    socket.destroy();
+    if (spoke)
+      this.refuse({ kind: "raw" }, { name: this.#told[0], decision: this.#context.policy().refuse("bad-request", "the server had spoken before") }, client);
+    else await this.#proceed(words);
+  }
+
+  #pour(socket: Socket, bytes: Buffer): void {
+    tieTogether(this.#client, socket);
+    if (bytes.length > 0) socket.write(bytes);
+    this.#client.pipe(socket);
+    socket.pipe(this.#client);
+  }
+
+  async #proceed(words: FirstWords): Promise<void> {
+    const client = this.#client;
     if (words.kind === "http") {
       new HttpRelay({ connection: this, client, port: this.#wanted.port, policy: this.#context.policy }).start(words.bytes);
       return;
@@ -68,11 +109,20 @@ export class JobConnection {
       return;
     }
     const socket = await this.open(spoken, judgement, client);
-    if (socket === undefined) return;
-    tieTogether(client, socket);
-    if (words.bytes.length > 0) socket.write(words.bytes);
-    client.pipe(socket);
-    socket.pipe(client);
+    if (socket !== undefined) this.#pour(socket, words.bytes);
+  }
+
+  /** Somebody looked whether the port is open: no server hears of it, and what might be reached there is no violation. */
+  #endUnspoken(): void {
+    const { address, name = this.#told[0], port } = this.#wanted;
+    const decision = this.#context.policy().decide({ name, address, port, protocol: "tcp" });
+    if (!passes(decision)) {
+      this.refuse({ kind: "raw" }, { decision, name }, this.#client);
+      return;
+    }
+    this.#note(decision, name, this.#place);
+    this.#client.end();
+    this.#client.destroySoon();
   }
 
   /** Ends the job's TLS here, and checks what is asked for inside. */
@@ -83,7 +133,7 @@ export class JobConnection {
     try {
       this.#secured = await acceptTls(client, name, authority());
     } catch (error) {
-      this.observed({ name, decision: policy().refuse("tls-failed", messageOf(error)) });
+      this.recordRefusal({ name, decision: policy().refuse("tls-failed", messageOf(error)) });
       client.destroy();
       return;
     }
@@ -96,9 +146,13 @@ export class JobConnection {
   }
 
   judge(spoken: Spoken): Judgement {
-    const { policy, resolver } = this.#context;
+    return judge(this.#wanted, spoken, this.#context.policy(), this.#told);
+  }
+
+  /** The names that led to where it was sent. */
+  get #told(): readonly string[] {
     const at = this.#wanted.address ?? parseAddress(this.#context.gateway);
-    return judge(this.#wanted, spoken, policy(), at === undefined ? [] : resolver.answered.namesAt(at));
+    return at === undefined ? [] : this.#context.resolver.answered.namesAt(at);
   }
 
   /** The way to the server, or undefined when the client was told that there is none. */
@@ -134,13 +188,15 @@ export class JobConnection {
       return undefined;
     }
     this.#spoken = spoken;
+    this.#checked = decision.requestsOnly === true;
     this.#upstream = dialled.socket;
+    this.#counted = { sent: 0, received: 0 };
     return dialled.socket;
   }
 
   /** On record, and told to the client in its protocol. */
   refuse(spoken: Spoken, judgement: Judgement, client: Socket): void {
-    this.observed(judgement);
+    this.recordRefusal(judgement);
     if (spoken.kind === "tls") refuseTls(client);
     else if (spoken.kind === "http" || (spoken.kind === "malformed" && spoken.reason !== "not-tls"))
       refuseHttp(client, this.target(judgement.name), judgement.decision);
@@ -152,8 +208,8 @@ export class JobConnection {
     this.#counter?.request(method, target);
   }
 
-  /** On record, and nothing else. */
-  observed({ decision, name }: Judgement): void {
+  /** What is refused, or would be. */
+  recordRefusal({ decision, name }: Judgement): void {
     this.#note(decision, name, this.#place);
     this.#violation(decision, name);
   }
@@ -162,16 +218,16 @@ export class JobConnection {
   cutIfRefused(): boolean {
     if (this.#spoken === undefined) return false;
     const judgement = this.judge(this.#spoken);
-    const unchecked = this.#spoken.kind === "tls" && this.#secured === undefined && this.#mustCheck(judgement);
-    if (passes(judgement.decision) && !unchecked) return false;
-    this.observed(judgement);
+    if (passes(judgement.decision) && (this.#checked || !this.#mustCheck(judgement))) return false;
+    this.recordRefusal(judgement);
     this.close();
     return true;
   }
 
   /** Counts what was carried since the last time. */
   settle(): void {
-    const { bytesWritten: sent = 0, bytesRead: received = 0 } = this.#upstream ?? {};
+    if (this.#upstream === undefined) return;
+    const { bytesWritten: sent, bytesRead: received } = this.#upstream;
     this.#counter?.sent(sent - this.#counted.sent);
     this.#counter?.received(received - this.#counted.received);
     this.#counted = { sent, received };
@@ -210,8 +266,11 @@ export class JobConnection {
   }
 }
 
+/** First byte of a record of TLS that begins a handshake. */
+const TLS_HANDSHAKE = 22;
+
 function spokenOf(words: FirstWords): Spoken {
   if (words.kind === "tls") return { kind: "tls", name: words.hello.name, encrypted: words.hello.encrypted };
-  if (words.kind === "malformed") return { kind: "malformed", reason: "not-tls", rule: words.problem };
+  if (words.kind === "malformed") return { kind: "malformed", reason: words.bytes[0] === TLS_HANDSHAKE ? "not-tls" : "not-http", rule: words.problem };
   return { kind: "raw" };
 }
