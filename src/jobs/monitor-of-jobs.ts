@@ -10,7 +10,7 @@ import { planResponse } from "./threats/response.ts";
 
 export interface MonitorOfJobsParts {
   readonly engine: ContainerEngine;
-  readonly audit: JobTrail;
+  readonly audit: Pick<JobTrail, "log">;
   readonly policy: EffectivePolicy;
   readonly store: Store;
   readonly stateDir: string;

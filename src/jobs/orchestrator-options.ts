@@ -28,8 +28,8 @@ export interface OrchestratorOptions {
   /** Default: the audit trail of the state directory, signed and copied as the policy says. */
   readonly audit?: JobTrail | undefined;
   /**
-   * Where the secrets of jobs come from; called once, by `initialize()`. Absent, or `components.secrets` false: a job that asks
-   * for secrets is refused.
+   * Where the secrets of jobs come from; called once, by `initialize()`. Default: those of the state directory. With
+   * `components.secrets` false a job that asks for secrets is refused.
    */
   readonly secrets?: ((parts: SecretParts) => SecretReader) | undefined;
   /** Of the jobs' networks: ranges, name servers, how many are kept ready. Modes and rules are the policy's. */

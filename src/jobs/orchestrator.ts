@@ -11,6 +11,7 @@ import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretInjector, SecretReader } from "../secrets/index.ts";
 import { ContainerRun, holdingsOf, type RunHooks } from "./container-run.ts";
+import { DefaultSecrets } from "./default-secrets.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, logPath } from "./job-book.ts";
 import { contextOf, type JobSecurityContext } from "./job-context.ts";
@@ -45,6 +46,7 @@ interface Opened extends OrchestratorParts {
   /** Undefined where components.network is off. */
   readonly networks: NetworkIsolationManager | undefined;
   readonly secrets: SecretReader | undefined;
+  readonly ownSecrets: DefaultSecrets | undefined;
   readonly monitor: MonitorOfJobs;
 }
 
@@ -107,13 +109,14 @@ export class SecurityOrchestrator {
       throw error;
     }
     const secretParts: SecretParts = { jobs: { find: async (jobId) => open.known(jobId) }, injector: this.#injector };
-    const secrets = this.#options.components?.secrets === false ? undefined : this.#options.secrets?.(secretParts);
+    const ownSecrets = this.#options.secrets === undefined ? new DefaultSecrets(parts, secretParts) : undefined;
+    const secrets = this.#options.components?.secrets === false ? undefined : (ownSecrets ?? this.#options.secrets?.(secretParts));
     const monitor = new MonitorOfJobs({
-      ...{ engine: this.#engine, audit: parts.audit, policy, store, stateDir, clock },
+      ...{ engine: this.#engine, audit: open.masking(parts.audit), policy, store, stateDir, clock },
       off: this.#options.components?.monitor === false,
       tell: (threat) => void this.handleSecurityThreat(threat).catch(() => undefined),
     });
-    this.#opened ??= { ...parts, book, open, quota, networks, secrets, monitor };
+    this.#opened ??= { ...parts, book, open, quota, networks, secrets, ownSecrets, monitor };
     const found = await reconcile(this.#reconcileParts());
     tellAll(this.events, "initialized", { reconciled: found.map(({ jobId }) => jobId) });
     return found;
@@ -289,6 +292,7 @@ export class SecurityOrchestrator {
     await this.#opened?.monitor.close();
     await this.#opened?.quota.close();
     await this.#opened?.networks?.close();
+    await this.#opened?.ownSecrets?.close();
     await this.#opened?.close();
     this.#opened = undefined;
     if (this.#ownsEngine) await this.#engine.close();

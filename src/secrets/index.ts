@@ -13,7 +13,7 @@ export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
 export { LEAK_KINDS, type Leak, LeakFinder, type LeakKind, type LeakReport, MOST_LEAKS } from "./leaks/index.ts";
 export { SecretManagementSystem } from "./management.ts";
 export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./masking/index.ts";
-export { POSITION_ACTIONS, positionIn } from "./position.ts";
+export { lastPosition } from "./position.ts";
 export { commandProvider, type RotationProvider, type RotationRequest } from "./rotation.ts";
 export type { DueReport } from "./rotation-due.ts";
 export type { SecretMetadata } from "./said.ts";

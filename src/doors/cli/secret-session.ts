@@ -1,5 +1,4 @@
 /** What secret commands open: the policy, the trail, and the secrets as the policy keeps them. */
-import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, type SecretProviderWords, secretRulesOf } from "../../policy/index.ts";
 import { type Actor, RBACSystem } from "../../rbac/index.ts";
@@ -7,14 +6,12 @@ import {
   type Authorizer,
   commandProvider,
   type EncryptionOptions,
-  POSITION_ACTIONS,
-  positionIn,
+  lastPosition,
   type RotationProvider,
   readPrivate,
   type SecretActor,
   SecretManagementSystem,
   type SecretOptions,
-  type StorePosition,
   type VaultOptions,
   vaultProvider,
 } from "../../secrets/index.ts";
@@ -89,7 +86,7 @@ export async function secretOptionsOf({ values }: EffectivePolicy, { stateDir, s
     ...{ ...rules, backend, stateDir, store, audit, encryption },
     ...(backend === "vault" && { vault }),
     rotation: { ...rotation, providers: Object.fromEntries(made) },
-    lastPosition: async () => await lastPosition(audit),
+    lastPosition: async () => await lastPosition(async (query) => await audit.search(query)),
   };
 }
 
@@ -104,15 +101,4 @@ export function readPassphrase(path: string): Uint8Array {
   if (bytes === undefined) throw new CofferdamError("NOT_FOUND", `there is no file of the passphrase: ${path}`);
   const end = bytes.findIndex((byte) => byte === 0x0a || byte === 0x0d);
   return end < 0 ? bytes : bytes.subarray(0, end);
-}
-
-/** The position that was recorded last. */
-async function lastPosition(audit: AuditLogger): Promise<StorePosition | undefined> {
-  const pages = await Promise.all(
-    POSITION_ACTIONS.map(async (action) => await audit.search({ category: "secrets", action, result: "success", newestFirst: true, limit: 1 })),
-  );
-  const last = pages
-    .flat()
-    .reduce<(typeof pages)[number][number] | undefined>((one, other) => (one === undefined || other.seq > one.seq ? other : one), undefined);
-  return positionIn(last?.details);
 }
