@@ -27,6 +27,8 @@ export type EventKind =
   | "permission"
   /** A secret, or the key of all of them. */
   | "secret"
+  /** Something in a job was a threat, was kept, or was looked into. */
+  | "threat"
   | "trail"
   | "other";
 
@@ -101,6 +103,8 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   ...kindOf("authorization", "access", ["role_assigned", "role_revoked"]),
   ...kindOf("authorization", "role", ["role_created", "role_updated", "role_deleted", "repository_updated", "policy_imported"]),
   ...kindOf("authorization", "permission", ["permission_granted", "permission_denied"]),
+  ...kindOf("jobs", "threat", ["ThreatHandled", "ThreatResolved"]),
+  ...kindOf("monitor", "threat", ["EvidenceKept"]),
   ...kindOf("secrets", "secret", [
     ...["SecretStored", "SecretRetrieved", "SecretCanaryRead", "SecretRevealed", "SecretRotated", "SecretDeleted", "SecretRefused"],
     ...["SecretKeyChanged", "SecretKeyBackedUp", "SecretKeyRestored", "SecretKeyProtected", "SecretStoreRecovered"],

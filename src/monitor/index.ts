@@ -6,6 +6,7 @@ export type * from "./event.ts";
 export { type FrozenAt, type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
 export type { KeptEvidence } from "./response/index.ts";
 export {
+  builtInFolder,
   builtInRules,
   type ExceptionFile,
   type JobProcesses,
@@ -18,7 +19,11 @@ export {
   RuleSet,
   type RuleSeverity,
   type RulesFile,
+  type RuleTest,
   readRules,
+  readRuleTests,
+  type TestedRule,
+  testRule,
 } from "./rules/index.ts";
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";

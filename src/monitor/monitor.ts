@@ -262,7 +262,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     );
     await this.#audit.log({
       ...{ category: "monitor", action: "EvidenceKept", result: "success", sessionId: jobId, resourceType: "container", resourceId: id },
-      details: { ...kept },
+      details: { ...kept, ...(threat !== undefined && "id" in threat && typeof threat.id === "string" ? { threat: threat.id } : {}) },
     });
     return kept;
   }

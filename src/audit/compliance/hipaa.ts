@@ -1,6 +1,21 @@
 /** HIPAA Security Rule (45 CFR part 164, subpart C). */
 import type { StandardTable } from "./controls.ts";
-import { ACCOUNTS, ADVISORIES, CHANGES, CREDENTIALS, DECISIONS, EXPORTS, INTEGRITY, JAILED, LOGINS, RETENTION, ROLES, SCANS, TRAIL_FAILURES } from "./kinds.ts";
+import {
+  ACCOUNTS,
+  ADVISORIES,
+  CHANGES,
+  CREDENTIALS,
+  DECISIONS,
+  EXPORTS,
+  INTEGRITY,
+  JAILED,
+  LOGINS,
+  RETENTION,
+  ROLES,
+  SCANS,
+  THREATS,
+  TRAIL_FAILURES,
+} from "./kinds.ts";
 
 export const hipaa: StandardTable = {
   name: "HIPAA Security Rule, 45 CFR 164 subpart C",
@@ -38,7 +53,7 @@ export const hipaa: StandardTable = {
     {
       id: "164.308(a)(6)(ii)",
       title: "Security incidents are answered and documented",
-      evidence: ["packages/PackageExposed", "audit/recovered", "audit/hold_placed"],
+      evidence: ["packages/PackageExposed", ...THREATS, "audit/recovered", "audit/hold_placed"],
       notCovered: "the answer of the organisation; incidents outside of this trail",
     },
     {

@@ -16,6 +16,7 @@ import {
   SCANS,
   SECRET_CARE,
   SECRET_USE,
+  THREATS,
   TRAIL_FAILURES,
 } from "./kinds.ts";
 
@@ -61,7 +62,7 @@ export const iso27001: StandardTable = {
     {
       id: "A.5.28",
       title: "Evidence is collected and kept so that it holds",
-      evidence: [...EXPORTS, "audit/hold_placed", "audit/hold_released"],
+      evidence: [...EXPORTS, "monitor/EvidenceKept", "audit/hold_placed", "audit/hold_released"],
       notCovered: "procedures and competence of those who collect it; evidence outside of this trail",
     },
     {
@@ -115,7 +116,7 @@ export const iso27001: StandardTable = {
     {
       id: "A.8.16",
       title: "Systems are watched for behaviour out of the ordinary",
-      evidence: [...JAILED, "packages/PackageExposed", ...TRAIL_FAILURES],
+      evidence: [...JAILED, "packages/PackageExposed", ...THREATS, ...TRAIL_FAILURES],
       notCovered: "production systems and networks",
     },
     {

@@ -7,6 +7,8 @@ export const INTEGRITY: readonly string[] = ["packages/IntegrityCheck"];
 /** Packages against advisories, and what was known to be bad only after the install. */
 export const SCANS: readonly string[] = ["packages/VulnerabilityScan", "packages/PackageExposed"];
 /** Scripts and commands in a jail: what they were granted, reached and were refused. */
+/** Seen in guarded jobs: what it was, what was kept of it, and who looked into it. */
+export const THREATS: readonly string[] = ["jobs/ThreatHandled", "jobs/ThreatResolved", "monitor/EvidenceKept"];
 export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox/RuntimeProtection"];
 /** Approvals of scripts, and other changes of what is allowed. */
 export const CHANGES: readonly string[] = ["packages/ConfigurationChange"];

@@ -15,6 +15,7 @@ import {
   SCANS,
   SECRET_CARE,
   SECRET_USE,
+  THREATS,
   TRAIL_FAILURES,
 } from "./kinds.ts";
 
@@ -66,7 +67,7 @@ export const soc2: StandardTable = {
     {
       id: "CC7.2",
       title: "Operation is watched for signs of attacks and errors",
-      evidence: [...JAILED, "packages/PackageExposed", ...TRAIL_FAILURES],
+      evidence: [...JAILED, "packages/PackageExposed", ...THREATS, ...TRAIL_FAILURES],
       notCovered: "production systems and networks; that alarms reach somebody",
     },
     {
@@ -78,7 +79,7 @@ export const soc2: StandardTable = {
     {
       id: "CC7.4",
       title: "Incidents are answered",
-      evidence: [...INSTALLS, ...EXPORTS],
+      evidence: [...INSTALLS, ...THREATS, ...EXPORTS],
       notCovered: "incident response as an organisation does it; the trail shows what was stopped, and what was exported for whom",
     },
     {

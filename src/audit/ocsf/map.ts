@@ -7,6 +7,7 @@ import { integrityFinding, vulnerabilityFinding } from "./findings.ts";
 import { access, account, login, permission, role } from "./people.ts";
 import type { Mapped, OcsfProduct } from "./record.ts";
 import { secret } from "./secrets.ts";
+import { threatFinding } from "./threats.ts";
 
 export function ocsfEvents(event: AuditEvent, product: OcsfProduct): readonly JsonObject[] {
   const mapped: Mapped = { event, facts: factsOf(event), product };
@@ -28,6 +29,7 @@ const MAPPINGS: Readonly<Record<EventKind, (mapped: Mapped) => readonly JsonObje
   role: (mapped) => [role(mapped)],
   permission: (mapped) => [permission(mapped)],
   secret: (mapped) => [secret(mapped)],
+  threat: (mapped) => [threatFinding(mapped)],
   trail: (mapped) => [trail(mapped)],
   other: (mapped) => [anything(mapped)],
 };

@@ -234,6 +234,20 @@ describe("the table", () => {
     ]);
   });
 
+  test("threats: one finding from its first event to its resolution", () => {
+    const details = { threat: "thr_1", type: "escape-file", severity: "critical" };
+    const of = (category: string, action: string, more: object): unknown => mapped({ category, action, sessionId: "job-1", ...more });
+    expect(of("jobs", "ThreatHandled", { result: "failure", details })).toMatchObject([
+      { class_uid: 2004, activity_id: 1, severity_id: 5, status_id: 1, finding_info: { uid: "thr_1", title: "escape-file" }, resources: [{ name: "job-1" }] },
+    ]);
+    expect(of("monitor", "EvidenceKept", { details: { threat: "thr_1", path: "/evidence/1.json" } })).toMatchObject([
+      { activity_id: 2, status_id: 2, finding_info: { uid: "thr_1" }, message: "evidence kept: /evidence/1.json" },
+    ]);
+    expect(of("jobs", "ThreatResolved", { resourceType: "threat", resourceId: "thr_1", details: { type: "escape-file" } })).toMatchObject([
+      { activity_id: 3, status_id: 4, finding_info: { uid: "thr_1" } },
+    ]);
+  });
+
   test("what the log says about itself, and whatever else there is", () => {
     const trail = (action: string, result: "success" | "failure" = "success"): string => `${action} ${short(mapped({ category: "audit", action, result }))}`;
     expect([

@@ -3,4 +3,6 @@ export type { JobProcesses, ProgramFacts } from "./program.ts";
 export { JobPrograms } from "./programs.ts";
 export { builtInFolder, builtInRules, readRules } from "./read.ts";
 export { type Match, type NamedRules, type RuleFacts, RuleSet } from "./rule-set.ts";
+export type { RuleTest } from "./scenario.ts";
 export type { ExceptionFile, RuleFile, RuleSeverity, RulesFile } from "./schema.ts";
+export { readRuleTests, type TestedRule, testRule } from "./test-rules.ts";

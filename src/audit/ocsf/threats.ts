@@ -1,0 +1,31 @@
+/** Threats that were seen in jobs, what was kept of them, and that somebody looked into them, as OCSF detection findings. */
+import type { JsonObject } from "../../foundation/index.ts";
+import { textOf } from "../facts.ts";
+import { type Activity, DETECTED, DETECTION } from "./classes.ts";
+import { severityOf } from "./findings.ts";
+import { type Mapped, ocsfRecord } from "./record.ts";
+
+const CLOSE: Activity = [3, "Close"];
+const ACTIVITIES: Readonly<Record<string, Activity>> = { ThreatResolved: CLOSE, EvidenceKept: [2, "Update"] };
+const STATUSES = { new: [1, "New"], underway: [2, "In Progress"], resolved: [4, "Resolved"] } as const;
+
+export function threatFinding(mapped: Mapped): JsonObject {
+  const { event, facts } = mapped;
+  const { threat, type, evidence, path } = facts.details;
+  // One finding a threat, whichever of its events comes; a bundle of evidence names its file.
+  const uid = textOf(threat) ?? (event.resourceType === "threat" ? event.resourceId : undefined) ?? event.id;
+  const of = textOf(type) ?? (event.action === "EvidenceKept" || evidence !== undefined ? "evidence" : "threat");
+  const resolved = event.action === "ThreatResolved";
+  return ocsfRecord(mapped, {
+    class: DETECTION,
+    activity: (Object.hasOwn(ACTIVITIES, event.action) ? ACTIVITIES[event.action] : undefined) ?? [1, "Create"],
+    severity: severityOf(textOf(facts.details["severity"])),
+    message: `${of}${textOf(path) === undefined ? "" : ` kept: ${textOf(path)}`}`,
+    control: DETECTED,
+    status: resolved ? STATUSES.resolved : event.action === "EvidenceKept" ? STATUSES.underway : STATUSES.new,
+    more: {
+      finding_info: { uid, title: of },
+      resources: event.sessionId === undefined ? undefined : [{ name: event.sessionId, type: "job" }],
+    },
+  });
+}
