@@ -1,8 +1,11 @@
 /** A guarded job under the monitor, through the command line: what a quiet one says, and how one that does not behave ends. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { JobWorld } from "../world/job-world.ts";
 import { has, requires } from "../world/needs.ts";
+import { outcomeOf } from "../world/project.ts";
+import { until } from "../world/script-world.ts";
 
 let world: JobWorld;
 
@@ -52,6 +55,53 @@ test("turned off by the policy: said", async () => {
     expect(report.monitoring).toMatchObject({ state: "off", why: "jobs.monitor is off", events: 0 });
     expect(report.notCovered).toContainEqual({ what: "runtime monitor", means: "nobody watched what its processes did: jobs.monitor is off" });
     expect(report.score?.lines.map(({ control }) => control)).toContain("job.monitored");
+  } finally {
+    world.policy("version: 1\njobs: {unscanned: accept}\n");
+  }
+});
+
+test("monitor check and watch look at a job of another process; monitor rules and test need no engine", async () => {
+  const id = world.newId();
+  const job = world.cli(world.words(id, { command: ["sh", "-c", "echo up; while [ ! -e /tmp/enough ]; do nc -h 2> /dev/null; sleep 0.2; done"] }));
+  const log = join(world.state, "job-logs", `${id}.log`);
+  await until(() => existsSync(log) && statSync(log).size > 0);
+  const checked = await world.cli(["monitor", "check", id, "--for", "2s", "--json"]);
+  const { schema, status, threats } = JSON.parse(checked.stdout);
+  expect([checked.exit, schema, status.state]).toEqual([3, "cofferdam/monitor-check/v1", "watching"]);
+  expect(threats.map(({ type }: { type: string }) => type)).toContain("network-tool");
+  const watching = world.start(["monitor", "watch", id]);
+  let said = "";
+  const watched = outcomeOf(watching);
+  watching.stdout?.on("data", (bytes) => (said += String(bytes)));
+  await until(() => /sleep 0\.2/.test(said) && /medium {3}network-tool: nc -h/.test(said));
+  expect((await world.cli(["job", "kill", id])).exit).toBe(0);
+  expect((await watched).exit).toBe(0);
+  await job;
+  expect((await world.cli(["monitor", "check", id])).exit).toBe(2);
+  expect((await world.cli(["monitor", "rules"])).stdout).toMatch(/^critical shell-on-network/m);
+  expect(await world.cli(["monitor", "test"])).toMatchObject({ exit: 0, stderr: expect.stringMatching(/(\d+) of \1 tests of rules passed/) });
+});
+
+test("rules of a user: read with their place in every complaint, tested, and in force in jobs", async () => {
+  const file = join(world.base, "ours.yaml");
+  const rule = "{id: our-marker, title: ours, says: '{process.line}', severity: critical, attack: [T1059], on: [exec], when: {process.args: marker-of-ours}}";
+  writeFileSync(file, `rules:\n  - ${rule.replace("process.args", "process.arg")}\n`);
+  expect(await world.cli(["monitor", "rules", "--rules", file])).toMatchObject({
+    exit: 2,
+    stderr: expect.stringMatching(/ours\.yaml: our-marker\.when\.process\.arg: no field process\.arg[\s\S]*process\.args/),
+  });
+  writeFileSync(file, `rules:\n  - ${rule}\n`);
+  expect((await world.cli(["monitor", "test", file])).stdout).toBe("untested our-marker: no test finds it\n");
+  writeFileSync(join(world.base, "ours.test.yaml"), "tests:\n  - {rule: our-marker, events: [{exec: /bin/echo, args: [echo, marker-of-ours]}]}\n");
+  expect((await world.cli(["monitor", "test", file])).exit).toBe(0);
+  world.policy(`version: 1\njobs: {unscanned: accept, monitor-rules: [${file}]}\n`);
+  try {
+    const { report } = await world.job({ command: ["sh", "-c", "/bin/echo marker-of-ours; sleep 1000"] });
+    expect(report).toMatchObject({ verdict: "stopped", threats: [{ type: "our-marker" }] });
+    writeFileSync(file, `${readFileSync(file, "utf8")}exceptions:\n  - {rule: our-marker, reason: a test, until: 2999-01-01}\n`);
+    const spared = await world.job({ command: ["sh", "-c", "/bin/echo marker-of-ours"] });
+    expect(spared.report).toMatchObject({ verdict: "passed", threats: [] });
+    expect(spared.report.monitoring?.notes).toContainEqual({ rule: "our-marker", message: "/bin/echo marker-of-ours", times: 1, excepted: "a test" });
   } finally {
     world.policy("version: 1\njobs: {unscanned: accept}\n");
   }

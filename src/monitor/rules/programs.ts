@@ -44,6 +44,12 @@ export class JobPrograms implements JobProcesses {
     return this.#running.values();
   }
 
+  /** Those that run, and the last that ended: /proc shows some of them for a while. */
+  *known(): Generator<ProgramFacts, void, undefined> {
+    yield* this.#running.values();
+    yield* this.#ended.values();
+  }
+
   /** What ran before the first event, as /proc showed it: its key is /proc's, and whether its file is fresh is not known. */
   ranBefore(program: ProgramFacts): void {
     this.#before.set(program.key, program);

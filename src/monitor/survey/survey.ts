@@ -54,7 +54,7 @@ export class Survey {
 
   /** @param complete whether the events are all of them. @param now ms, monotonic. */
   look(pids: readonly number[], complete: boolean, now: number): readonly SurveyFinding[] {
-    const programs = new Map([...this.#programs.running].map((program) => [procKey(program.key), program]));
+    const programs = new Map([...this.#programs.known()].map((program) => [procKey(program.key), program]));
     const there = new Set<string>();
     const findings: SurveyFinding[] = [];
     for (const pid of pids) {
