@@ -291,28 +291,31 @@ describe("rotation", () => {
     });
   });
 
-  test("of those who rotate at once one wins; the provider is asked once", async () => {
-    const asked: number[] = [];
+  test("of those who rotate at once one wins; the provider is asked once, and keeps its claim while it works", async () => {
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const versions: number[] = [];
     const provider: RotationProvider = {
       async rotate({ version, current, secretId }) {
-        asked.push(version);
+        versions.push(version);
         expect(secretId).toBe("a");
-        return Buffer.concat([current, Buffer.from(`+${version}`)]);
+        const next = Buffer.concat([current, Buffer.from(`+${version}`)]);
+        asked.resolve();
+        await answer.promise;
+        return next;
       },
     };
     await within({ rotation: { providers: { mine: provider } } }, async ({ secrets }) => {
       await secrets.storeSecret("a", "one", { autoRotate: { provider: "mine", every: "30d" } });
-      const results = await Promise.allSettled([
-        secrets.rotateSecret("a"),
-        secrets.rotateSecret("a"),
-        secrets.rotateSecret("a", "given"),
-        secrets.storeSecret("a", "put"),
-      ]);
-      expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-      for (const one of results) if (one.status === "rejected") expect(one.reason).toMatchObject({ code: "CONFLICT" });
-      expect(asked).toEqual([2]);
+      const rotating = secrets.rotateSecret("a");
+      await asked.promise;
+      for (const loser of [secrets.rotateSecret("a"), secrets.rotateSecret("a", "given"), secrets.storeSecret("a", "put")])
+        await expect(loser).rejects.toMatchObject({ code: "CONFLICT" });
+      answer.resolve();
+      expect([await rotating, versions]).toEqual([2, [2]]);
       expect(await text(secrets, "a")).toBe("one+2");
       expect(await secrets.rotateSecret("a")).toBe(3);
+      const given = await Promise.allSettled(["x", "y", "z"].map(async (value) => await secrets.rotateSecret("a", value)));
+      expect(given.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
     });
   });
 
@@ -375,14 +378,18 @@ describe("rotation", () => {
     });
   });
 
-  test("by itself, where an interval is set", async () => {
+  test("by itself, where an interval is set; nobody has to be allowed to", async () => {
     const clock = new SetClock();
-    await using secrets = new SecretManagementSystem({ backend: "memory", clock, rotation: { interval: 10 } });
+    const authorizer = { authorize: async ({ permission }: AccessRequest) => ({ allowed: permission === "secrets:write", rule: "x" }) };
+    const provider: RotationProvider = { rotate: async () => Buffer.from("two") };
+    await using secrets = new SecretManagementSystem({ backend: "memory", clock, authorizer, rotation: { interval: 10, providers: { mine: provider } } });
     await secrets.initialize();
-    const told = once(secrets.events, "rotationDue");
+    const told = [once(secrets.events, "rotationDue"), once(secrets.events, "secretRotated")];
     await secrets.storeSecret("a", "one", { autoRotate: { every: "1m" } });
+    await secrets.storeSecret("b", "one", { autoRotate: { every: "1m", provider: "mine" } });
     clock.time += 60_000;
-    expect(await told).toEqual([{ secretId: "a", version: 1, because: "time" }]);
+    expect(await Promise.all(told)).toEqual([[{ secretId: "a", version: 1, because: "time" }], [{ secretId: "b", version: 2, userId: "cofferdam" }]]);
+    await expect(secrets.rotateDue()).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
   });
 
   test("after use, where the level asks for it: as soon as the job's lease has ended", async () => {

@@ -75,18 +75,18 @@ export class SecretManagementSystem implements SecretReader {
 
   /**
    * Stores a value: a new secret or, unless `replace` is false, in place of what there was, whose values are destroyed.
-   * @param by default: the owner. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE (over 64 KiB), PERMISSION_DENIED, CONFLICT when somebody
+   * @param by here and below: who does it; default: this program. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE (over 64 KiB), PERMISSION_DENIED, CONFLICT when somebody
    * else did at the same time, or when there is one that may not be replaced.
    */
   async storeSecret(
     secretId: string,
     secretValue: string | Uint8Array,
     metadata: SecretMetadata = {},
-    by?: SecretActor,
+    by: SecretActor = SYSTEM,
     { replace = true }: { readonly replace?: boolean } = {},
   ): Promise<SecretInfo> {
-    const policy = parseInput(metadataSchema({ owner: by?.userId ?? "unknown", every: this.#settings.rotation.every }), metadata, "metadata of a secret");
-    const actor = parseActor(by ?? { userId: policy.owner });
+    const policy = parseInput(metadataSchema({ owner: by.userId, every: this.#settings.rotation.every }), metadata, "metadata of a secret");
+    const actor = parseActor(by);
     const intent: Intent = { operation: "storeSecret", permission: "secrets:write", actor, secretId };
     return await this.#gate.attempt(intent, async () => {
       const { backend } = this.#parts();
@@ -160,31 +160,20 @@ export class SecretManagementSystem implements SecretReader {
    * @returns the number of the new version.
    */
   async rotateSecret(secretId: string, newValue?: string | Uint8Array, by: SecretActor = SYSTEM): Promise<number> {
-    const actor = parseActor(by);
-    const intent: Intent = { operation: "rotateSecret", permission: "secrets:rotate", actor, secretId };
-    return await this.#gate.attempt(intent, async () => {
-      const { backend } = this.#parts();
-      const id = parseSecretId(secretId);
-      const value = newValue === undefined ? undefined : parseValue(newValue);
-      const rule = await this.#gate.authorize(intent);
-      const found = await existing(backend, id);
-      const provider = value === undefined ? found.info.autoRotate?.provider : undefined;
-      const version = await rotate({ backend, settings: this.#settings }, found, value);
-      value?.fill(0);
-      await this.#changed("SecretRotated", actor, id, { version, rule, ...(provider !== undefined && { provider }) });
-      tell(this.events, "secretRotated", { secretId: id, version, userId: actor.userId });
-      return version;
-    });
+    return await this.#rotate(secretId, newValue, parseActor(by), async (intent) => await this.#gate.authorize(intent));
   }
 
   /**
    * Rotates what is due and has a provider, tells (`rotationDue`) what is due and has none, and destroys values whose grace
    * has ended. What others are rotating meanwhile is theirs.
    */
-  async rotateDue(): Promise<DueReport> {
-    const { backend } = this.#parts();
-    await backend.sweep();
-    return await rotateAllDue({ backend, settings: this.#settings, events: this.events }, async (secretId) => await this.rotateSecret(secretId));
+  async rotateDue(by: SecretActor = SYSTEM): Promise<DueReport> {
+    const actor = parseActor(by);
+    const intent: Intent = { operation: "rotateDue", permission: "secrets:rotate", actor };
+    return await this.#gate.attempt(intent, async () => {
+      await this.#gate.authorize(intent);
+      return await this.#rotateDue(async (secretId) => await this.rotateSecret(secretId, undefined, actor));
+    });
   }
 
   /** Names only, in byte order. @param page `limit` 1 to 10,000, default 500. Throws PERMISSION_DENIED, INVALID_ARGUMENT. */
@@ -302,8 +291,32 @@ export class SecretManagementSystem implements SecretReader {
     assertOnRecord(recorded, backend.position());
     const { interval } = this.#settings.rotation;
     // One that fails is made up for by the next, and each secret that failed was told.
-    const timer = interval === 0 ? undefined : setInterval(() => void this.rotateDue().catch(() => undefined), interval).unref();
+    const onTime = async (): Promise<unknown> => await this.#rotateDue(async (id) => await this.#rotate(id, undefined, SYSTEM, async () => "on time"));
+    const timer = interval === 0 ? undefined : setInterval(() => void onTime().catch(() => undefined), interval).unref();
     return { backend, timer };
+  }
+
+  async #rotate(secretId: string, newValue: string | Uint8Array | undefined, actor: SecretActor, ruleOf: (intent: Intent) => Promise<string>): Promise<number> {
+    const intent: Intent = { operation: "rotateSecret", permission: "secrets:rotate", actor, secretId };
+    return await this.#gate.attempt(intent, async () => {
+      const { backend } = this.#parts();
+      const id = parseSecretId(secretId);
+      const value = newValue === undefined ? undefined : parseValue(newValue);
+      const rule = await ruleOf(intent);
+      const found = await existing(backend, id);
+      const provider = value === undefined ? found.info.autoRotate?.provider : undefined;
+      const version = await rotate({ backend, settings: this.#settings }, found, value);
+      value?.fill(0);
+      await this.#changed("SecretRotated", actor, id, { version, rule, ...(provider !== undefined && { provider }) });
+      tell(this.events, "secretRotated", { secretId: id, version, userId: actor.userId });
+      return version;
+    });
+  }
+
+  async #rotateDue(rotateOne: (secretId: string) => Promise<number>): Promise<DueReport> {
+    const { backend } = this.#parts();
+    await backend.sweep();
+    return await rotateAllDue({ backend, settings: this.#settings, events: this.events }, rotateOne);
   }
 
   /** What was done, with the position that binds the trail to the store. */

@@ -100,7 +100,7 @@ export const importFile: Command = {
 
 async function rotateDue(context: CommandContext): Promise<number> {
   if (context.args.length > 0 || context.values["file"] !== undefined) throw new CofferdamError("INVALID_ARGUMENT", "--due takes no id and no value");
-  const { rotated, waiting, failed } = await withSecrets(context, async (secrets) => await secrets.rotateDue());
+  const { rotated, waiting, failed } = await withSecrets(context, async (secrets, by) => await secrets.rotateDue(by));
   const failures = failed.map(({ secretId: id, error: { code, message } }) => ({ id, code, message }));
   if (context.globals.json)
     context.out.json({

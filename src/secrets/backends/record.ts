@@ -121,6 +121,11 @@ export function claim(before: SecretRecord, after: number, until: number, now: n
   return { ...rest, claimedUntil: until };
 }
 
+/** Whether values of superseded versions are still there. */
+export function hasSuperseded({ versions, current }: SecretRecord): boolean {
+  return versions.some(({ version, destroyed }) => version !== current && destroyed !== true);
+}
+
 /** Versions whose grace has ended lose their values; undefined when there are none. */
 export function swept(before: SecretRecord, now: number): RecordChange | undefined {
   const drop = before.versions

@@ -194,6 +194,19 @@ describe("the file backend", () => {
     expect(await text(one.backend, "b")).toBe("two");
   });
 
+  test("values whose grace has ended are gone with the next start", async () => {
+    using folder = secretFolder();
+    {
+      await using opened = await folder.open();
+      await opened.backend.add("a", versionOf("one"));
+      await opened.backend.add("a", versionOf("two", { after: 1, grace: HOUR }));
+    }
+    folder.clock.time += HOUR;
+    await using again = await folder.open();
+    expect((await again.backend.find("a"))?.info.versions.map(({ state }) => state)).toEqual(["destroyed", "current"]);
+    expect(await text(again.backend, "a")).toBe("two");
+  });
+
   test("a clock that was set back revives nothing, also after a restart", async () => {
     using folder = secretFolder();
     const set = folder.clock.time;

@@ -6,7 +6,7 @@ import { cannotOpen } from "../sealing/box.ts";
 import { type Envelope, openValue, sealValue } from "../sealing/envelope.ts";
 import { type MasterKeys, MemoryMasterKeys } from "../sealing/master-key.ts";
 import { MemoryRows } from "./memory-rows.ts";
-import { addVersion, claim, countRead, infoOf, removed, type SecretRecord, saidDigest, swept } from "./record.ts";
+import { addVersion, claim, countRead, hasSuperseded, infoOf, removed, type SecretRecord, saidDigest, swept } from "./record.ts";
 import { type RewrapReport, rewrapAll } from "./rewrap.ts";
 import type { SecretRows } from "./rows.ts";
 import { SealedStore } from "./sealed-store.ts";
@@ -52,7 +52,13 @@ export class SealedBackend implements SecretBackend {
   }
 
   async initialize(): Promise<void> {
-    await this.#store.open();
+    const superseded: SecretRecord[] = [];
+    await this.#store.open((record) => {
+      if (hasSuperseded(record)) superseded.push(record);
+    });
+    // Values whose grace has ended meanwhile.
+    const now = this.#store.now();
+    for (const record of superseded) if (swept(record, now) !== undefined) await this.#sweepOne(record.secretId);
   }
 
   async find(secretId: string): Promise<StoredSecret | undefined> {

@@ -66,8 +66,8 @@ export class SealedStore {
     return { storeId: this.#storeId, change: this.#epoch };
   }
 
-  /** Makes the store on first use; else proves every record of it. Throws INTEGRITY_FAILURE, FAILED_PRECONDITION (its key is missing). */
-  async open(): Promise<void> {
+  /** Makes the store on first use; else proves every record of it. @param visit sees each of them. Throws INTEGRITY_FAILURE, FAILED_PRECONDITION (its key is missing). */
+  async open(visit: (record: SecretRecord) => void = () => undefined): Promise<void> {
     const { rows, head } = this.#parts;
     await rows.initialize();
     if ((await rows.read((view) => view.store())) === undefined) await this.#create();
@@ -77,7 +77,10 @@ export class SealedStore {
       if (text === undefined) throw cannotOpen();
       const { seal, state } = await this.#proven(text);
       assertContinues(state, text, before);
-      const sum = await sumOf(view, seal, (record) => this.#see(record));
+      const sum = await sumOf(view, seal, (record) => {
+        this.#see(record);
+        visit(record);
+      });
       if (sum !== seal.openSum(state)) throw rolledBack("some of its secrets are not the ones that were stored last");
       [this.#seal, this.#storeId] = [seal, state.storeId];
       this.#epoch = state.epoch;
@@ -102,7 +105,7 @@ export class SealedStore {
     const before = head?.read();
     return await rows.read(async (view) => {
       const state = await this.#state(view, seal, before);
-      return await work({ rows: view, state, now: this.#now(), record: async (id) => await this.#record(view, state, seal, id) });
+      return await work({ rows: view, state, now: this.now(), record: async (id) => await this.#record(view, state, seal, id) });
     });
   }
 
@@ -111,7 +114,7 @@ export class SealedStore {
     const seal = this.#opened();
     const { result, next, saved } = await rows.write(async (edit) => {
       const state = await this.#state(edit, seal, head?.read());
-      const now = this.#now();
+      const now = this.now();
       const next = { ...state, epoch: state.epoch + 1, clock: now };
       let sum: bigint | undefined;
       const saved: SecretRecord[] = [];
@@ -138,9 +141,15 @@ export class SealedStore {
     return result;
   }
 
+  /** The latest time that was relied on, or now; not written down by this. */
+  now(): number {
+    this.#time = Math.max(this.#time, this.#parts.clock.now());
+    return this.#time;
+  }
+
   /** The latest time that was relied on, so that a clock that is set back revives nothing; written down once a minute. */
   async latestTime(): Promise<number> {
-    const now = this.#now();
+    const now = this.now();
     if (now - this.#written > SKEW) await this.write(async () => undefined);
     return now;
   }
@@ -248,11 +257,6 @@ export class SealedStore {
       if (text === undefined || state === undefined || state.epoch < epoch) throw rolledBack("a change was committed, and is not in it any more");
       head.advance(headOf(state, text));
     });
-  }
-
-  #now(): number {
-    this.#time = Math.max(this.#time, this.#parts.clock.now());
-    return this.#time;
   }
 
   #opened(): StoreSeal {
