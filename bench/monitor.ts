@@ -87,11 +87,11 @@ async function memory(): Promise<void> {
   const index = new URL("../dist/monitor/index.js", import.meta.url).href;
   await using shell = await WatchedShell.start("i=0; while [ $i -lt 30000 ]; do : > /dev/zero; i=$((i+1)); done");
   const script = `
-    const { Enrichment, KernelSensor } = await import(${JSON.stringify(index)});
+    const { JobPrograms, KernelSensor } = await import(${JSON.stringify(index)});
     const before = process.memoryUsage.rss();
     await using sensor = new KernelSensor();
-    const enrichment = new Enrichment(sensor);
-    sensor.on("event", (event) => enrichment.take(event));
+    const programs = new JobPrograms();
+    sensor.on("event", (event) => programs.take(event));
     await sensor.initialize();
     await using watch = await sensor.watch({ job: "job", pid: ${shell.pid} });
     console.log("ready");

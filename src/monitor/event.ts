@@ -131,12 +131,14 @@ export interface ExecFailedEvent extends Base<"exec-failed"> {
   readonly path: ClaimedPath;
 }
 
+/** Once a process, by the last of its threads, whichever that is. */
 export interface ExitEvent extends Base<"exit"> {
   readonly code: number;
   /** That ended it, 0 for none. */
   readonly signal: number;
 }
 
+/** A process, not a thread. */
 export interface ForkEvent extends Base<"fork"> {
   readonly child: ProcessNumbers & { readonly key: ProcessKey };
   /** Namespaces that the child has of its own. */

@@ -1,7 +1,4 @@
 /** Monitor: what the processes of a job do, from the kernel, and what of it is a threat. */
-export { type EnrichedEvent, Enrichment, type EnrichmentOptions } from "./enrich/enrichment.ts";
-export { type ProcessInfo, ProcessTree, type ProcessTreeLimits } from "./enrich/process-tree.ts";
-export { type Origin, Provenance, type Tool, type Writer } from "./enrich/provenance.ts";
 export type * from "./event.ts";
 export { type FrozenAt, type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
 export type { KeptEvidence } from "./response/index.ts";

@@ -8,11 +8,11 @@ import { type Clock, CofferdamError, messageOf, newId, parseInput, systemClock }
 import { noveltyOf, outOfRange } from "./baseline/baseline.ts";
 import { type BaselineKey, BaselineStore } from "./baseline/baseline-store.ts";
 import { Observation } from "./baseline/observation.ts";
-import { HashCache } from "./enrich/hash-cache.ts";
 import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "./event.ts";
 import { cgroupOf, changedFiles, freeze, isFrozen, type KeptEvidence, keepEvidence, orderFreeze, processesOf, snapshotOf, thaw } from "./response/index.ts";
 import { builtInRules, readRules } from "./rules/read.ts";
 import { type NamedRules, RuleSet } from "./rules/rule-set.ts";
+import { HashCache } from "./sensors/hash-cache.ts";
 import { KernelSensor } from "./sensors/kernel-sensor.ts";
 import {
   type MonitorEngine,

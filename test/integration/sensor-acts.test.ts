@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Enrichment, KernelSensor, type ProcessEvent } from "../../src/monitor/index.ts";
+import { KernelSensor, type ProcessEvent } from "../../src/monitor/index.ts";
 import { has, requires } from "../world/needs.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
@@ -152,11 +152,9 @@ describe("single calls", () => {
   });
 
   test("the hash of what ran and ended before anybody looked", async () => {
-    const enrichment = new Enrichment(sensor);
     const hashes: Promise<readonly [string, string | undefined]>[] = [];
     const hear = (event: ProcessEvent): void => {
-      const { sha256 } = enrichment.take(event);
-      if (event.kind === "exec" && sha256 !== undefined) hashes.push(sha256.then((hash) => [event.program.path, hash]));
+      if (event.kind === "exec") hashes.push(sensor.hash(event).then((hash) => [event.program.path, hash]));
     };
     await using shell = await WatchedShell.start("/bin/true; cp /bin/true $1/mine; $1/mine; echo >> $1/mine; $1/mine; read -r line", [folder]);
     await using _watch = await sensor.watch({ job: "job", pid: shell.pid });

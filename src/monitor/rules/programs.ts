@@ -59,7 +59,7 @@ export class JobPrograms implements JobProcesses {
   take(event: ProcessEvent): void {
     if (event.kind === "exec") this.#exec(event);
     else if (event.kind === "fork") this.#fork(event);
-    else if (event.kind === "exit") this.#exit(event.actor.key, event.actor.pid === event.actor.tid);
+    else if (event.kind === "exit") this.#exit(event.actor.key);
     else if (event.kind === "open") this.#open(event);
   }
 
@@ -90,9 +90,9 @@ export class JobPrograms implements JobProcesses {
     this.#put(this.#running, child.key, { ...(parent ?? unknown), ...numbers, since: time });
   }
 
-  #exit(key: ProcessKey, whole: boolean): void {
+  #exit(key: ProcessKey): void {
     const program = this.#running.get(key);
-    if (program === undefined || !whole) return;
+    if (program === undefined) return;
     this.#running.delete(key);
     this.#ended.set(key, program);
     if (this.#ended.size > REMEMBERED_ENDED) dropOldest(this.#ended);

@@ -148,7 +148,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
 
   /**
    * SHA-256, hexadecimal, of the program that an exec started, read now. undefined when it is gone or was changed meanwhile, is
-   * over 1 GiB, or the sensor is not there. `Enrichment` asks it and keeps the answers.
+   * over 1 GiB, or the sensor is not there. Nothing is kept: {@link HashCache} does that.
    */
   hash(event: ExecEvent): Promise<string | undefined> {
     if (this.#worker === undefined || this.#closed) return Promise.resolve(undefined);
