@@ -304,7 +304,7 @@ test("a job of GitHub Actions gets a session of the user that the policy names, 
     const { exit, stdout } = await login(good);
     expect([exit, stdout]).toEqual([0, expect.stringMatching(/^cfds_/)]);
     const session = stdout.trim();
-    await done(["assign", "robot", "viewer"]);
+    await done(["assign", "robot", "developer"]);
     expect(await rbac(["check", "robot", "jobs:create", "--repo", "acme/web"], { session })).toMatchObject({ exit: 0 });
     expect(await rbac(["user", "list"], { session })).toMatchObject({ exit: 4 });
     expect(await login(good)).toMatchObject({ exit: 4, stderr: expect.stringContaining("shown before") });

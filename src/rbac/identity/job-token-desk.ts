@@ -3,7 +3,6 @@
  * issuer, in time, accepted by a rule, and shown for the first time.
  */
 import { createHash } from "node:crypto";
-import { jwtVerify } from "jose";
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
 import type { Authentication } from "../contract.ts";
@@ -84,6 +83,7 @@ export class JobTokenDesk {
     const { header, claims: unverified } = readToken(token);
     const key = await this.#keySet(options, issuer).keyOf(header.kid, header.alg);
     const currentDate = new Date(this.#parts().clock.now());
+    const { jwtVerify } = await import("jose");
     try {
       await jwtVerify(token, key, { algorithms: [header.alg], issuer, audience, clockTolerance: SKEW, currentDate });
     } catch (error) {

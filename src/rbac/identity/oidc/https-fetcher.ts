@@ -1,5 +1,4 @@
 /** Keys over https, from nowhere but the address itself: no redirects, bounded in size and time. Proxies are not asked. */
-import { Agent, request } from "undici";
 import { CofferdamError, messageOf } from "../../../foundation/index.ts";
 import type { KeyFetcher } from "./key-set.ts";
 
@@ -10,6 +9,8 @@ const TIMEOUT = 10_000;
 export function httpsFetcher(ca?: string): KeyFetcher {
   return async (url, maxBytes) => {
     if (!url.startsWith("https://")) throw new CofferdamError("UPSTREAM_UNAVAILABLE", "keys are fetched over https alone");
+    // Loaded when a key is fetched: most commands never do.
+    const { Agent, request } = await import("undici");
     const agent = new Agent({ connect: { timeout: TIMEOUT, ...(ca === undefined ? {} : { ca }) } });
     try {
       const { statusCode, body } = await request(url, { dispatcher: agent, signal: AbortSignal.timeout(TIMEOUT), headers: { accept: "application/json" } });

@@ -3,7 +3,7 @@
  * for a key id that is not there, at most once a minute: tokens of strangers must not make us ask all the time. Keys that are
  * older than the limit are not used, whatever the reason that there are no newer ones.
  */
-import { importJWK } from "jose";
+import type { importJWK } from "jose";
 import { z } from "zod";
 import { type Clock, CofferdamError, messageOf, parseInput } from "../../../foundation/index.ts";
 import type { Algorithm } from "./jwt.ts";
@@ -80,7 +80,7 @@ export class KeySet {
     if (found === undefined) throw new CofferdamError("UNAUTHENTICATED", "job token: its key is none of the issuer's");
     if (second !== undefined) throw new CofferdamError("UNAUTHENTICATED", "job token: the issuer has two keys of that id");
     if (found.alg !== alg) throw new CofferdamError("UNAUTHENTICATED", "job token: its key is of another algorithm");
-    return await importJWK(found.jwk, alg);
+    return await (await import("jose")).importJWK(found.jwk, alg);
   }
 
   /** At most once a minute; who comes while it is under way waits for the same answer. */
