@@ -579,6 +579,18 @@ test("UDP: refused and on record; a rule opens one port of a name, both ways, un
   server.close();
 });
 
+test("UDP: at most 256 flows at once, and the next is on record", async () => {
+  const world = await internet({ allow: ["time.example:123/udp"] });
+  world.zone.set("time.example", "203.0.113.30");
+  await world.lookUp("time.example");
+  const flows = [];
+  for (let i = 0; i < 256; i++) flows.push(await world.sendUdp("203.0.113.30", 123, Buffer.from("x")));
+  expect(flows.filter((flow) => flow === undefined)).toEqual([]);
+  expect(await world.sendUdp("203.0.113.30", 123, Buffer.from("x"))).toBeUndefined();
+  expect(reasons(world)).toEqual(["too-many-connections time.example:123"]);
+  for (const flow of flows) flow?.job.close();
+});
+
 test("DNS by TCP at the gateway; elsewhere it is a connection like any other", async () => {
   const world = await internet({ allow: ["good.example"] });
   const query = Buffer.concat([

@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtemp, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -357,6 +357,42 @@ test("by UDP and TCP: EDNS, a long answer cut and then whole, many questions on 
     if (ids.size === 40) break;
   }
   expect(ids.size).toBe(40);
+});
+
+test("limits: questions in a short time, bytes of one, connections", async () => {
+  const clock: Clock = { now: () => 0, monotonic: () => 0 };
+  const server = new DnsServer({ answer: async () => await Promise.resolve({ rcode: RCODE.NXDOMAIN }), clock });
+  const tcp = createServer((socket) => server.serveTcp(socket));
+  onTestFinished(() => {
+    server.close();
+    tcp.close();
+  });
+  tcp.listen(0, "127.0.0.1");
+  await once(tcp, "listening");
+  const at = tcp.address();
+  const open = (): Socket => connect(typeof at === "object" && at !== null ? at.port : 0, "127.0.0.1").on("error", () => undefined);
+  const ended = async (socket: Socket): Promise<number> => {
+    let bytes = 0;
+    socket.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    await new Promise((resolve) => socket.once("close", resolve));
+    return bytes;
+  };
+  const query = queryBytes("good.example", TYPE.A, { edns: false });
+  const framed = Buffer.concat([Buffer.from([0, query.length]), query]);
+  const large = open();
+  large.write(Buffer.from([4, 1]));
+  expect(await ended(large)).toBe(0);
+  const many = open();
+  many.write(Buffer.concat(Array.from({ length: 2001 }, () => framed)));
+  // An answer is its question with other flags: 2,000 of them, and then the end.
+  expect(await ended(many)).toBeLessThanOrEqual(2000 * framed.length);
+  expect(server.dropped).toBe(1);
+  const connections = Array.from({ length: 65 }, open);
+  await Promise.race(connections.map(async (socket) => await ended(socket)));
+  expect(server.dropped).toBe(2);
+  for (const socket of connections) socket.destroy();
 });
 
 test("hostile bytes: readers of questions and answers end with an answer or nothing", () => {
