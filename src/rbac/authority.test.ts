@@ -38,12 +38,15 @@ test("nobody gives away what they lack, where they lack it, or for longer", asyn
   await expect(rbac.assignRole("bob", jobs.id, { scope: { organisation: "other" } }, ada)).rejects.toMatchObject(refused);
   await expect(rbac.assignRole("ada", "admin", { scope: acme }, ada)).rejects.toMatchObject(refused);
   await expect(rbac.createRole({ name: "mine", permissions: ["jobs:create"] }, ada)).rejects.toMatchObject(refused);
+  // What a change is about is not the caller's to say.
+  const inside: Actor = { kind: "user", userId: "ada", context: acme };
+  await expect(rbac.createUser({ username: "eve" }, inside)).rejects.toMatchObject(refused);
   await rbac.assignRole("bob", "secrets", { scope: acme }, user("root"));
   await rbac.assignRole("ada", "acme-admin", { scope: acme, expiresAt: new Date(Date.now() + 3_600_000) });
   await expect(rbac.assignRole("bob", jobs.id, { scope: acme }, ada)).rejects.toMatchObject(refused);
   await rbac.assignRole("bob", jobs.id, { scope: acme, expiresAt: new Date(Date.now() + 3_000_000) }, ada);
   const denied = await made.events("permission_denied");
-  expect(denied.length).toBe(6);
+  expect(denied.length).toBe(7);
   expect(denied[0]).toMatchObject({ userId: "ada", resourceId: "roles:assign" });
 });
 
@@ -76,6 +79,10 @@ test("acting for somebody, giving rights back and giving repositories away need 
   await rbac.requireAuthority(ada, "credentials:set", "bob");
   await expect(rbac.requireAuthority(ada, "credentials:set", "root")).rejects.toMatchObject(refused);
   await expect(rbac.requireAuthority(user("bob"), "credentials:set", "bob")).rejects.toMatchObject(refused);
+  for (const patch of [{ disabled: true }, { kind: "service" as const }, { username: "nobody" }])
+    await expect(rbac.updateUser("root", patch, ada)).rejects.toMatchObject(refused);
+  await expect(rbac.deleteUser("root", ada)).rejects.toMatchObject(refused);
+  await rbac.updateUser("root", { email: "root@example.com" }, ada);
   await rbac.updateUser("root", { disabled: true });
   await expect(rbac.updateUser("root", { disabled: false }, ada)).rejects.toMatchObject(refused);
   await rbac.updateUser("bob", { disabled: true }, ada);

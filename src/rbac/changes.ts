@@ -100,7 +100,9 @@ export class Changes {
 
   async #authorise(wanted: Wanted, actor: Actor): Promise<Answer | undefined> {
     if (actor.kind !== "user") return undefined;
-    const answer = await this.#parts.asking.ask(actor.userId, wanted.permission, { ...actor.context, ...wanted.scope });
+    // Where the change is made is not the caller's to say: one that is for everywhere takes a right that holds everywhere.
+    const place = { repository: undefined, organisation: undefined, environment: undefined, ...wanted.scope };
+    const answer = await this.#parts.asking.ask(actor.userId, wanted.permission, { ...actor.context, ...place });
     if (answer.reason !== "granted") throw await this.#parts.refused(answer);
     return answer;
   }

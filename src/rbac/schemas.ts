@@ -39,11 +39,16 @@ export const usernameSchema: z.ZodType<string> = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.@+-]{0,127}$/u, "a user name is letters, digits and _.@+-, 1 to 128 of them, without spaces");
 
-export const scopeSchema: z.ZodType<Scope> = z.strictObject({
-  organisation: organisationSchema.optional(),
-  repository: repositoryNameSchema.optional(),
-  environment: environmentSchema.optional(),
-});
+export const scopeSchema: z.ZodType<Scope> = z
+  .strictObject({
+    organisation: organisationSchema.optional(),
+    repository: repositoryNameSchema.optional(),
+    environment: environmentSchema.optional(),
+  })
+  .refine(
+    ({ organisation, repository }) => organisation === undefined || repository?.startsWith(`${organisation}/`) !== false,
+    "the repository is not of that organisation: it would hold nowhere",
+  );
 
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time is HH:MM, 00:00 to 23:59");
 const timeRestriction: z.ZodType<TimeRestriction> = z

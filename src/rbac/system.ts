@@ -307,7 +307,8 @@ export class RBACSystem implements IdentityUsers {
    */
   async requireAuthority(actor: Actor, permission: string, userId: string): Promise<void> {
     if (actor.kind !== "user") return;
-    const answer = await this.#open().asking.ask(actor.userId, permission, actor.context);
+    const context = { ...actor.context, repository: undefined, organisation: undefined, environment: undefined };
+    const answer = await this.#open().asking.ask(actor.userId, permission, context);
     if (answer.reason !== "granted") throw await this.#refuse(answer);
     const now = this.identity.clock.now();
     const lacking = firstLacking(answer.checker, answer.userId, rulesOfUser(answer.checker, userId.toLowerCase(), now), now, answer.limits);

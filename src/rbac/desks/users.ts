@@ -41,9 +41,8 @@ export class UserDesk {
       const { username = before.username, kind = before.kind, disabled = before.disabled } = changed;
       const { email = before.email, name = before.name, github = before.github } = changed;
       const user: User = { ...before, username, kind, email, name, github, disabled };
-      // What they had comes back; and another account at GitHub owns other repositories.
-      if (before.disabled && !user.disabled) requireHeld(await rulesOfStored(tx, policy, id));
-      if (JSON.stringify(before.github) !== JSON.stringify(user.github)) requireHeld(await rulesOfStored(tx, policy, id));
+      // Who they are to others, what they own at GitHub, and whether they get in: nobody decides that for those who have more.
+      if (JSON.stringify(accessOf(before)) !== JSON.stringify(accessOf(user))) requireHeld(await rulesOfStored(tx, policy, id));
       await updateUser(tx, user);
       return { result: user, before: recordOf(before), after: recordOf(user), touched: [["user", id]] };
     });
@@ -54,8 +53,9 @@ export class UserDesk {
     const id = knownId(userId);
     if ((await this.get(id)) === undefined) return false;
     const wanted = { action: "user_deleted", permission: "users:delete", resource: { type: "user", id } } as const;
-    return await this.#changes.make(wanted, actor, async ({ tx }) => {
+    return await this.#changes.make(wanted, actor, async ({ tx, policy, requireHeld }) => {
       const before = await requireUser(tx, id);
+      requireHeld(await rulesOfStored(tx, policy, id));
       const roles = await tx.all("SELECT role_id FROM rbac_assignments WHERE user_id = ? ORDER BY role_id", [id]);
       await tx.run("DELETE FROM rbac_users WHERE id = ?", [id]);
       return { result: true, before: { ...recordOf(before), roles: roles.map((row) => String(row["role_id"])) }, after: undefined, touched: [["user", id]] };
@@ -128,6 +128,11 @@ function columnsOf(user: User): [string, string, number, string] {
 /** A user as a record has it: without mail and name, which are the person's own. */
 export function recordOf({ id, username, kind, disabled, github }: User): JsonObject {
   return { id, username, kind, disabled, ...(github !== undefined && { github: { ...github } }) };
+}
+
+/** All but what only they themselves have of it. */
+function accessOf({ email: _email, name: _name, ...rest }: User): object {
+  return rest;
 }
 
 function taken(username: string): CofferdamError {
