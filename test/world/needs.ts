@@ -1,4 +1,5 @@
 /** What a test needs of the machine. Missing: skipped with the reason, or a failure under REQUIRE_ALL=1. */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
@@ -26,7 +27,13 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   python3: () => (existsSync("/usr/bin/python3") ? undefined : "python3"),
   script: () => (existsSync("/usr/bin/script") ? undefined : "script (bsdutils): a terminal for a program"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
-  sensor: () => (process.getuid?.() !== 0 ? "root" : existsSync(SENSOR) ? undefined : "the kernel sensor: ./dev setup builds it"),
+  sensor: once(() => {
+    if (process.getuid?.() !== 0) return "root";
+    if (!existsSync(SENSOR)) return "the kernel sensor: ./dev setup builds it";
+    // Without a reader it ends as soon as the kernel took its program.
+    const { status, stderr } = spawnSync(SENSOR, ["ebpf"], { input: "" });
+    return status === 0 ? undefined : `a kernel that takes the sensor: ${stderr.toString().trim()}`;
+  }),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
 
@@ -41,6 +48,15 @@ export function requires(context: TestContext, what: Need): void {
 /** For what is set up once for many tests, which then each say `requires`. */
 export function has(what: Need): boolean {
   return NEEDS[what]() === undefined;
+}
+
+/** For a look that takes its time. */
+function once(look: () => string | undefined): () => string | undefined {
+  let found: { readonly missing: string | undefined } | undefined;
+  return () => {
+    found ??= { missing: look() };
+    return found.missing;
+  };
 }
 
 function isBuilt(): boolean {
