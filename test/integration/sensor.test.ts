@@ -1,6 +1,6 @@
 /** The kernel's events of real processes in real namespaces, through the built sensor. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -66,6 +66,24 @@ describe("the kernel sensor", () => {
     const deep = execs.find((event) => event.args[1] === "deep inside");
     expect(deep?.actor.inside.pid).toBeGreaterThan(0);
     expect(deep?.actor.pid).toBeGreaterThan(deep?.actor.inside.pid ?? 0);
+  });
+
+  test("follows who leaves for the host's own mount namespace, and whoever is made there", async (context) => {
+    requires(context, "sensor");
+    const script = "nsenter --mount=/proc/self/fd/3 sh -c '( : > /dev/zero ); /bin/true escaped'";
+    await using shell = await WatchedShell.start(script, [], ["/proc/self/ns/mnt"]);
+    const events: ProcessEvent[] = [];
+    const hear = (event: ProcessEvent): void => void events.push(event);
+    sensor.on("event", hear);
+    await using watch = await sensor.watch({ job: "job", pid: shell.pid });
+    await shell.go();
+    await watch.close();
+    sensor.off("event", hear);
+    const outside = events.filter((event) => event.actor.mntns === statSync("/proc/self/ns/mnt").ino);
+    expect(outside.find((event) => event.kind === "exec" && event.args[1] === "escaped")).toBeDefined();
+    expect(events.find((event) => event.kind === "namespace")).toMatchObject({ namespaces: ["mount"], result: 0 });
+    // Also by one that runs no program of its own.
+    expect(outside.find((event) => event.kind === "open")).toMatchObject({ file: { path: "/dev/zero" } });
   });
 
   test("reads files from the kernel: the same one under any name, with what becomes of it", async (context) => {

@@ -1,7 +1,7 @@
 /** A shell in pid and mount namespaces of its own, that waits until it is watched. Needs root. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { BoundedText } from "../../src/foundation/index.ts";
 
 export class WatchedShell implements AsyncDisposable {
@@ -18,10 +18,15 @@ export class WatchedShell implements AsyncDisposable {
     this.pid = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim());
   }
 
-  /** @param script for sh; nothing of it runs before {@link go}. */
-  static async start(script: string, args: readonly string[] = []): Promise<WatchedShell> {
+  /**
+   * @param script for sh; nothing of it runs before {@link go}.
+   * @param open files that it has as descriptors 3, 4 and so on.
+   */
+  static async start(script: string, args: readonly string[] = [], open: readonly string[] = []): Promise<WatchedShell> {
+    const files = open.map((path) => openSync(path, "r"));
     const outer = ["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", `echo ready; read -r line; ${script}`, "sh", ...args];
-    const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe", ...files] });
+    for (const file of files) closeSync(file);
     const output = new BoundedText(64 * 1024);
     child.stderr.on("data", (chunk: Buffer) => output.add(chunk.toString()));
     await Promise.race([
