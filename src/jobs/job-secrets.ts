@@ -88,7 +88,7 @@ export class JobSecrets {
     const { job } = this.#parts;
     for (const [name, secretId] of Object.entries(this.#asked.files)) {
       const secret = await this.#retrieve(name, secretId);
-      this.put(name, secret);
+      this.#put(name, secret);
     }
     for (const [name, secretId] of Object.entries(this.#asked.variables)) {
       const secret = await this.#retrieve(name, secretId);
@@ -101,8 +101,20 @@ export class JobSecrets {
     job.masks.prepare();
   }
 
-  /** One that was retrieved; its value is overwritten. Throws CONFLICT for a name that is taken. */
-  put(name: string, secret: RetrievedSecret): void {
+  /** Those that somebody else retrieved: all, or none of them. Values are overwritten. Throws CONFLICT for a name that is taken. */
+  putAll(secrets: readonly { readonly name: string; readonly secret: RetrievedSecret }[]): void {
+    const { files } = this.#parts.job.secrets;
+    const before = files.length;
+    try {
+      for (const { name, secret } of secrets) this.#put(name, secret);
+      this.#parts.job.masks.prepare();
+    } catch (error) {
+      for (const name of files.splice(before)) this.#folder.take(name);
+      throw error;
+    }
+  }
+
+  #put(name: string, secret: RetrievedSecret): void {
     const { job } = this.#parts;
     this.#mask(name, secret);
     try {

@@ -94,7 +94,7 @@ export class PreparedRun {
         hint: "one that was made and never started gets one when it is prepared",
       });
     if (this.#container.proof !== undefined) throw new CofferdamError("FAILED_PRECONDITION", "the container has started: secrets come before");
-    for (const { name, secret } of secrets) this.#secrets.put(name, secret);
+    this.#secrets.putAll(secrets);
   }
 
   /** Starts it, proves it, lets it go. Throws SECURITY_VIOLATION for a proof that does not hold, FAILED_PRECONDITION. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { JobReport, JobSpec, OrchestratorOptions, SecretParts } from "../../src/jobs/index.ts";
 import type { Level } from "../../src/policy/index.ts";
+import { SecretManagementSystem } from "../../src/secrets/index.ts";
 import { type HeldSecret, HeldSecrets } from "../world/held-secrets.ts";
 import { busyboxImage } from "../world/images.ts";
 import { type JobLibrary, JobWorld } from "../world/job-world.ts";
@@ -135,6 +136,12 @@ describe("what a job gets", () => {
     } finally {
       world.policy("version: 1\njobs: {unscanned: accept}\n");
     }
+  });
+
+  test("level low accepts variables by itself", async () => {
+    await using holder = await holding({ a: { value: newValue() } }, { level: "low" });
+    const { report, output } = await ran(holder, 'echo "$TOKEN"', { secrets: { variables: { TOKEN: "a" } } });
+    expect([report.verdict, output]).toEqual(["passed", "***\n"]);
   });
 
   test("from level medium on variables are refused, with the line that accepts them", async () => {
@@ -310,6 +317,13 @@ describe("where it is not", () => {
     }
   });
 
+  test("a command that has the value in it: not in the report", async () => {
+    const value = newValue();
+    await using holder = await holding({ a: { value } });
+    const { report } = await ran(holder, `: "${value}"`, { secrets: { files: { A: "a" } } });
+    expect(report.command).toEqual(["sh", "-c", ': "***"']);
+  });
+
   test("output in any form, both streams and the kept log; the audit trail and the report", async () => {
     const value = newValue();
     await using holder = await holding({ a: { value } });
@@ -398,6 +412,38 @@ describe("containers that others made", () => {
     for await (const { bytes } of attachment.output) output += bytes.toString();
     expect(output).toBe(`${sha(value)}  -\n400\n`);
     expect(await orchestrator.cleanupJobSecurity(id)).toMatchObject({ verdict: "passed", secretsUsed: ["A"], leftBehind: [] });
+  });
+
+  test("SecretManagementSystem.injectSecrets goes through it: all of them, or none", async () => {
+    const [a, b] = [newValue(), newValue()];
+    let secrets: SecretManagementSystem | undefined;
+    const library = await world.library({ secrets: (parts) => (secrets = new SecretManagementSystem({ backend: "memory", ...parts })) });
+    await using orchestrator = library.orchestrator;
+    await orchestrator.initialize();
+    if (secrets === undefined) throw new Error("nobody asked for secrets");
+    await secrets.initialize();
+    await secrets.storeSecret("a/one", a, { owner: "test", allow: { repositories: ["acme/web"] } });
+    await secrets.storeSecret("b/two", b, { owner: "test", allow: { imageDigests: [world.imageId] } });
+    const id = world.newId();
+    await orchestrator.createJobSecurityContext(id, { repository: "acme/web", image: world.image, resources: { memory: "64MiB" } });
+    const command = ["sh", "-c", "cd /run/secrets; ls; sha256sum < A; sha256sum < B"];
+    const { Id } = await world.engine.containers.create({ Image: world.imageId, Cmd: command, HostConfig: { NetworkMode: "none" } });
+    const { containerId } = await orchestrator.prepareSecureContainer(Id, id);
+    await secrets.injectSecrets(containerId, id, [{ name: "A", secretId: "a/one" }]);
+    const twice = [
+      { name: "B", secretId: "b/two" },
+      { name: "A", secretId: "b/two" },
+    ];
+    await expect(secrets.injectSecrets(containerId, id, twice)).rejects.toMatchObject({ code: "CONFLICT" });
+    await secrets.injectSecrets(containerId, id, twice.slice(0, 1));
+    const { output } = await world.engine.containers.attach(containerId, { tty: false });
+    await orchestrator.startContainer(id);
+    let text = "";
+    for await (const { bytes } of output) text += bytes.toString();
+    expect(text).toBe(`A\nB\n${sha(a)}  -\n${sha(b)}  -\n`);
+    expect(await orchestrator.cleanupJobSecurity(id)).toMatchObject({ verdict: "passed", secretsUsed: ["A", "B"], leftBehind: [] });
+    await expect(secrets.injectSecrets(containerId, id, [])).rejects.toMatchObject({ code: expect.stringMatching(/NOT_FOUND|INVALID_ARGUMENT/) });
+    await library[Symbol.asyncDispose]();
   });
 
   test("one that ran before it was prepared (level low) has no mount: refused", async () => {
