@@ -42,9 +42,9 @@ export function explain(parts: CheckerParts, userId: string, permission: string,
   if (entry === undefined && parts.requireAuthentication) return plain("unknown-user");
   if (parsePermission(permission) === undefined) return plain("malformed-permission");
   const candidates = (entry ?? []).flatMap((assignment) => candidatesOf(parts, assignment, permission, question));
-  const edge = Math.min(...candidates.filter(({ expired }) => !expired).map((one) => one.edge));
-  const validUntil = Number.isFinite(edge) ? { validUntil: edge } : {};
   const alive = candidates.filter(({ expired }) => !expired);
+  const edge = alive.reduce((earliest, one) => Math.min(earliest, one.edge), Number.POSITIVE_INFINITY);
+  const validUntil = Number.isFinite(edge) ? { validUntil: edge } : {};
   const by = (reason: DecisionReason, { rule, path, failed }: Candidate): Decision => ({
     ...shown,
     ...words(reason, shown, { rule, path, failed }),

@@ -106,9 +106,12 @@ async function planAssignments(tx: Transaction, { users = [] }: PolicyFile, role
   for (const { id, roles: given = [] } of users) {
     const rows = await tx.all("SELECT body FROM rbac_assignments WHERE user_id = ?", [id]);
     const before = new Map(rows.map(assignmentOf).map((one) => [keyOf(one.roleId, one.scope), one]));
+    const seen = new Set<string>();
     for (const one of given) {
       requireRole(roles, one.role);
       const key = keyOf(one.role, one.scope);
+      if (seen.has(key)) throw new CofferdamError("INVALID_ARGUMENT", `user ${id} has role ${key.trim()} twice in the file`);
+      seen.add(key);
       const there = before.get(key);
       before.delete(key);
       if (there === undefined) added.push(planned(id, one));
