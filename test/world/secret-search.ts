@@ -1,6 +1,9 @@
 /** Looks for bytes wherever a container or its engine may have put them. */
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { request } from "node:http";
 import { promisify } from "node:util";
+import { z } from "zod";
 import type { JobWorld } from "./job-world.ts";
 
 const run = promisify(execFile);
@@ -24,29 +27,34 @@ export async function filesWith(folder: string, value: string): Promise<readonly
   }
 }
 
-/** Ways to get at a container's configuration and files from outside that show the value. */
+/** Ways to get at a container's configuration and files from outside that show the value: what the engine answers, as it is. */
 export async function waysToSee(world: JobWorld, container: string, value: string): Promise<readonly string[]> {
-  const docker = async (...args: string[]): Promise<string> => {
-    const { stdout } = await run("docker", ["--host", `unix://${world.docker.socketPath}`, ...args], { encoding: "latin1", maxBuffer: 2 ** 30 });
-    return stdout;
-  };
-  const commit = (await docker("commit", container)).trim();
+  const ask = async (path: string, method = "GET"): Promise<string> => await answerOf(world.docker.socketPath, method, path);
+  const { Id: commit } = z.object({ Id: z.string() }).parse(JSON.parse(await ask(`/commit?container=${container}`, "POST")));
   try {
     const shown: Readonly<Record<string, string>> = {
-      inspect: await docker("inspect", container),
-      export: await docker("export", container),
-      commit: await docker("image", "inspect", commit),
-      layers: await docker("save", commit),
-      history: await docker("history", "--no-trunc", commit),
-      diff: await docker("diff", container),
-      // An engine that keeps no log says so.
-      logs: await docker("logs", container).catch(String),
-      top: await docker("top", container, "-eo", "pid,args"),
+      inspect: await ask(`/containers/${container}/json`),
+      export: await ask(`/containers/${container}/export`),
+      commit: await ask(`/images/${commit}/json`),
+      layers: await ask(`/images/${commit}/get`),
+      history: await ask(`/images/${commit}/history`),
+      diff: await ask(`/containers/${container}/changes`),
+      logs: await ask(`/containers/${container}/logs?stdout=1&stderr=1`),
+      top: await ask(`/containers/${container}/top?ps_args=-eo%20pid,args`),
     };
     return Object.entries(shown).flatMap(([way, text]) => (needles(value).some((needle) => text.includes(needle)) ? [way] : []));
   } finally {
-    await docker("rmi", "--no-prune", "-f", commit);
+    await ask(`/images/${commit}?force=1&noprune=1`, "DELETE");
   }
+}
+
+/** As latin-1: a letter is a byte. */
+async function answerOf(socketPath: string, method: string, path: string): Promise<string> {
+  const asked = request({ socketPath, method, path }).end();
+  const [answer] = await once(asked, "response");
+  const pieces: Buffer[] = [];
+  for await (const piece of answer) pieces.push(piece);
+  return Buffer.concat(pieces).toString("latin1");
 }
 
 /** Processes whose arguments or environment show the value to a user of this host. */
