@@ -15,6 +15,7 @@ const NAMES = [
   "secrets",
   "rbac",
   "monitor",
+  "monitor-response",
   "engine",
   "jobs",
   "native",

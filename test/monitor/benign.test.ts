@@ -56,8 +56,7 @@ async function alertsOf({ name, script, shows }: Build): Promise<readonly string
 }
 
 describe("works", { timeout: 120_000 }, () => {
-  for (const build of BUILDS)
-    test(build.name, async () => void alerts.push(...(await alertsOf(build))));
+  for (const build of BUILDS) test(build.name, async () => void alerts.push(...(await alertsOf(build))));
 });
 
 // Whoever makes a program set-group-id in a build is told of it, also where that is what the package is to have.

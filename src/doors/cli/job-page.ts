@@ -1,6 +1,7 @@
 /** `job report ID` in words, and the document of `job run --json`. What is not covered is said with what that means. */
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
 import { CHECK_NAMES, type CheckName, type JobReport, type Score } from "../../jobs/index.ts";
+import { observedLines } from "./job-monitor-lines.ts";
 import { headline, measureLines, noteLines, recordText, shortImage, shown } from "./job-report.ts";
 import { line } from "./line.ts";
 
@@ -9,6 +10,7 @@ export function jobPage(report: JobReport): string {
     [headline(report)],
     [...aboutLines(report), ...checkLines(report)],
     noteLines(report),
+    shown(observedLines(report), (one) => one),
     [...measureLines(report), ...totalLines(report), ...networkLines(report), ...resultLines(report)],
     scoreLines(report.score),
     report.notCovered.map(({ what, means }) => `absent   ${line(what)}: ${line(means)}`),

@@ -54,6 +54,26 @@ describe("job run", () => {
     );
   });
 
+  test("watched: what was seen, what a threat was, where what it did is kept", () => {
+    const details = { message: "sh opened /tmp/release_agent", times: 2 };
+    const threat = newThreat({ type: "escape-file", severity: "critical", source: "monitor", details }, systemClock);
+    const notes = [{ rule: "download", message: "curl -O x", times: 3 }];
+    const monitoring: NonNullable<JobFacts["monitoring"]> = {
+      ...{ state: "watching", lacks: [], events: 4512, lost: 0, gaps: 0, programs: 23, notes },
+      evidence: [{ path: "/state/evidence/8f2c-1.json", sha256: "ab".repeat(32), bytes: 2000 }],
+    };
+    const text = end({ verdict: "stopped", threats: [threat], monitoring });
+    expect(text).toContain(
+      "threat   critical: escape-file, seen by monitor, open\n         sh opened /tmp/release_agent, 2 times\nkept     /state/evidence/8f2c-1.json (sha256 ",
+    );
+    expect(text).toContain("\nseen     4512 events of 23 programs, none lost\n");
+    expect(text).toContain("\nabsent   image scan (");
+    expect(jobPage(report({ monitoring }))).toContain("\nnote     download: curl -O x, 3 times\n");
+    expect(end({ verdict: "failed", monitoring: { ...monitoring, state: "degraded", lost: 7, lacks: ["opens"] } })).toContain(
+      "23 programs, 7 lost, not opens\n",
+    );
+  });
+
   test("blocked: why, how to go on, and nothing of what it used", () => {
     const text = end({
       ...{ verdict: "blocked", exit: undefined, proof: undefined },

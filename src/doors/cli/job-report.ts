@@ -4,6 +4,7 @@
  */
 import { ERROR_TABLE, formatBytes, formatDuration } from "../../foundation/index.ts";
 import { type JobReport, type ResourceAmounts, sizeText, type Threat } from "../../jobs/index.ts";
+import { keptLines, saidLine, seenLines } from "./job-monitor-lines.ts";
 import { blockedLines, reachedLines, refusedDestinations } from "./job-network-lines.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
@@ -79,7 +80,8 @@ export function noteLines(report: JobReport): string[] {
   return [
     ...fix,
     ...shown(differs, ({ name, what, expected, actual }) => `differs  ${line(name)}, ${line(what)}: expected ${line(expected)}, found ${line(actual)}`),
-    ...shown(threats, threatLine),
+    ...shown(threats, (threat) => `${threatLine(threat)}${saidLine(threat)}`),
+    ...keptLines(report),
     ...shown(violations, ({ rule, message, times }) => `violated ${line(rule)}: ${line(message)}${times > 1 ? `, ${times} times` : ""}`),
     ...shown(refused, (one) => `refused  ${line(one)}`),
     ...blockedLines(report),
@@ -99,7 +101,7 @@ function threatLine({ severity, type, source, state, anomaly, details }: Threat)
 }
 
 /** What it used and what was proven. */
-export function measureLines({ network, resources: { peak, quota }, proof, verdict }: JobReport): string[] {
+export function measureLines({ monitoring, network, resources: { peak, quota }, proof, verdict }: JobReport): string[] {
   const parts = [
     ...(peak.memory === undefined ? [] : [`memory ${share(peak.memory, quota.memory)}`]),
     ...(peak.cpu === undefined ? [] : [`cpu ${peak.cpu < 0.05 ? "below 0.1" : rounded(peak.cpu)}${quota.cpu === undefined ? "" : ` of ${quota.cpu}`}`]),
@@ -110,6 +112,7 @@ export function measureLines({ network, resources: { peak, quota }, proof, verdi
   return [
     ...reachedLines(network),
     ...(verdict === "blocked" ? [] : [`peak     ${parts.length === 0 ? "not measured" : parts.join(", ")}`]),
+    ...seenLines({ monitoring }),
     ...(held.length === 0 ? [] : [`proven   ${held.join(", ")}`]),
   ];
 }

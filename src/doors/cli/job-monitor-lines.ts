@@ -1,0 +1,34 @@
+/** What the monitor saw of a job, in lines of its report. */
+import type { JobReport, Threat } from "../../jobs/index.ts";
+import { line } from "./line.ts";
+
+/** What a threat of the monitor was, under its line. */
+export function saidLine({ source, details }: Threat): string {
+  const { message, times } = details;
+  if (source !== "monitor" || typeof message !== "string") return "";
+  return `\n         ${line(message, 300)}${typeof times === "number" && times > 1 ? `, ${times} times` : ""}`;
+}
+
+/** Where what it was doing is kept. */
+export function keptLines({ monitoring }: JobReport): string[] {
+  return (monitoring?.evidence ?? []).map(({ path, sha256 }) => `kept     ${line(path, 400)} (sha256 ${line(sha256, 16)})`);
+}
+
+export function seenLines({ monitoring }: Pick<JobReport, "monitoring">): string[] {
+  if (monitoring === undefined || monitoring.state === "off" || monitoring.state === "absent") return [];
+  const { events, programs, lost, gaps, lacks } = monitoring;
+  const missed = [
+    ...(lost > 0 ? [`${lost} lost`] : []),
+    ...(gaps > 0 ? ["for a while nobody looked"] : []),
+    ...(lacks.length > 0 ? [`not ${lacks.map((one) => line(one)).join(", ")}`] : []),
+  ];
+  return [`seen     ${events} events of ${programs} ${programs === 1 ? "program" : "programs"}, ${missed.length === 0 ? "none lost" : missed.join(", ")}`];
+}
+
+/** What is no threat, and worth a line of the whole page. */
+export function observedLines({ monitoring }: JobReport): string[] {
+  return (monitoring?.notes ?? []).map(
+    ({ rule, message, times, excepted }) =>
+      `note     ${line(rule)}: ${line(message, 300)}${times > 1 ? `, ${times} times` : ""}${excepted === undefined ? "" : ` (accepted: ${line(excepted)})`}`,
+  );
+}
