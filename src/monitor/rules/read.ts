@@ -1,7 +1,7 @@
 /** Files of rules: the ones that come with the product, and a user's. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { LineCounter, parseDocument } from "yaml";
+import { type Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { CofferdamError, describeProblem, packageFolder, problemsOf, readBounded } from "../../foundation/index.ts";
 import type { NamedRules } from "./rule-set.ts";
@@ -47,12 +47,18 @@ export function parseYaml<T>(text: string, schema: z.ZodType<T>, path: string): 
   const parsed = schema.safeParse(value ?? {});
   if (parsed.success) return parsed.data;
   const [first = { path: "", message: "invalid" }] = problemsOf(schema, parsed.error);
-  const node: unknown = document.getIn(
-    first.path.split(".").map((step) => (/^\d+$/.test(step) ? Number(step) : step)),
-    true,
-  );
-  const range = typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? node.range : [];
-  throw invalid(path, typeof range[0] === "number" ? lines.linePos(range[0]) : undefined, describeProblem(first));
+  throw invalid(path, placeOf(document, first.path, lines), describeProblem(first));
+}
+
+/** Of the key, or of the innermost that there is around it. */
+function placeOf(document: Document, key: string, lines: LineCounter): { line: number; col: number } | undefined {
+  const steps = key.split(".").map((step) => (/^\d+$/.test(step) ? Number(step) : step));
+  for (let length = steps.length; length > 0; length--) {
+    const node: unknown = document.getIn(steps.slice(0, length), true);
+    const range = typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? node.range : [];
+    if (typeof range[0] === "number") return lines.linePos(range[0]);
+  }
+  return undefined;
 }
 
 function invalid(path: string, position: { line: number; col: number } | undefined, message: string): CofferdamError {
