@@ -70,10 +70,13 @@ export function subnetOf({ first, size }: Range, index: number, v6Prefix?: strin
   };
   if (v6Prefix === undefined) return { v4 };
   const base = `${v6Prefix}:${index.toString(16)}`;
-  return {
-    v4,
-    v6: { cidr: `${base}::/64`, prefix: 64, gateway: `${base}::1`, hosts: Array.from({ length: count }, (_, at) => `${base}::${(at + 2).toString(16)}`) },
-  };
+  const v6 = (host: number): string => shortest(`${base}::${host.toString(16)}`);
+  return { v4, v6: { cidr: `${v6(0)}/64`, prefix: 64, gateway: v6(1), hosts: Array.from({ length: count }, (_, at) => v6(at + 2)) } };
+}
+
+/** As everybody writes it. Source: RFC 5952. */
+function shortest(v6: string): string {
+  return new URL(`http://[${v6}]/`).hostname.slice(1, -1);
 }
 
 export function overlaps(one: Range, other: Range): boolean {

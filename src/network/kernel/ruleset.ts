@@ -8,7 +8,7 @@ import type { Subnet } from "./plan.ts";
 /** On the namespace's own loopback, see native/net/net.h. */
 const [TCP_PORT, UDP_PORT] = [61_000, 61_001];
 
-/** What is dropped, each with a counter of its own, and what it means. */
+/** What is dropped, but for what a kernel says by itself to groups of IPv6 before it has an address; each with a counter of its own, and what it means. */
 export const DROPPED: Readonly<Record<DroppedName, string>> = {
   source: "an address or a hardware address that is not the container's own",
   arp: "ARP: neighbours are set, nobody asks",
@@ -40,7 +40,7 @@ ${v6 === undefined ? "" : `  set v6 { typeof meta iifname . ether saddr . ip6 sa
     type filter hook prerouting priority -300; policy drop;
     ether type ip meta iifname . ether saddr . ip saddr @v4 counter name "c_sent" accept
 ${v6 === undefined ? "" : '    ether type ip6 meta iifname . ether saddr . ip6 saddr @v6 counter name "c_sent" accept\n'}
-    ip6 saddr :: ip6 daddr ff02::/16 counter name "c_multicast" drop
+    ip6 saddr :: ip6 daddr ff02::/16 drop
     ether type { ip, ip6 } counter name "c_source" drop
     ether type arp counter name "c_arp" drop
     counter name "c_frame" drop

@@ -12,12 +12,17 @@ const SOURCE = fileURLToPath(new URL("attacker.c", import.meta.url));
 const NAMES = fileURLToPath(new URL("names-process.ts", import.meta.url));
 
 /** Where containers of the plain bridge are. */
-export const PLAIN = { gateway: "10.99.0.1", mac: "02:00:0a:63:00:01", prefix: "10.99.0.", v6: "fd99::" } as const;
+export const PLAIN: Readonly<Record<"gateway" | "mac" | "prefix" | "v6", string>> = {
+  gateway: "10.99.0.1",
+  mac: "02:00:0a:63:00:01",
+  prefix: "10.99.0.",
+  v6: "fd99::",
+};
 export const HOST = "192.0.2.2";
 
 /** What a wire saw: markers, each with where its packet was addressed to. */
 export class Sniffer {
-  readonly seen = new Map<string, Set<string>>();
+  readonly seen: Map<string, Set<string>> = new Map();
 
   hear(line: string): void {
     const [marker = "", address = "-"] = line.split(" ");
