@@ -22,9 +22,17 @@ const SECRETS = 200;
 const value = randomBytes(64);
 const rate = (times: number, ms: number): number => times / (ms / 1000);
 
+/** Processor time of synchronous work, ms: what others do on the machine meanwhile is not ours. */
+function processorTime(work: () => void): number {
+  const from = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(from);
+  return (user + system) / 1000;
+}
+
 async function seals(): Promise<number> {
   const [master, said] = [newMasterKey(), randomBytes(32)];
-  const ms = await timed(() => {
+  const ms = processorTime(() => {
     for (let version = 1; version <= SEALS; version++) sealValue(master, { storeId: "sec_1", secretId: "npm/publish", version }, said, value);
   });
   return rate(SEALS, ms);
@@ -34,7 +42,7 @@ async function plainSeals(): Promise<number> {
   const key = randomBytes(32);
   return rate(
     SEALS,
-    await timed(() => {
+    processorTime(() => {
       for (let i = 0; i < SEALS; i++) plainSeal(key);
     }),
   );
@@ -126,9 +134,15 @@ const [ours = 0, bare = 0, read = 0, recorded = 0, change = 0, plainRead = 0, pl
   ],
   ROUNDS,
 );
-print({ name: "secrets-seal of 64 bytes in memory, vs 20,000 a second", ours, peer: 20_000, unit: "seals/s", goal: { kind: "at-least", ratio: 1 } });
+print({
+  name: "secrets-seal of 64 bytes in memory, processor time, vs 20,000 a second",
+  ours,
+  peer: 20_000,
+  unit: "seals/s",
+  goal: { kind: "at-least", ratio: 1 },
+});
 print({ name: "secrets-seal, vs AES-256-GCM with one key and no binding", ours, peer: bare, unit: "seals/s" });
-printLimit({ name: "secrets-retrieve, file backend, p50 without the record", ours: read, unit: "ms", most: 0.2 });
-printLimit({ name: "secrets-retrieve, file backend, p50 with the record committed", ours: recorded, unit: "ms", most: 1 });
+printLimit({ name: "secrets-retrieve, file backend, p50 without the record", ours: 1000 * read, unit: "us", most: 200 });
+printLimit({ name: "secrets-retrieve, file backend, p50 with the record committed", ours: 1000 * recorded, unit: "us", most: 1000 });
 print({ name: "secrets-retrieve without the record, vs one row and one decryption", ours: 1000 * read, peer: 1000 * plainRead, unit: "us" });
 print({ name: "secrets-rotate, durable and on record, vs one commit", ours: change, peer: plainChange, unit: "ms" });
