@@ -59,15 +59,11 @@ export class JobInternet {
         nameServers: [`127.0.0.1:${names.port}`],
         closed: () => options.closed ?? [],
         ...(options.authorities === undefined ? {} : { authorities: options.authorities }),
-        connect: ({ address, port }) => {
-          this.reached.push(`${address}:${port}`);
-          this.onReach();
-          return connect({ host: "127.0.0.1", port: this.#places.get(`${address}:${port}`) ?? 1, allowHalfOpen: true, noDelay: true });
-        },
       },
       originalDestination: (socket) => this.#destinations.get(socket) ?? { address: "", port: 0 },
-      reachUdp: ({ address, port }) => {
-        this.reached.push(`${address}:${port}/udp`);
+      reach: ({ address, port }, protocol) => {
+        this.reached.push(`${address}:${port}${protocol === "udp" ? "/udp" : ""}`);
+        this.onReach();
         return { address: "127.0.0.1", port: this.#places.get(`${address}:${port}`) ?? 1 };
       },
       ...(options.clock === undefined ? {} : { clock: options.clock }),

@@ -1,12 +1,14 @@
 /** Connects from the host's own namespace: to what a name leads to now, or to the address that was allowed. */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Endpoint } from "../contract.ts";
 import type { JobResolver } from "../resolver/index.ts";
 import { type Address, type CompiledPolicy, type Decision, formatAddress, passes } from "../rules/index.ts";
+import { Upstream } from "./upstream.ts";
+import { WideReader } from "./wide-reader.ts";
 
 export type Dialled =
-  | { readonly kind: "connected"; readonly socket: Socket; readonly address: Address }
+  | { readonly kind: "connected"; readonly upstream: Upstream; readonly address: Address }
   /** The name leads to nothing that may be reached. */
   | { readonly kind: "refused"; readonly decision: Decision }
   | { readonly kind: "failed"; readonly why: string };
@@ -14,6 +16,8 @@ export type Dialled =
 export interface DialerParts {
   readonly policy: () => CompiledPolicy;
   readonly resolver: Pick<JobResolver, "resolve">;
+  /** Where a connection is really made to. */
+  readonly reach: (to: Endpoint) => Endpoint;
   readonly connect?: ((to: Endpoint, signal: AbortSignal) => Socket) | undefined;
 }
 
@@ -55,22 +59,24 @@ export class Dialer {
     return refused === undefined || passes(refused) ? { kind: "failed", why } : { kind: "refused", decision: refused };
   }
 
+  #open(to: Endpoint, signal: AbortSignal): Upstream {
+    const { connect, reach } = this.#parts;
+    if (connect !== undefined) return new Upstream(connect(to, signal));
+    const reader = new WideReader(reach(to));
+    return new Upstream(reader.socket, reader);
+  }
+
   /** Never rejects. */
   async byAddress(address: Address, port: number, signal: AbortSignal): Promise<Dialled> {
     const host = formatAddress(address);
-    const open = this.#parts.connect ?? connectTcp;
     try {
-      const socket = open({ address: host, port }, signal);
-      await connected(socket, signal);
-      return { kind: "connected", socket, address };
+      const upstream = this.#open({ address: host, port }, signal);
+      await connected(upstream.socket, signal);
+      return { kind: "connected", upstream, address };
     } catch (error) {
       return { kind: "failed", why: error instanceof CofferdamError ? error.message : "the server does not answer" };
     }
   }
-}
-
-function connectTcp({ address, port }: Endpoint): Socket {
-  return connect({ host: address, port, allowHalfOpen: true, noDelay: true, keepAlive: true });
 }
 
 async function connected(socket: Socket, signal: AbortSignal): Promise<void> {

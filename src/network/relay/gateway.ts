@@ -4,16 +4,16 @@
  */
 import type { Socket } from "node:net";
 import { type Clock, systemClock } from "../../foundation/index.ts";
-import type { ApplyOutcome, GatewaySockets, JobGateway, NetworkPolicy, OpenJobGateway, ServiceNames, TrafficSnapshot } from "../contract.ts";
+import type { ApplyOutcome, Endpoint, GatewaySockets, JobGateway, NetworkPolicy, OpenJobGateway, ServiceNames, TrafficSnapshot } from "../contract.ts";
 import { DnsServer, hostNameServers, JobResolver, NameServers, parseNameServer } from "../resolver/index.ts";
-import { type Address, CompiledPolicy, formatAddress, parseAddress, passes } from "../rules/index.ts";
+import { type Address, CompiledPolicy, formatAddress, type Protocol, parseAddress, passes } from "../rules/index.ts";
 import { JobAuthority, ServerTrust } from "../tls/index.ts";
 import { TrafficRecord } from "../traffic/index.ts";
 import { Dialer } from "./dialer.ts";
 import { type ConnectionContext, JobConnection } from "./job-connection.ts";
 import type { Wanted } from "./judge.ts";
 import { readProxyRequest } from "./proxy-door.ts";
-import { UdpFlows, type UdpFlowsParts } from "./udp-flows.ts";
+import { UdpFlows } from "./udp-flows.ts";
 
 export type GatewayOptions = Parameters<OpenJobGateway>[0] & {
   readonly clock?: Clock | undefined;
@@ -21,8 +21,8 @@ export type GatewayOptions = Parameters<OpenJobGateway>[0] & {
   readonly originalDestination?: ((socket: Socket) => { readonly address: string; readonly port: number }) | undefined;
   /** Connections of the job at once, waiting ones too. Default 2048. */
   readonly maxConnections?: number | undefined;
-  /** See {@link UdpFlowsParts.reach}. */
-  readonly reachUdp?: UdpFlowsParts["reach"];
+  /** Where what was allowed is really sent to; tests put their own servers there. */
+  readonly reach?: ((to: Endpoint, protocol: Protocol) => Endpoint) | undefined;
 };
 
 /** On the gateway's own address. */
@@ -82,8 +82,8 @@ class Gateway implements JobGateway {
     this.#dns = new DnsServer({ answer: (query) => this.#resolver.answer(query), clock });
     const isGateway = (address: Address): boolean => this.#own.has(formatAddress(address));
     const namesAt = (address: Address): readonly string[] => this.#resolver.answered.namesAt(address);
-    this.#udp = new UdpFlows({ policy, namesAt, record: this.#record, isGateway, reach: options.reachUdp });
-    const dialer = new Dialer({ policy, resolver: this.#resolver, connect: upstream.connect });
+    this.#udp = new UdpFlows({ policy, namesAt, record: this.#record, isGateway, reach: (to) => options.reach?.(to, "udp") ?? to });
+    const dialer = new Dialer({ policy, resolver: this.#resolver, connect: upstream.connect, reach: (to) => options.reach?.(to, "tcp") ?? to });
     this.#context = {
       policy,
       resolver: this.#resolver,

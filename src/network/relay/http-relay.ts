@@ -11,6 +11,7 @@ import { failHttp, refuseHttp } from "./refusal-page.ts";
 import type { RequestHead } from "./request-head.ts";
 import { RequestStream } from "./request-stream.ts";
 import { tieTogether } from "./tie.ts";
+import { Upstream } from "./upstream.ts";
 
 export interface HttpRelayParts {
   readonly connection: JobConnection;
@@ -111,24 +112,23 @@ export class HttpRelay {
         : { kind: "malformed", reason: fault?.reason ?? "not-http", rule: fault?.rule ?? "", name: this.#latest };
     const upstream = await this.#open(spoken);
     if (upstream === undefined) return;
-    tieTogether(client, upstream);
+    tieTogether(client, upstream.socket);
     if (first !== undefined) connection.requested(first.method, first.target);
-    upstream.write(passed);
+    upstream.socket.write(passed);
     if (first === undefined || policy().mode === "relaxed") this.#unchecked(upstream);
     else if (first.upgrade) this.#awaitSwitch(upstream);
     else {
-      upstream.pipe(client);
+      upstream.pourInto(client);
       this.#checked(upstream, fault);
     }
   }
 
-  async #open(spoken: Spoken): Promise<Socket | undefined> {
+  async #open(spoken: Spoken): Promise<Upstream | undefined> {
     const { connection, client, secure } = this.#parts;
-    const socket = await connection.open(spoken, connection.judge(spoken), client);
-    if (socket === undefined || secure === undefined) return socket;
-    socket.on("error", () => socket.destroy());
+    const upstream = await connection.open(spoken, connection.judge(spoken), client);
+    if (upstream === undefined || secure === undefined) return upstream;
     try {
-      return await secure(socket);
+      return new Upstream(await secure(upstream.socket));
     } catch (error) {
       failHttp(client, connection.target(this.#latest), messageOf(error));
       return undefined;
@@ -136,80 +136,82 @@ export class HttpRelay {
   }
 
   /** What follows is no HTTP that we know of, and may be. */
-  #unchecked(upstream: Socket): void {
-    upstream.write(this.#requests.rest);
-    this.#parts.client.pipe(upstream);
-    upstream.pipe(this.#parts.client);
+  #unchecked(upstream: Upstream): void {
+    upstream.socket.write(this.#requests.rest);
+    this.#parts.client.pipe(upstream.socket);
+    upstream.pourInto(this.#parts.client);
   }
 
   /** Later requests. @param fault of one that came with the first. */
-  #checked(upstream: Socket, fault: Fault | undefined): void {
+  #checked(upstream: Upstream, fault: Fault | undefined): void {
     const { client } = this.#parts;
+    const { socket } = upstream;
     const forward = (chunk: Buffer): void => {
       const checked = this.#requests.push(chunk);
-      if (checked.passed.length > 0 && !upstream.write(checked.passed)) client.pause();
+      if (checked.passed.length > 0 && !socket.write(checked.passed)) client.pause();
       if (checked.fault !== undefined) stop(checked.fault);
     };
     const resume = (): void => void client.resume();
-    const end = (): void => void upstream.end();
+    const end = (): void => void socket.end();
     const stop = (found: Fault): void => {
       client.off("data", forward).off("end", end);
-      upstream.off("drain", resume);
+      socket.off("drain", resume);
       this.#laterFault(upstream, found);
     };
     if (fault !== undefined) {
       this.#laterFault(upstream, fault);
       return;
     }
-    upstream.on("drain", resume);
+    socket.on("drain", resume);
     client.on("data", forward).once("end", end);
     client.resume();
   }
 
-  #laterFault(upstream: Socket, { reason, rule }: Fault): void {
+  #laterFault(upstream: Upstream, { reason, rule }: Fault): void {
     const { client, connection, policy } = this.#parts;
+    const { socket } = upstream;
     const judgement: Judgement = { name: this.#latest, decision: policy().refuse(reason, rule) };
     connection.recordRefusal(judgement);
     if (passes(judgement.decision)) {
-      upstream.write(this.#requests.rest);
-      client.pipe(upstream);
+      socket.write(this.#requests.rest);
+      client.pipe(socket);
       return;
     }
     // The answers to what was let through come first, or the client would take ours for one of them.
     client.on("data", () => undefined);
     client.resume();
-    upstream.unpipe(client);
-    upstream.pipe(client, { end: false });
-    upstream.end();
+    upstream.keepClientOpen();
+    socket.end();
     const tell = (): void => {
       clearTimeout(timer);
       refuseHttp(client, connection.target(judgement.name), judgement.decision);
-      upstream.destroy();
+      socket.destroy();
     };
     const timer = setTimeout(tell, LAST_ANSWERS);
-    upstream.once("end", tell);
+    socket.once("end", tell);
     client.once("close", () => clearTimeout(timer));
   }
 
-  #awaitSwitch(upstream: Socket): void {
+  #awaitSwitch(upstream: Upstream): void {
     const { client } = this.#parts;
+    const { socket } = upstream;
     let answer = Buffer.alloc(0);
     const take = (chunk: Buffer): void => {
       answer = Buffer.concat([answer, chunk]);
       if (answer.length < SWITCHED.length) return;
-      upstream.off("data", take).off("end", ended);
-      upstream.pause();
+      socket.off("data", take).off("end", ended);
+      socket.pause();
       client.write(answer);
       if (answer.toString("latin1", 0, SWITCHED.length) === SWITCHED) {
         this.#unchecked(upstream);
         return;
       }
       const { passed, fault } = this.#requests.goOn();
-      if (passed.length > 0) upstream.write(passed);
-      upstream.pipe(client);
+      if (passed.length > 0) socket.write(passed);
+      upstream.pourInto(client);
       this.#checked(upstream, fault);
     };
     const ended = (): void => void client.end(answer);
-    upstream.on("data", take).once("end", ended);
+    socket.on("data", take).once("end", ended);
   }
 }

@@ -16,6 +16,7 @@ import { type Judgement, judge, PROVEN_PORTS, type Spoken, type Wanted } from ".
 import { failHttp, refuseHttp, refuseTls } from "./refusal-page.ts";
 import { letServerSpeak } from "./server-first.ts";
 import { reset, tieTogether } from "./tie.ts";
+import type { Upstream } from "./upstream.ts";
 
 export interface ConnectionContext {
   readonly policy: () => CompiledPolicy;
@@ -70,12 +71,13 @@ export class JobConnection {
   async #serverFirst(): Promise<void> {
     const client = this.#client;
     const raw: Spoken = { kind: "raw" };
-    const socket = await this.open(raw, this.judge(raw), client);
-    if (socket === undefined) return;
+    const upstream = await this.open(raw, this.judge(raw), client);
+    if (upstream === undefined) return;
+    const { socket } = upstream;
     const words = await letServerSpeak(client, socket);
     if (words === undefined) return;
     if (words.kind === "raw" || words.kind === "silent") {
-      this.#pour(socket, words.bytes);
+      this.#pour(upstream, words.bytes);
       return;
     }
     // TLS or HTTP after all, of a client that took its time: nothing was lost, and it begins anew.
@@ -89,11 +91,12 @@ export class JobConnection {
     else await this.#proceed(words);
   }
 
-  #pour(socket: Socket, bytes: Buffer): void {
+  #pour(upstream: Upstream, bytes: Buffer): void {
+    const { socket } = upstream;
     tieTogether(this.#client, socket);
     if (bytes.length > 0) socket.write(bytes);
     this.#client.pipe(socket);
-    socket.pipe(this.#client);
+    upstream.pourInto(this.#client);
   }
 
   async #proceed(words: FirstWords): Promise<void> {
@@ -108,8 +111,8 @@ export class JobConnection {
       await this.#checkInside(spoken.name, words.bytes);
       return;
     }
-    const socket = await this.open(spoken, judgement, client);
-    if (socket !== undefined) this.#pour(socket, words.bytes);
+    const upstream = await this.open(spoken, judgement, client);
+    if (upstream !== undefined) this.#pour(upstream, words.bytes);
   }
 
   /** Somebody looked whether the port is open: no server hears of it, and what might be reached there is no violation. */
@@ -156,7 +159,7 @@ export class JobConnection {
   }
 
   /** The way to the server, or undefined when the client was told that there is none. */
-  async open(spoken: Spoken, { decision, name }: Judgement, client: Socket): Promise<Socket | undefined> {
+  async open(spoken: Spoken, { decision, name }: Judgement, client: Socket): Promise<Upstream | undefined> {
     if (!passes(decision)) {
       this.refuse(spoken, { decision, name }, client);
       return undefined;
@@ -183,15 +186,15 @@ export class JobConnection {
     // The policy may have changed, or the job have left, while the server was reached.
     const now = this.judge(spoken).decision;
     if (signal.aborted || !passes(now)) {
-      dialled.socket.destroy();
+      dialled.upstream.socket.destroy();
       if (!signal.aborted) this.refuse(spoken, { decision: now, name }, client);
       return undefined;
     }
     this.#spoken = spoken;
     this.#checked = decision.requestsOnly === true;
-    this.#upstream = dialled.socket;
+    this.#upstream = dialled.upstream.socket;
     this.#counted = { sent: 0, received: 0 };
-    return dialled.socket;
+    return dialled.upstream;
   }
 
   /** On record, and told to the client in its protocol. */

@@ -1,6 +1,6 @@
 /** Datagrams of the job: refused and on record unless a rule opens the name's port, and then carried both ways. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import type { UdpFlow } from "../contract.ts";
+import type { Endpoint, UdpFlow } from "../contract.ts";
 import { type Address, type CompiledPolicy, formatAddress, parseAddress, passes, refusalMessage } from "../rules/index.ts";
 import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
 import { byTold, type Judgement } from "./judge.ts";
@@ -10,8 +10,8 @@ export interface UdpFlowsParts {
   readonly namesAt: (address: Address) => readonly string[];
   readonly record: TrafficRecord;
   readonly isGateway: (address: Address) => boolean;
-  /** Where a datagram is really sent to; tests put their own server there. */
-  readonly reach?: ((to: { readonly address: string; readonly port: number }) => { readonly address: string; readonly port: number }) | undefined;
+  /** Where a datagram is really sent to. */
+  readonly reach: (to: Endpoint) => Endpoint;
 }
 
 /** ms without a datagram either way. */
@@ -77,7 +77,7 @@ export class UdpFlows {
 
   async #carry(flow: UdpFlow, { judge, note, counter }: Pick<OpenFlow, "judge" | "note"> & { readonly counter: ByteCounter }): Promise<void> {
     const job = await flow.accept();
-    const { address, port } = this.#parts.reach?.(flow.destination) ?? flow.destination;
+    const { address, port } = this.#parts.reach(flow.destination);
     const server = createSocket(address.includes(":") ? "udp6" : "udp4");
     const timer = setTimeout(() => close(), IDLE);
     const close = (): void => {
