@@ -1,15 +1,14 @@
 /** Secrets: kept sealed, given to the job that may have them, masked wherever something is shown. */
-export { type FileBackendParts, fileBackend, memoryBackend, SealedBackend } from "./backends/sealed-backend.ts";
+export type { RewrapReport } from "./backends/rewrap.ts";
 export type * from "./contract.ts";
 export type { SecretChange, SecretEvents } from "./events.ts";
 export { type ImportedSecret, parseDotenv, parseJsonSecrets } from "./import.ts";
 export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
 export type { SecretActor, SecretPage } from "./inputs.ts";
 export { KeyDesk } from "./key-desk.ts";
-export { KeyFile, type KeyFileState } from "./keys/key-file.ts";
+export type { KeyFileState } from "./keys/key-file.ts";
 export type { KdfCost } from "./keys/passphrase.ts";
 export { createPrivate, readPrivate } from "./keys/private-file.ts";
-export { KeyProtection, type ProtectionOptions } from "./keys/protection.ts";
 export { LEAK_KINDS, type Leak, LeakFinder, type LeakKind, type LeakReport, MOST_LEAKS } from "./leaks/index.ts";
 export { SecretManagementSystem } from "./management.ts";
 export { MASK, MaskList, MOST_MASKED, SHORTEST_MASKED, StreamMasker } from "./masking/index.ts";

@@ -6,7 +6,7 @@ import type { StorePosition } from "./contract.ts";
 const schema: z.ZodType<StorePosition> = z.strictObject({ storeId: z.string(), change: z.int().min(0) });
 
 /** Actions whose events have a position in their details. */
-export const POSITION_ACTIONS: readonly string[] = ["SecretStored", "SecretRotated", "SecretDeleted", "SecretKeyChanged", "SecretStoreRecovered"];
+const POSITION_ACTIONS: readonly string[] = ["SecretStored", "SecretRotated", "SecretDeleted", "SecretKeyChanged", "SecretStoreRecovered"];
 
 interface RecordedChange {
   readonly seq: number;

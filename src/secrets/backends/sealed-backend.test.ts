@@ -382,6 +382,22 @@ describe("the file backend", () => {
     expect(await text(again.backend, "a")).toBe("one");
   });
 
+  test("a database and key that are gone while the head is there: refused, and no new key is made", async () => {
+    using folder = secretFolder();
+    {
+      await using opened = await folder.open();
+      await opened.backend.add("a", versionOf("one"));
+    }
+    for (const path of [folder.keyFile, folder.database, `${folder.database}-wal`, `${folder.database}-shm`]) rmSync(path, { force: true });
+    await expect(folder.open()).rejects.toEqual(ROLLED_BACK);
+    expect(existsSync(folder.keyFile)).toBe(false);
+    await using opened = openSecrets(folder.path, folder.clock);
+    expect(await opened.backend.recover()).toBe(1);
+    await opened.backend.add("a", versionOf("anew"));
+    await using again = await folder.open();
+    expect(await text(again.backend, "a")).toBe("anew");
+  });
+
   test("without its head file: nobody can tell whether it is the latest", async () => {
     using folder = secretFolder();
     await using opened = await folder.open();

@@ -185,9 +185,10 @@ export class SealedStore {
 
   async #create(): Promise<void> {
     const { rows, keys, head } = this.#parts;
-    const master = await keys.current(true);
     const acknowledged = head?.read() ?? { absent: true };
     if (!("absent" in acknowledged || ("head" in acknowledged && acknowledged.head.seq === 0))) throw rolledBack("it has no secrets, and there were some");
+    // Only now: a new key would stand in the way of the old one's backup.
+    const master = await keys.current(true);
     await rows.write(async (edit) => {
       if ((await edit.store()) === undefined) await this.#make(edit, master);
     });

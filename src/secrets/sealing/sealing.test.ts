@@ -76,7 +76,11 @@ test("under another master key the value is the same, and the old one does not o
   expect(openValue(next, place, said, after).toString()).toBe("hunter2");
   expect(refusalOf(() => openValue(master, place, said, after))).toBe(REFUSAL);
   expect(refusalOf(() => rewrap(next, master, place, before.wrapped))).toBe(REFUSAL);
-  for (const elsewhere of [{ ...place, version: 4 }, { ...place, secretId: "npm/read" }, { ...place, storeId: "sec_2" }])
+  for (const elsewhere of [
+    { ...place, version: 4 },
+    { ...place, secretId: "npm/read" },
+    { ...place, storeId: "sec_2" },
+  ])
     expect(refusalOf(() => rewrap(master, next, elsewhere, before.wrapped))).toBe(REFUSAL);
 });
 
