@@ -18,6 +18,7 @@ const NAMES = [
   "monitor-response",
   "engine",
   "jobs",
+  "network",
   "native",
 ] as const;
 const wanted = process.argv[2];

@@ -83,6 +83,12 @@ export class Spaces implements AsyncDisposable {
     return { internet: await this.sniff(this.#internet), host: await this.sniff(this.#host) };
   }
 
+  /** Another server in the internet, and the name server; for whoever measures. */
+  async serveWith(program: readonly string[]): Promise<void> {
+    await this.#start(this.#internet, program);
+    await this.#start(this.#internet, [process.execPath, NAMES]);
+  }
+
   /** In the network of any process. */
   async sniff(pid: number): Promise<Sniffer> {
     const sniffer = new Sniffer();
