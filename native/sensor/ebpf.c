@@ -100,7 +100,6 @@ static struct ring_buffer *ring_of(const char *name) {
 /* Of one job, when they differ from what was told. */
 static void tell_counters(uint32_t at) {
     struct counters_part part = {.watch = placed[at].watch, .untracked = jobs[at].untracked};
-    memcpy(part.sent, jobs[at].sent, sizeof part.sent);
     memcpy(part.over_budget, jobs[at].over_budget, sizeof part.over_budget);
     memcpy(part.no_room, jobs[at].no_room, sizeof part.no_room);
     if (memcmp(&part, &told[at], sizeof part) == 0) return;

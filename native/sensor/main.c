@@ -35,7 +35,7 @@ uint64_t boot_ns(void) {
 }
 
 static int list_calls(void) {
-#define CALL(name, class) puts(#name " " #class);
+#define CALL(name, class) puts(#name);
     CALLS(CALL)
 #undef CALL
     return 0;

@@ -171,6 +171,26 @@ describe("the kernel sensor", () => {
     },
   );
 
+  test("no storm of anything else hides the program that runs in it", async (context) => {
+    requires(context, "sensor");
+    await using sensor = new KernelSensor({ rate: 200 });
+    await sensor.initialize();
+    // Standard output is a socket here: each redirection is a `dup` besides; each subshell a fork and an exit.
+    const storm = "i=0; while [ $i -lt 3000 ]; do : > /dev/zero; i=$((i+1)); done; i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done; /bin/true hidden";
+    await using shell = await WatchedShell.start(storm);
+    const programs: string[] = [];
+    let lost = 0;
+    sensor.on("event", (event) => void (event.kind === "exec" ? programs.push(event.args.join(" ")) : undefined));
+    sensor.on("loss", ({ count }) => {
+      lost += count;
+    });
+    await using watch = await sensor.watch({ job: "job", pid: shell.pid });
+    await shell.go();
+    await watch.close();
+    expect(programs).toEqual(["/bin/true hidden"]);
+    expect(lost).toBeGreaterThan(0);
+  });
+
   test("a watch holds the namespaces of a container that ended, and lets go of them with its end", async (context) => {
     requires(context, "sensor");
     const held = (): (string | undefined)[] => readdirSync("/proc/self/fd").map((fd) => linkOf(`/proc/self/fd/${fd}`));

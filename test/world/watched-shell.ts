@@ -27,15 +27,17 @@ export class WatchedShell implements AsyncDisposable {
     const outer = ["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", `echo ready; read -r line; ${script}`, "sh", ...args];
     const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe", ...files] });
     for (const file of files) closeSync(file);
+    const { stdout, stderr } = child;
+    if (stdout === null || stderr === null) throw new Error("no output of unshare");
     const output = new BoundedText(64 * 1024);
-    child.stderr.on("data", (chunk: Buffer) => output.add(chunk.toString()));
+    stderr.on("data", (chunk: Buffer) => output.add(chunk.toString()));
     await Promise.race([
-      once(child.stdout, "data"),
+      once(stdout, "data"),
       once(child, "close").then(() => {
         throw new Error(`it did not start: ${output.text()}`);
       }),
     ]);
-    child.stdout.on("data", (chunk: Buffer) => output.add(chunk.toString()));
+    stdout.on("data", (chunk: Buffer) => output.add(chunk.toString()));
     return new WatchedShell(child, output);
   }
 

@@ -67,7 +67,7 @@ static __noinline void fill_head(struct task_struct *task, struct record *head) 
 static __always_inline bool begin(struct task_struct *task, const struct member *member, u16 kind, u32 class) {
     struct job_state *job = job_of(member);
     struct buffer *buffer = buffer_here();
-    class &= 3;
+    class &= CLASSES - 1;
     if (job == NULL || buffer == NULL) return false;
     if (!within_budget(job, class)) {
         __sync_fetch_and_add(&job->over_budget[class], 1);
@@ -101,14 +101,14 @@ static __always_inline void set_call(u32 call, s64 number, s64 result) {
 static __always_inline int submit(void) {
     struct buffer *buffer = buffer_here();
     if (buffer == NULL) return 0;
-    u32 size = buffer->used, class = buffer->class & 3, at = buffer->job;
+    u32 size = buffer->used, class = buffer->class & (CLASSES - 1), at = buffer->job;
     struct record *head = (void *)buffer->data;
     head->size = size;
     if (size > ROOM + SLACK) size = ROOM + SLACK;
     s64 failed = class == CLASS_RARE ? bpf_ringbuf_output(&rare_records, buffer->data, size, 0) : bpf_ringbuf_output(&records, buffer->data, size, 0);
     buffer->busy = 0;
     struct job_state *job = bpf_map_lookup_elem(&jobs, &at);
-    if (job != NULL) __sync_fetch_and_add(failed == 0 ? &job->sent[class] : &job->no_room[class], 1);
+    if (failed != 0 && job != NULL) __sync_fetch_and_add(&job->no_room[class], 1);
     return 0;
 }
 

@@ -54,7 +54,7 @@ int BPF_PROG(runs, struct task_struct *task, int old_pid, struct linux_binprm *b
     struct member *member = member_of(task);
     if (member == NULL) return 0;
     member->flags &= ~MEMBER_ENTERED;
-    if (!begin(task, member, KIND_EXEC, CLASS_PROCESSES)) return 0;
+    if (!begin(task, member, KIND_EXEC, CLASS_PROGRAMS)) return 0;
     struct buffer *buffer = buffer_here();
     if (buffer == NULL) return 0;
     put_file(address_of(READ(binary, file)));

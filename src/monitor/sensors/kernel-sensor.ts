@@ -29,7 +29,7 @@ export interface KernelSensorOptions {
   readonly program?: string;
   /** Names whose reading is told as well, besides whatever is written. Default: {@link SENSITIVE}. */
   readonly sensitive?: SensitiveNames;
-  /** Records a second and class (files, network, processes, rare) of one watch that are told; more is counted. Default 20,000. */
+  /** Records a second and class (files, network, processes, programs, rare) of one watch that are told; more is counted. Default 20,000. */
   readonly rate?: number;
   /** Whether the environment of each program is told. It holds secrets. Default false. */
   readonly env?: boolean;
