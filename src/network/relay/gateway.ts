@@ -26,7 +26,7 @@ export type GatewayOptions = Parameters<OpenJobGateway>[0] & {
 };
 
 /** On the gateway's own address. */
-export const PROXY_PORT = 3128;
+const PROXY_PORT = 3128;
 const DNS_PORT = 53;
 const MAX_CONNECTIONS = 2048;
 

@@ -1,2 +1,2 @@
 /** Relay: what a job sends, and where it goes. */
-export { type GatewayOptions, openJobGateway, PROXY_PORT } from "./gateway.ts";
+export { type GatewayOptions, openJobGateway } from "./gateway.ts";

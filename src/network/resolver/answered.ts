@@ -6,7 +6,7 @@ import type { Clock } from "../../foundation/index.ts";
 import { type Address, formatAddress } from "../rules/index.ts";
 
 /** Seconds that an address stays open after its answer ran out: clients keep addresses a little longer than they should. */
-export const GRACE = 60;
+const GRACE = 60;
 const MAX_ADDRESSES = 5000;
 const MAX_NAMES = 32;
 

@@ -41,7 +41,7 @@ const BELOW_WILDCARD = { burst: 200, perSecond: 2 };
 const MAX_WILDCARDS = 1000;
 /** Of answers that a change of the policy can turn round. */
 const SHORT_TTL = 5;
-export const SEARCH_DOMAIN = "cofferdam.internal";
+const SEARCH_DOMAIN = "cofferdam.internal";
 
 export class JobResolver {
   readonly answered: AnsweredAddresses;

@@ -68,7 +68,7 @@ export function contains(block: Block, { family, value }: Address): boolean {
   return family === block.family && value >> rest === block.base >> rest;
 }
 
-export function widthOf(family: 4 | 6): 32 | 128 {
+function widthOf(family: 4 | 6): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
 

@@ -2,7 +2,7 @@
  * What kind of place an address is: some are closed to every job at every level, and no rule opens them. Blocks are those of
  * the registries of special-purpose addresses (RFC 6890 and IANA's lists), and the addresses at which clouds hand out credentials.
  */
-import { type Address, type Block, contains, parseAddress, requireBlock } from "./address.ts";
+import { type Address, type Block, contains, requireBlock } from "./address.ts";
 
 /** Closed always. `host`: this host, the engine, other jobs. */
 export type ClosedKind = "metadata" | "loopback" | "link-local" | "reserved" | "host";
@@ -56,9 +56,3 @@ const FIXED: readonly (readonly [Exclude<AddressKind, "public" | "host">, Block]
     ["private", "fc00::/7"],
   ] as const
 ).map(([kind, text]) => [kind, block(text)]);
-
-/** The kind of an address as text; what is no address is `reserved`. */
-export function kindOfText(kinds: (address: Address) => AddressKind, text: string): AddressKind {
-  const address = parseAddress(text);
-  return address === undefined ? "reserved" : kinds(address);
-}

@@ -1,2 +1,2 @@
 /** Traffic: what a job's network did, by destination. */
-export { type Attempt, type ByteCounter, reached, THE_REST, TrafficRecord } from "./record.ts";
+export { type ByteCounter, TrafficRecord } from "./record.ts";

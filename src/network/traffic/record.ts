@@ -3,7 +3,7 @@
  * in one row for all the rest, so that bytes and tries still add up, and {@link TrafficSnapshot.coalesced} says how often.
  */
 import { EventEmitter } from "node:events";
-import type { NetworkViolation, TrafficConnection, TrafficEvents, TrafficLookup, TrafficSnapshot, Verdict } from "../contract.ts";
+import type { NetworkViolation, TrafficConnection, TrafficEvents, TrafficLookup, TrafficSnapshot } from "../contract.ts";
 
 export interface RecordLimits {
   /** Rows of connections and of lookups, each. */
@@ -129,9 +129,4 @@ export class TrafficRecord {
     rows.set(key, row);
     return row;
   }
-}
-
-/** Whether bytes of this verdict reached anybody. */
-export function reached(verdict: Verdict): boolean {
-  return verdict !== "refused";
 }
