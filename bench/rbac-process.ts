@@ -2,11 +2,13 @@
  * One contender at one size, in a process of its own: argv is its name, users, roles and a folder for what it keeps. Prints one
  * line of JSON. The name `fill` writes the store that ours are opened on, so that their memory is not that of making it.
  */
+
+import { median } from "./measure.ts";
 import { CONTENDERS, fill } from "./rbac-contenders.ts";
 import { type Question, world } from "./rbac-world.ts";
 
 export interface Measured {
-  /** CPU of one check, microseconds. */
+  /** CPU of one check, microseconds: the median of up to nine passes. */
   readonly cpu: number;
   /** Longest of 99 in a hundred, microseconds. */
   readonly p99: number;
@@ -43,7 +45,13 @@ async function measure(): Promise<Measured> {
     if (answers.length % 50 === 0 && spent(started) > BUDGET) break;
   }
   const asked = questions.slice(0, answers.length);
-  const cpu = (await pass(decide, asked)) / asked.length;
+  const passes: number[] = [];
+  for (let used = 0; passes.length < 9 && (used < BUDGET || passes.length === 0); ) {
+    const one = await pass(decide, asked);
+    used += one;
+    passes.push(one / asked.length);
+  }
+  const cpu = median(passes);
   const p99 = await slowest(decide, asked.slice(0, 20_000));
   const changes: number[] = [];
   if (change !== undefined) for (let i = 0; i < 20; i++) changes.push(await change());

@@ -27,6 +27,8 @@ export class RoleTable {
   /** As they were given. */
   readonly source: ReadonlyMap<string, Role>;
   readonly #numbers: Map<string, number>;
+  /** By number. */
+  readonly #ids: readonly string[];
   readonly #compiled: readonly (CompiledRole | undefined)[];
   readonly #patterns = new Patterns();
 
@@ -44,7 +46,8 @@ export class RoleTable {
       const parents = role.inherits.flatMap((id) => compiled.get(id) ?? []);
       compiled.set(role.id, this.#compile(role, parents));
     }
-    this.#compiled = [...this.#numbers.keys()].map((id) => compiled.get(id));
+    this.#ids = [...this.#numbers.keys()];
+    this.#compiled = this.#ids.map((id) => compiled.get(id));
   }
 
   numberOf(roleId: string): number | undefined {
@@ -52,7 +55,7 @@ export class RoleTable {
   }
 
   idOf(number: number): string | undefined {
-    return this.#numbers.keys().drop(number).next().value;
+    return this.#ids[number];
   }
 
   /** Undefined for a role that is gone. */
