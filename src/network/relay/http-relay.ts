@@ -40,6 +40,8 @@ export class HttpRelay {
   readonly #parts: HttpRelayParts;
   readonly #requests: RequestStream<Fault>;
   #first: RequestHead | undefined;
+  /** The policy by which every request to the first one's host may go on: it is asked once, as long as it is the same. */
+  #openBy: CompiledPolicy | undefined;
   /** The host of the latest request. */
   #latest: string | undefined;
 
@@ -94,11 +96,16 @@ export class HttpRelay {
 
   /** What no rule for requests allows, where only such rules allow the host. */
   #requestFault(head: RequestHead, port: number): Fault | undefined {
-    const { connection, policy } = this.#parts;
-    if (head.hostIsAddress || policy().decide({ name: head.host, address: undefined, port, protocol: "tcp" }).requestsOnly !== true) return undefined;
+    const { connection } = this.#parts;
+    const policy = this.#parts.policy();
+    if (head.hostIsAddress || (policy === this.#openBy && head.host === this.#first?.host)) return undefined;
+    if (policy.decide({ name: head.host, address: undefined, port, protocol: "tcp" }).requestsOnly !== true) {
+      this.#openBy = policy;
+      return undefined;
+    }
     const decision = head.overrides
-      ? policy().refuse("bad-request", "a field that asks for another method or path")
-      : policy().permitsRequest(head.host, port, head.method, head.target);
+      ? policy.refuse("bad-request", "a field that asks for another method or path")
+      : policy.permitsRequest(head.host, port, head.method, head.target);
     if (decision.verdict === "observed") connection.recordRefusal({ name: head.host, decision });
     return passes(decision) ? undefined : { reason: decision.reason ?? "path-not-allowed", rule: decision.rule };
   }
