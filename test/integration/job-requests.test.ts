@@ -82,6 +82,11 @@ test("plain requests: the rule decides, the report has them", async () => {
       expect.objectContaining({ domain: "evil.example", port: 80, verdict: "refused", rule: "not-allowed" }),
     ]),
   );
+  // What the job reached came of its own request, not of the policy's list: that is what is proposed.
+  const learned = await world.cli(["policy", "learn", report.jobId]);
+  expect(learned.stdout).toContain("+    - api.example:80 # 1 of 1 job, ");
+  expect(learned.stderr).toContain("blocked  evil.example:80, 1 of 1 job");
+  expect(learned.stderr).toContain("requests api.example:80: GET /open/a");
 });
 
 test("secure ones: the job has the authority's files and variables, and its TLS ends at the gateway", async () => {
