@@ -185,7 +185,15 @@ export class LiveJob {
   async record(action: string, result: AuditEventInput["result"], details: JsonObject): Promise<void> {
     const { jobId, repository } = this.identity;
     const event = await this.#audit.log({
-      ...{ category: "jobs", action, result, resourceType: "job", resourceId: jobId, sessionId: jobId, userId: `uid:${this.identity.uid}` },
+      ...{
+        category: "jobs",
+        action,
+        result,
+        resourceType: "job",
+        resourceId: jobId,
+        sessionId: jobId,
+        userId: this.authority.name ?? `uid:${this.identity.uid}`,
+      },
       details: this.masks.object({ repository, ...details }),
     });
     this.#first ??= event.seq;

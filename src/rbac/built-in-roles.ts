@@ -21,8 +21,8 @@ export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   sandbox: ["run"],
   score: ["read"],
   scripts: ["read", "approve"],
-  /** `read` is the value, `list` the names, `use` a job that gets it without anybody reading it. */
-  secrets: ["list", "use", "read", "write", "rotate", "delete"],
+  /** `read` is the value, `list` the names, `use` a job that gets it without anybody reading it, `admin` the keys of all. */
+  secrets: ["list", "use", "read", "write", "rotate", "delete", "admin"],
   sessions: ["read", "revoke"],
   threats: ["read", "resolve"],
   tokens: ["read", "create", "revoke"],
