@@ -16,7 +16,20 @@ struct {
 } rare_records SEC(".maps");
 
 #define RING (32ULL << 20)
+#define RARE_RING (4ULL << 20)
 #define WINDOW 1000000000ULL
+
+/*
+ * Once a ring is half full, a job that had more than an eighth of its rate in this second waits. The last quarter of the large one is
+ * for processes and programs, of whoever had little. @param used by this job, of this class, in this second.
+ */
+static __always_inline bool may_enter(const struct job_state *job, u32 class, u64 used) {
+    bool modest = used < job->rate / 8;
+    if (class == CLASS_RARE) return modest || bpf_ringbuf_query(&rare_records, BPF_RB_AVAIL_DATA) < RARE_RING / 2;
+    u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+    if (class > CLASS_NETWORK) return modest || waiting < RING / 4 * 3;
+    return waiting < RING / 2 || (modest && waiting < RING / 4 * 3);
+}
 
 /* Counts of one second. Two processors may both begin it; the one that is later only counts a little less. */
 static __always_inline bool within_budget(struct job_state *job, u32 class) {
@@ -25,11 +38,7 @@ static __always_inline bool within_budget(struct job_state *job, u32 class) {
         for (int i = 0; i < CLASSES; i++) job->used[i] = 0;
     }
     u64 used = __sync_fetch_and_add(&job->used[class], 1);
-    if (used >= job->rate) return false;
-    if (class > CLASS_NETWORK) return true;
-    /* Once the ring is half full, whoever used much waits; its last quarter is for processes. */
-    u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
-    return waiting < RING / 2 || (used < job->rate / 8 && waiting < RING / 4 * 3);
+    return used < job->rate && may_enter(job, class, used);
 }
 
 static __always_inline u32 number_in(struct pid *pid, u32 level) {
