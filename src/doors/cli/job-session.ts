@@ -97,11 +97,6 @@ export async function withBook<T>(context: CommandContext, work: (book: JobBook)
   });
 }
 
-/** Who gives an order, for the record: the kernel's word for it. */
-export function caller(): string {
-  return `uid ${process.getuid?.() ?? -1}`;
-}
-
 export function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
   const named = typeof option === "string" ? option : env["DOCKER_HOST"];
   return named === undefined || named === "" ? "/var/run/docker.sock" : named.replace(/^unix:\/\//, "");

@@ -15,8 +15,9 @@ import {
   type VaultOptions,
   vaultProvider,
 } from "../../secrets/index.ts";
+import { caller } from "./caller.ts";
 import type { CommandContext } from "./command.ts";
-import { caller, type SecretPlaces } from "./job-session.ts";
+import type { SecretPlaces } from "./job-session.ts";
 import { actorOf } from "./rbac-session.ts";
 import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";

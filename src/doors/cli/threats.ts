@@ -1,8 +1,9 @@
 /** `cofferdam threats list|show|resolve`: what was seen, what is open, and who looked into it. */
 import { CofferdamError } from "../../foundation/index.ts";
 import type { Threat } from "../../jobs/index.ts";
+import { caller } from "./caller.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
-import { caller, withBook } from "./job-session.ts";
+import { withBook } from "./job-session.ts";
 import { line } from "./line.ts";
 
 const list: Command = {
