@@ -1,5 +1,5 @@
 /** Guarded jobs and what they may reach: the built command line, in a host's namespace whose way out is an internet of our own. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -141,6 +141,27 @@ describe("what ends it", () => {
     expect(outcomes.find(({ action }) => action === "disconnect")).toMatchObject({ done: true });
     const { stdout } = await ended;
     expect(stdout.match(/reached/g)).toHaveLength(1);
+    expect(await world.remains()).toEqual([]);
+  });
+
+  test("the helper dies: the job is stopped, and says why; its rates were set on its own end", async () => {
+    world.policy(`version: 1\njobs: {${ACCEPTING}}\nquota: {defaults: {upload: 1MB/s, download: 2MB/s}}\n`);
+    const id = world.newId();
+    const running = start(world.words(id, { command: ["sh", "-c", "echo up; sleep 600"] }));
+    const ended = outcomeOf(running);
+    if (running.stdout === null) throw new Error("no output");
+    await Promise.race([once(running.stdout, "data"), once(running, "exit")]);
+    const [container] = await world.engine.containers.list();
+    const { State } = await world.engine.containers.inspect(container?.Id ?? "");
+    const queue = execFileSync("nsenter", ["--net", "-t", String(State.Pid), "tc", "-json", "qdisc", "show", "dev", "eth0"], { encoding: "utf8" });
+    expect(JSON.parse(queue)).toEqual([expect.objectContaining({ kind: "tbf", options: expect.objectContaining({ rate: 1_000_000 }) })]);
+    const helper = readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, "utf8")
+      .trim()
+      .split(" ")
+      .find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-net"));
+    process.kill(Number(helper), "SIGKILL");
+    const { exit, stderr } = await ended;
+    expect([exit, stderr]).toEqual([8, expect.stringContaining("its network is gone: cofferdam-net ended")]);
     expect(await world.remains()).toEqual([]);
   });
 

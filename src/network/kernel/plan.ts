@@ -75,7 +75,7 @@ export function subnetOf({ first, size }: Range, index: number, v6Prefix?: strin
 }
 
 /** As everybody writes it. Source: RFC 5952. */
-function shortest(v6: string): string {
+export function shortest(v6: string): string {
   return new URL(`http://[${v6}]/`).hostname.slice(1, -1);
 }
 
