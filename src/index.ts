@@ -19,6 +19,7 @@ export {
   type OrchestratorOptions,
   SecurityOrchestrator,
 } from "./jobs/index.ts";
+export { type MonitorOptions, type MonitorThreat, RuntimeSecurityMonitor } from "./monitor/index.ts";
 export {
   type ApplyOutcome,
   type IsolatedNetwork,

@@ -5,7 +5,8 @@
 import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { type ContainerEngine, EngineClient, type EngineTarget } from "../engine/index.ts";
-import { CofferdamError, newId, wrapError } from "../foundation/index.ts";
+import { CofferdamError, messageOf, newId, wrapError } from "../foundation/index.ts";
+import type { MonitorThreat } from "../monitor/index.ts";
 import { NetworkIsolationManager } from "../network/index.ts";
 import { quotaOptionsOf } from "../policy/index.ts";
 import { ResourceQuotaManager } from "../quota/index.ts";
@@ -114,7 +115,7 @@ export class SecurityOrchestrator {
     const monitor = new MonitorOfJobs({
       ...{ engine: this.#engine, audit: open.masking(parts.audit), policy, store, stateDir, clock },
       off: this.#options.components?.monitor === false,
-      tell: (threat) => void this.handleSecurityThreat(threat).catch(() => undefined),
+      tell: (threat) => void this.handleSecurityThreat(threat).catch((error: unknown) => this.#unanswered(threat, error)),
     });
     this.#opened ??= { ...parts, book, open, quota, networks, secrets, ownSecrets, monitor };
     const found = await reconcile(this.#reconcileParts());
@@ -341,6 +342,12 @@ export class SecurityOrchestrator {
     const report = await endJob(id, open, { ...parts, events: this.events });
     parts.open.close(id);
     return report;
+  }
+
+  /** A threat that could not even be put on record: its job does not go on, frozen or not, as if there had been none. */
+  async #unanswered({ jobId, type, severity }: MonitorThreat, error: unknown): Promise<void> {
+    const why = new CofferdamError("SECURITY_VIOLATION", `a ${severity} threat could not be answered: ${type}: ${messageOf(error).slice(0, 300)}`);
+    await this.#opened?.open.stop(jobId, why).catch(() => undefined);
   }
 
   #runParts(): PreparedRunParts {

@@ -46,6 +46,8 @@ export interface FrozenAt {
 }
 
 interface Entry {
+  /** As the container was named when its watch began. */
+  readonly called: string;
   readonly watched: WatchedContainer;
   readonly observation: Observation | undefined;
   readonly key: BaselineKey | undefined;
@@ -142,10 +144,11 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     const { rules, sensor, hashes, baselines } = this.#parts();
     const { repository, workflow, job, expectedProcesses = [], mask = unmasked } = parseInput(metadataSchema, metadata, "metadata of a container");
     const { Id: id, State, GraphDriver } = await this.#engine.containers.inspect(containerId);
-    if (this.#watched.has(id)) throw new CofferdamError("CONFLICT", `container ${id.slice(0, 12)} is watched already`);
     if (!State.Running || State.Pid <= 0) throw new CofferdamError("FAILED_PRECONDITION", `container ${id.slice(0, 12)} does not run`);
     const key = baselines === undefined || repository === undefined ? undefined : { repository, workflow, job };
     const baseline = key === undefined ? undefined : await baselines?.get(key);
+    // From here on nothing is waited for until it is in the list: two at once are not both first.
+    if (this.#watched.has(id)) throw new CofferdamError("CONFLICT", `container ${id.slice(0, 12)} is watched already`);
     const own = expectedProcesses.length === 0 ? [] : [new RuleSet([expectedRules(expectedProcesses)])];
     const observation =
       baseline === undefined
@@ -160,7 +163,16 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
       ...{ cooldown: this.#options.cooldown ?? DEFAULT_COOLDOWN, mask },
       hashOf: ({ program }) => (program === undefined ? undefined : hashes?.known(program)),
     });
-    const entry: Entry = { watched, observation, key, upper: upperOf(GraphDriver), pid: State.Pid, stop: async () => await watch?.close(), frozen: undefined };
+    const entry: Entry = {
+      called: containerId,
+      watched,
+      observation,
+      key,
+      upper: upperOf(GraphDriver),
+      pid: State.Pid,
+      stop: async () => await watch?.close(),
+      frozen: undefined,
+    };
     this.#watched.set(id, entry);
     let watch: Awaited<ReturnType<MonitorSensor["watch"]>> | undefined;
     try {
@@ -363,7 +375,9 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
 
   #entry(containerId: string): readonly [string, Entry] {
     this.#parts();
-    const found = [...this.#watched].filter(([id]) => id === containerId || (containerId.length >= 12 && id.startsWith(containerId)));
+    const found = [...this.#watched].filter(
+      ([id, { called }]) => id === containerId || called === containerId || (containerId.length >= 12 && id.startsWith(containerId)),
+    );
     const [only] = found;
     if (only === undefined || found.length > 1) throw new CofferdamError("NOT_FOUND", `container ${containerId.slice(0, 64)} is not watched`);
     return only;

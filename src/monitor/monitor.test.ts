@@ -1,0 +1,187 @@
+/** RuntimeSecurityMonitor with a sensor that tells what the test wants: losses, gaps, repeats, and who is told of what. */
+import { spawn } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { requires } from "../../test/world/needs.ts";
+import type { ProcessEvent, SensorStatus } from "./event.ts";
+import { RuntimeSecurityMonitor } from "./monitor.ts";
+import { Scenario, type Step } from "./rules/scenario.ts";
+import type { KernelSensorEvents } from "./sensors/kernel-sensor.ts";
+import type { MonitorOptions, MonitorSensor } from "./watch/options.ts";
+import type { MonitorThreat } from "./watch/threat.ts";
+
+const ID = "c".repeat(64);
+const GROUP = `/sys/fs/cgroup/${process.pid}-monitor-test`;
+
+class TestSensor extends EventEmitter<KernelSensorEvents> implements MonitorSensor {
+  status: SensorStatus = { kind: "status", time: 0, state: "watching", source: "ebpf", why: undefined, lacks: [] };
+  watches = 0;
+  initialize = async (): Promise<SensorStatus> => this.status;
+  sync = async (): Promise<void> => undefined;
+  hash = async (): Promise<undefined> => undefined;
+  close = async (): Promise<void> => undefined;
+  watch: MonitorSensor["watch"] = async ({ job, container }) => {
+    this.watches++;
+    const close = async (): Promise<void> => void this.watches--;
+    return { id: 1, job, container, close, [Symbol.asyncDispose]: close };
+  };
+}
+
+/** A process in a control group of its own, as a container has. */
+async function contained(): Promise<{ readonly pid: number; end(): Promise<void> }> {
+  const child = spawn("sleep", ["60"]);
+  await once(child, "spawn");
+  const pid = child.pid ?? 0;
+  for (const place of ["freezer", ""].map((name) => GROUP.replace("/cgroup/", `/cgroup/${name}${name === "" ? "" : "/"}`))) {
+    try {
+      mkdirSync(place);
+      writeFileSync(`${place}/cgroup.procs`, String(pid));
+    } catch {
+      // The hierarchy of the other version.
+    }
+  }
+  return {
+    pid,
+    async end() {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      for (const place of [GROUP, GROUP.replace("/cgroup/", "/cgroup/freezer/")]) {
+        try {
+          rmdirSync(place);
+        } catch {
+          // It was not made there.
+        }
+      }
+    },
+  };
+}
+
+let box: Awaited<ReturnType<typeof contained>>;
+beforeEach(async (context) => {
+  requires(context, "root");
+  box = await contained();
+});
+afterEach(async () => await box?.end());
+
+interface Made extends AsyncDisposable {
+  readonly monitor: RuntimeSecurityMonitor;
+  readonly sensor: TestSensor;
+  readonly threats: MonitorThreat[];
+  now: number;
+  tell(...steps: readonly Step[]): void;
+}
+
+async function made(options: MonitorOptions = {}): Promise<Made> {
+  const sensor = new TestSensor();
+  const engine = { containers: { inspect: async () => ({ Id: ID, State: { Pid: box.pid, Running: true } }) } };
+  const result = { now: 1_800_000_000_000 };
+  const clock = { now: () => result.now, monotonic: () => performance.now() };
+  const monitor = new RuntimeSecurityMonitor(engine, { log: async () => undefined }, { sensor, clock, monitoringInterval: 0, ...options });
+  await monitor.initialize();
+  await monitor.startContainerMonitoring(ID, "job-1", { repository: "acme/web" });
+  const threats: MonitorThreat[] = [];
+  monitor.events.on("threatDetected", (threat) => threats.push(threat));
+  const scenario = new Scenario("test");
+  const send = (events: Iterable<ProcessEvent>): void => {
+    for (const event of events) sensor.emit("event", { ...event, container: ID, job: "job-1" });
+  };
+  send(scenario.begin());
+  return Object.assign(result, {
+    ...{ monitor, sensor, threats },
+    tell: (...steps: readonly Step[]) => {
+      for (const step of steps) send(scenario.take(step));
+    },
+    [Symbol.asyncDispose]: async () => await monitor.close(),
+  });
+}
+
+const SHADOW: readonly Step[] = [{ exec: "/bin/cat" }, { open: "/etc/shadow" }];
+
+test("repeats within the cooldown are counted, those after it told again; nothing of their number is lost", async () => {
+  await using one = await made({ cooldown: 1000 });
+  one.tell(...SHADOW, ...SHADOW, ...SHADOW);
+  expect(one.threats).toHaveLength(1);
+  one.now += 1000;
+  one.tell(...SHADOW);
+  expect(one.threats.map(({ details }) => details["times"])).toEqual([1, 4]);
+  expect(one.monitor.summary(ID).threats).toEqual([{ type: "password-file-read", severity: "high", times: 4 }]);
+});
+
+test("what was lost is a threat with its number, a gap one with its reason; of another job it is not ours", async () => {
+  await using one = await made();
+  one.sensor.emit("loss", { kind: "loss", time: 0, job: "job-2", where: "ring", count: 5 });
+  expect(one.threats).toEqual([]);
+  one.sensor.emit("loss", { kind: "loss", time: 0, job: "job-1", where: "budget", count: 7 });
+  one.sensor.emit("loss", { kind: "loss", time: 0, job: undefined, where: "ring", count: 3 });
+  one.sensor.emit("gap", { kind: "gap", from: 1000, to: 3500, why: "the sensor was killed" });
+  expect(one.threats.map(({ type, severity, details }) => [type, severity, details["message"]])).toEqual([
+    ["events-lost", "medium", "7 events were lost (budget)"],
+    ["sensor-gap", "medium", "for 2500 ms nobody watched: the sensor was killed"],
+  ]);
+  expect(one.monitor.summary(ID).lost).toBe(10);
+});
+
+test("events of containers that nobody watches say nothing; stopping ends the watch, and what it told is summed up", async () => {
+  await using one = await made();
+  const scenario = new Scenario("x");
+  for (const step of SHADOW) for (const event of scenario.take(step)) one.sensor.emit("event", { ...event, container: "other" });
+  expect(one.threats).toEqual([]);
+  one.tell(...SHADOW, { exec: "/usr/bin/curl" });
+  const summary = await one.monitor.stopContainerMonitoring(ID);
+  expect(summary).toMatchObject({ threats: [{ type: "password-file-read", times: 1 }], notes: [{ rule: "download", times: 1 }], lost: 0 });
+  expect(one.sensor.watches).toBe(0);
+  one.tell(...SHADOW);
+  expect(one.threats).toHaveLength(1);
+  await expect(one.monitor.stopContainerMonitoring(ID)).rejects.toMatchObject({ code: "NOT_FOUND" });
+});
+
+test("secrets are taken out of what is told", async () => {
+  await using one = await made();
+  await one.monitor.stopContainerMonitoring(ID);
+  await one.monitor.startContainerMonitoring(ID, "job-1", { mask: (text) => text.replaceAll("s3cr3t", "***") });
+  one.tell({ exec: "/usr/bin/nc", args: ["nc", "s3cr3t", "x\u001b[31m"] });
+  const [threat] = one.threats;
+  expect(JSON.stringify(threat)).not.toContain("s3cr3t");
+  expect(threat?.details["message"]).toBe("nc *** x\\u{1b}[31m");
+});
+
+test("a threat whose answer is to stop stops at once; one that failed to is left to whoever answers", async () => {
+  await using one = await made({ freezes: ({ type }) => type === "password-file-read" });
+  let frozen: unknown;
+  one.monitor.events.on("threatDetected", () => {
+    frozen = one.monitor.freeze(ID);
+  });
+  one.tell(...SHADOW);
+  expect(await frozen).toMatchObject({ afterMs: expect.any(Number) });
+  one.monitor.thaw(ID);
+  expect(await one.monitor.freeze(ID)).toMatchObject({ afterMs: undefined });
+  one.monitor.thaw(ID);
+});
+
+test("a sensor that sees less: said, and no stranger is made of what it does not see", async () => {
+  await using one = await made();
+  const said: string[] = [];
+  one.monitor.events.on("statusChanged", ({ state }) => void said.push(state));
+  one.sensor.status = { ...one.sensor.status, state: "absent", source: "none", why: "killed" };
+  one.sensor.emit("status", one.sensor.status);
+  expect([said, one.monitor.status.state]).toEqual([["absent"], "absent"]);
+  expect(await one.monitor.performSecurityCheck(ID)).toEqual([]);
+});
+
+test("a process that no event spoke of is told, where every event is", async () => {
+  await using one = await made();
+  const stranger = spawn("sleep", ["61"]);
+  await once(stranger, "spawn");
+  for (const place of [GROUP, GROUP.replace("/cgroup/", "/cgroup/freezer/")]) {
+    try {
+      writeFileSync(`${place}/cgroup.procs`, String(stranger.pid));
+    } catch {
+      // The hierarchy of the other version.
+    }
+  }
+  expect(await one.monitor.performSecurityCheck(ID)).toMatchObject([{ type: "unseen-process", details: { pid: stranger.pid } }]);
+  expect(await one.monitor.performSecurityCheck(ID)).toEqual([]);
+  stranger.kill("SIGKILL");
+  await once(stranger, "exit");
+});
