@@ -45,28 +45,13 @@ export type { KnownSession, OpenedSession } from "./identity/session-desk.ts";
 export type { SessionRecord } from "./identity/sessions.ts";
 export type { TokenIdentity } from "./identity/token-desk.ts";
 export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
-export { foldName } from "./names.ts";
 export type { RBACOptions } from "./options.ts";
-export { coversPermission, parsePermission, permissionsOverlap } from "./permission.ts";
 export type { ImportOptions } from "./policy-file/desk.ts";
 export type { ChangedDecision, DecisionEvent, DecisionTrail, DryRun } from "./policy-file/dry-run.ts";
 export type { Difference, PolicyDifference } from "./policy-file/plan.ts";
 export { GitHubResolver, type GitHubResolverOptions } from "./repositories/github.ts";
 export type { GitHubCredentials } from "./repositories/github-api.ts";
 export type { RepositoryInput } from "./repositories/stored-facts.ts";
-export { matchesRepository } from "./repository-pattern.ts";
-export {
-  type AssignOptions,
-  accessLimitsSchema,
-  idSchema,
-  MAX_RULES,
-  type RoleInput,
-  type RolePatch,
-  repositoryNameSchema,
-  type UserInput,
-  type UserPatch,
-  usernameSchema,
-} from "./schemas.ts";
+export type { AssignOptions, RoleInput, RolePatch, UserInput, UserPatch } from "./schemas.ts";
 export { RBACSystem } from "./system.ts";
-export { RBAC_MIGRATIONS, RBAC_ROOM } from "./tables.ts";
 export type { AuditTrail, TrailEvent } from "./trail.ts";
