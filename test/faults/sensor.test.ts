@@ -1,10 +1,10 @@
 /** The sensor that is killed, stopped, refused or not there: said, counted, and come back from. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent, type SensorStatus } from "../../src/monitor/index.ts";
 import { requires } from "../world/needs.ts";
@@ -49,6 +49,22 @@ describe("a sensor in trouble", () => {
     await shell.go();
     await secondSeen;
     expect(rest.losses).toEqual([]);
+  });
+
+  test("it ends with whoever started it, also when that is killed", async (context) => {
+    requires(context, "sensor");
+    const index = new URL("../../src/monitor/index.ts", import.meta.url).href;
+    const script = `
+      const { KernelSensor } = await import(${JSON.stringify(index)});
+      const sensor = new KernelSensor();
+      await sensor.initialize();
+      console.log("up");
+      setInterval(() => undefined, 1000);`;
+    const parent = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    await once(parent.stdout, "data");
+    const pid = sensorPid(parent.pid);
+    parent.kill("SIGKILL");
+    await vi.waitFor(() => expect(existsSync(`/proc/${pid}`)).toBe(false), { timeout: 10_000 });
   });
 
   test("stopped: what says nothing for long is ended, and comes back", { timeout: 20_000 }, async (context) => {
@@ -182,9 +198,9 @@ function fifo(folder: string): string {
   return path;
 }
 
-/** The one child of this process that is a sensor. */
-function sensorPid(): number {
-  const pids = readdirSync("/proc/self/task").flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, "utf8").trim().split(" "));
+/** The one child of a process that is a sensor. */
+function sensorPid(of: number | undefined = process.pid): number {
+  const pids = readdirSync(`/proc/${of}/task`).flatMap((task) => readFileSync(`/proc/${of}/task/${task}/children`, "utf8").trim().split(" "));
   const found = pids.filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-senso"));
   if (found.length !== 1) throw new Error(`${found.length} sensors`);
   return Number(found[0]);
