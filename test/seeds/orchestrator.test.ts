@@ -118,7 +118,8 @@ test("handleSecurityThreat", async () => {
   expect(outcomes.map(({ action, done }) => [action, done])).toEqual([
     ["record", true],
     ["alert", true],
-    ["disconnect", true],
+    // container123 is none of a job of ours: nothing is done to it, and that is told.
+    ["disconnect", false],
   ]);
   expect([handled, alerts]).toEqual([[threat.id], [threat.id]]);
   const before = await securityOrchestrator.getSecurityMetrics();
