@@ -84,9 +84,6 @@ struct super_block {
     u32 s_dev;
     unsigned long s_magic;
 };
-struct hlist_bl_node {
-    struct hlist_bl_node **pprev;
-};
 struct inode {
     u16 i_mode;
     kuid_t i_uid;
@@ -113,7 +110,6 @@ struct dentry {
     struct dentry *d_parent;
     struct qstr d_name;
     struct inode *d_inode;
-    struct hlist_bl_node d_hash;
 };
 struct vfsmount {
     struct dentry *mnt_root;
