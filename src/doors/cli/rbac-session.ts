@@ -10,6 +10,7 @@ import { type AccessContext, type Actor, type Decision, type JobTokenOptions, RB
 import { CLIENT } from "./client.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
+import { resolversOf } from "./ownership.ts";
 import { openPolicy, withState } from "./session.ts";
 
 export interface RbacSession {
@@ -28,6 +29,7 @@ export async function withRbac<T>(context: CommandContext, work: (session: RbacS
       store,
       storage: { directory: globals.state },
       level: values.level,
+      resolvers: resolversOf(context.env),
       ...(jobTokens !== undefined && { jobTokens }),
     });
     await rbac.initialize();

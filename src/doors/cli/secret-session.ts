@@ -18,6 +18,7 @@ import {
 import { caller } from "./caller.ts";
 import type { CommandContext } from "./command.ts";
 import type { SecretPlaces } from "./job-session.ts";
+import { resolversOf } from "./ownership.ts";
 import { actorOf } from "./rbac-session.ts";
 import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";
@@ -34,7 +35,7 @@ export async function withSecrets<T>(
   const { globals } = context;
   const policy = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: policy.values.level });
+    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: policy.values.level, resolvers: resolversOf(context.env) });
     await rbac.initialize();
     const actor = await actorOf(context, rbac);
     const options = await secretOptionsOf(policy, { stateDir: globals.state, store, audit });
