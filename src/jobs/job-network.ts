@@ -50,10 +50,15 @@ export async function connectJob(
 /** Whatever was refused is a failure of the job, where the policy says so. */
 export function judgeTraffic(job: LiveJob, policy: EffectivePolicy): void {
   if (policy.values["jobs.on-refusal"] === "note") return;
-  const refused = (job.traffic?.connections ?? []).filter(({ verdict }) => verdict === "refused");
-  const [first] = refused;
-  if (first === undefined) return;
-  const where = `${first.domain ?? first.dst}${first.port === undefined ? "" : `:${first.port}`}`;
+  const { connections = [], dns = [] } = job.traffic ?? {};
+  const tried = connections
+    .filter(({ verdict }) => verdict === "refused")
+    .map(({ domain, dst, port }) => `${domain ?? dst}${port === undefined ? "" : `:${port}`}`);
+  // At strict a name that is refused does not exist: nothing is tried after the question.
+  const asked = dns.filter(({ verdict, name }) => verdict === "refused" && connections.every(({ domain }) => domain !== name)).map(({ name }) => name);
+  const refused = [...new Set([...tried, ...asked])];
+  const [where] = refused;
+  if (where === undefined) return;
   const more = refused.length > 1 ? ` and ${refused.length - 1} more` : "";
   job.stop(
     new CofferdamError("SECURITY_VIOLATION", `it tried to reach ${where}${more}, and jobs.on-refusal is fail`, { details: { control: "network-isolation" } }),

@@ -83,13 +83,18 @@ describe("what a job reaches", () => {
     expect(await world.remains()).toEqual([]);
   });
 
-  test("level low reaches all but what is closed; level high names only; none has no network; observe lets go and says so", async () => {
+  test("level low reaches all but what is closed; strict names only; none has no network; observe lets go and says so", async () => {
     const low = await job(`${get("http://evil.example/")}; ${get("http://169.254.169.254/")}; ${get("http://192.0.2.2:8000/")}`, [], "low");
     expect(low.stdout.match(/reached/g)).toHaveLength(1);
     expect(low.report.network.mode).toBe("relaxed");
-    world.policy(`version: 1\njobs: {${ACCEPTING}, egress: [evil.example, 203.0.113.66], on-refusal: fail}\n`);
-    const high = await job(`${get("http://evil.example/")}; ${get("http://203.0.113.66/")}`);
-    expect(high.report.verdict).toBe("passed");
+    world.policy(`version: 1\njobs: {${ACCEPTING}, network: strict, egress: [allowed.example, 203.0.113.66]}\n`);
+    const strict = await job(`${get("http://allowed.example/")}; ${get("http://203.0.113.66/")}; ${get("http://evil.example/")}; cat /proc/net/if_inet6`);
+    expect(strict.stdout.match(/reached/g)).toHaveLength(1);
+    expect(strict.stdout).toContain("403 Forbidden");
+    expect(strict.stdout).toContain("bad address 'evil.example'");
+    expect(strict.stdout).not.toContain("eth0");
+    expect(strict.stderr).toContain("blocked  203.0.113.66:80\n         mode strict allows names, no addresses");
+    expect(strict.stderr).toContain("blocked  evil.example");
     world.policy(`version: 1\njobs: {${ACCEPTING}, network: none}\n`);
     const none = await job(`${get("http://evil.example/")}; cat /proc/net/dev`);
     expect(none.stdout).not.toContain("eth0");
@@ -106,6 +111,8 @@ describe("what a job reaches", () => {
     const failed = await job(get("http://evil.example/"));
     expect(failed.report).toMatchObject({ verdict: "stopped", stoppedBy: { code: "SECURITY_VIOLATION" } });
     expect(failed.report.stoppedBy?.message).toContain("evil.example:80");
+    world.policy(`version: 1\njobs: {${ACCEPTING}, on-refusal: fail, network: strict}\n`);
+    expect((await job(get("http://evil.example/"))).report.stoppedBy?.message).toContain("it tried to reach evil.example, ");
     world.policy(`version: 1\nlocks: [jobs.egress]\njobs: {${ACCEPTING}}\n`);
     expect((await job("true", ["--egress", "evil.example"])).report).toMatchObject({ verdict: "blocked", stoppedBy: { code: "POLICY_LOCKED" } });
     world.policy(`version: 1\njobs: {${ACCEPTING}, egress: ["exa mple"]}\n`);
