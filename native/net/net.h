@@ -81,8 +81,8 @@ bool link_up(struct route *route, int index);
 bool link_delete(struct route *route, const char *name);
 /* 0 and `why` when there is none. */
 int link_index(struct route *route, const char *name);
-/* The name of one that is neither `one` nor `other`, or an empty text. */
-bool link_besides(struct route *route, const char *one, const char *other, char *name, size_t size);
+/* The name of one besides loopback, or an empty text. */
+bool link_besides(struct route *route, char *name, size_t size);
 /* Waits until what comes in at a port of the bridge is let through, and the bridge itself counts as plugged in. */
 bool link_ready(struct route *route, int port, int bridge);
 bool address_add(struct route *route, int index, const struct address *address);

@@ -158,10 +158,8 @@ bool link_delete(struct route *route, const char *name) {
     return error == 0 || error == ENODEV || fail("link delete: %s", strerror(error < 0 ? errno : error));
 }
 
-struct links {
-    const char *one, *other;
-    char name[IFNAMSIZ];
-};
+/* Tunnels that the kernel itself puts into every network, where their modules are loaded. Down they lead nowhere. */
+static const char *const EVERYWHERE[] = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"};
 
 static const struct rtattr *find(const struct rtattr *first, int length, unsigned short type) {
     for (const struct rtattr *at = first; RTA_OK(at, length); at = RTA_NEXT(at, length))
@@ -174,17 +172,18 @@ static const struct rtattr *link_attribute(const struct nlmsghdr *head, unsigned
 }
 
 static void note_other(const struct nlmsghdr *head, void *seen) {
-    struct links *links = seen;
-    const struct rtattr *name = head->nlmsg_type == RTM_NEWLINK ? link_attribute(head, IFLA_IFNAME) : NULL;
-    if (name == NULL || strcmp(RTA_DATA(name), links->one) == 0 || strcmp(RTA_DATA(name), links->other) == 0) return;
-    snprintf(links->name, sizeof links->name, "%s", (const char *)RTA_DATA(name));
+    const struct rtattr *attribute = head->nlmsg_type == RTM_NEWLINK ? link_attribute(head, IFLA_IFNAME) : NULL;
+    const char *name = attribute == NULL ? "lo" : RTA_DATA(attribute);
+    bool ours = strcmp(name, "lo") == 0, down = (((const struct ifinfomsg *)NLMSG_DATA(head))->ifi_flags & IFF_UP) == 0;
+    for (size_t i = 0; down && i < sizeof EVERYWHERE / sizeof *EVERYWHERE; i++) ours = ours || strcmp(name, EVERYWHERE[i]) == 0;
+    if (!ours) snprintf(seen, IFNAMSIZ, "%s", name);
 }
 
-bool link_besides(struct route *route, const char *one, const char *other, char *name, size_t size) {
-    struct links links = {.one = one, .other = other};
+bool link_besides(struct route *route, char *name, size_t size) {
+    char found[IFNAMSIZ] = "";
     begin(route, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
-    int error = ask(route, note_other, &links);
-    snprintf(name, size, "%s", links.name);
+    int error = ask(route, note_other, found);
+    snprintf(name, size, "%s", found);
     return error == 0 || fail("links: %s", strerror(error < 0 ? errno : error));
 }
 

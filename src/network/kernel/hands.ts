@@ -125,13 +125,22 @@ export class Hands {
   /** Throws ENVIRONMENT_UNFIT, with what the kernel said. */
   async open(id: number, v4: string, v6: string | undefined, ruleset: string): Promise<OpenedSockets> {
     const rules = Buffer.from(ruleset);
-    const answer = await this.#ask(`open ${id} ${v4} ${v6 ?? "-"} ${rules.length}`, rules);
-    const [tcp, dns] = [this.#tcp.get(id) ?? [], this.#dns.get(id) ?? []];
-    this.#tcp.delete(id);
-    this.#dns.delete(id);
+    const answer = await this.#ask(`open ${id} ${v4} ${v6 ?? "-"} ${rules.length}`, rules).catch((error: unknown) => {
+      // Some may have come before it failed.
+      for (const socket of this.#taken(id).flat()) socket.close();
+      throw error;
+    });
+    const [tcp, dns] = this.#taken(id);
     if (!("space" in answer) || tcp.length !== (v6 === undefined ? 1 : 2) || dns.length !== tcp.length)
       throw new CofferdamError("INTERNAL", "cofferdam-net: a network without its sockets");
     return { tcp, dns, space: answer.space };
+  }
+
+  #taken(id: number): readonly [Server[], UdpSocket[]] {
+    const sockets = [this.#tcp.get(id) ?? [], this.#dns.get(id) ?? []] as const;
+    this.#tcp.delete(id);
+    this.#dns.delete(id);
+    return sockets;
   }
 
   /** @returns the container's namespace, and the indexes of its interface inside and out. Throws FAILED_PRECONDITION. */

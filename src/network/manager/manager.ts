@@ -254,7 +254,11 @@ export class NetworkIsolationManager {
     const own = [...this.#networks.values()].find(({ members }) => members.some(({ container }) => container === Id));
     if (!State.Running) throw new CofferdamError("FAILED_PRECONDITION", `container ${Id.slice(0, 12)} does not run`);
     const known = (await own?.cut(Id)) ?? 0;
-    const cut = known + (await cutContainer(State.Pid));
+    const isStill = async (): Promise<boolean> => {
+      const now = (await this.#engine.containers.inspect(Id)).State;
+      return now.Running && now.Pid === State.Pid;
+    };
+    const cut = known + (await cutContainer(State.Pid, isStill));
     await this.#record("NetworkDisconnected", "success", own?.jobId ?? Id.slice(0, 12), { container: Id.slice(0, 12), interfaces: cut });
     return cut;
   }

@@ -21,12 +21,12 @@ export class Surroundings {
     return hasIpv6();
   }
 
-  /** Asks the engine for its networks, unless it was just asked. One that does not answer has none that jobs could reach. */
+  /** Asks the engine for its networks, unless it was just asked. While it does not answer, what was known stays. */
   async look(): Promise<void> {
-    const now = performance.now();
-    if (now - this.#looked < FRESH) return;
-    this.#looked = now;
-    const networks = await this.#engine.networks.list().catch(() => []);
+    if (performance.now() - this.#looked < FRESH) return;
+    const networks = await this.#engine.networks.list().catch(() => undefined);
+    if (networks === undefined) return;
+    this.#looked = performance.now();
     this.#engineNetworks = networks.flatMap(({ IPAM }) => IPAM.Config.flatMap(({ Subnet }) => Subnet ?? []));
   }
 
