@@ -185,3 +185,12 @@ test("a process that no event spoke of is told, where every event is", async () 
   stranger.kill("SIGKILL");
   await once(stranger, "exit");
 });
+
+test("threats without end: the first two hundred are told one by one, then each kind once, and all are counted", async () => {
+  await using one = await made();
+  one.tell({ exec: "/tmp/{n}", args: ["x", "stratum+tcp://pool"], fresh: true, times: 500 });
+  const told = one.threats.filter(({ type }) => type === "miner-words");
+  expect(told).toHaveLength(201);
+  const counted = one.monitor.summary(ID).threats.filter(({ type }) => type === "miner-words");
+  expect(counted.reduce((sum, { times }) => sum + times, 0)).toBe(500);
+});

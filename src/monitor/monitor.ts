@@ -310,7 +310,16 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     if (entry === undefined) return;
     // Read while the program is there; whoever asks for it later finds it known.
     if (event.kind === "exec") void this.#opened?.hashes?.of(event);
-    this.#tellAll(event.container ?? "", entry.watched.take(event), event);
+    this.#tellAll(event.container ?? "", this.#judged(entry.watched, event), event);
+  }
+
+  /** An event that could not be judged is one that nobody saw. */
+  #judged(watched: WatchedContainer, event: ProcessEvent): readonly MonitorThreat[] {
+    try {
+      return watched.take(event);
+    } catch {
+      return watched.lose({ kind: "loss", time: event.time, job: event.job, where: "reader", count: 1 });
+    }
   }
 
   #lose(loss: LossEvent): void {

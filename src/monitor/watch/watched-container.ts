@@ -46,7 +46,9 @@ interface Told {
 /** Events that are remembered for evidence. */
 const RECENT = 300;
 const MAX_NOTES = 200;
-const MAX_TOLD = 1000;
+/** Different threats that are told of one container. Past them only the first of each kind within the cooldown is. */
+const MANY = 200;
+const MAX_TOLD = 5000;
 const MAX_PROGRAMS = 10_000;
 
 export class WatchedContainer {
@@ -169,12 +171,14 @@ export class WatchedContainer {
     type: string,
     severity: ThreatSeverity,
     details: MonitorThreat["details"],
-    key: string,
+    about: string,
     evidence: MonitorThreat["evidence"],
     anomaly = false,
   ): readonly MonitorThreat[] {
     const { containerId, jobId, clock } = this.parts;
     const now = clock.now();
+    // Each is written to disks: a job that makes new ones without end must not keep the host at it.
+    const key = this.#told.length < MANY || this.#repeats.times(about) > 0 ? about : type;
     if (!this.#repeats.add(key, now)) return [];
     const threat: MonitorThreat = {
       ...{ type, severity, anomaly, timestamp: new Date(now).toISOString(), source: "monitor", containerId, jobId },

@@ -3,9 +3,10 @@
  * what a build writes goes to an upper side of its own. No network but loopback.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ContainerEngine } from "../../../src/engine/index.ts";
+import { packageFolder } from "../../../src/foundation/index.ts";
 import type { ArchiveEntry } from "../../world/archives.ts";
 import type { TestDocker } from "../../world/docker.ts";
 import { imageArchive } from "../../world/images.ts";
@@ -39,18 +40,18 @@ export class BuildWorld implements AsyncDisposable {
   /** @param watch is told the container's id before the build begins. */
   async run(script: string, watch: (id: string) => Promise<void>): Promise<string> {
     const { containers } = this.#engine;
-    const node = dirname(dirname(execFileSync("readlink", ["-f", process.execPath]).toString().trim()));
-    const npm = dirname(
-      dirname(
-        execFileSync("readlink", ["-f", join(dirname(process.execPath), "npm")])
-          .toString()
-          .trim(),
-      ),
-    );
+    // This checkout's own, whatever the machine has.
+    const node = dirname(dirname(realpathSync(process.execPath)));
+    const npm = join(packageFolder(), "tools", "runtime", "node_modules", "npm");
     const root = this.#overlay();
     const bind = (source: string, target: string, readOnly = false): string => `${source}:${target}${readOnly ? ":ro" : ""}`;
     const { Id } = await containers.create({
-      ...{ Image: this.#image, Cmd: ["bash", "-c", `read line; cd /work; mkdir -p /tmp/bin; ${script}`], OpenStdin: true, StdinOnce: true },
+      ...{
+        Image: this.#image,
+        Cmd: ["bash", "-c", `read line; cd /work; npm() { node /opt/npm/bin/npm-cli.js "$@"; }; ${script}`],
+        OpenStdin: true,
+        StdinOnce: true,
+      },
       Env: [PATH, "HOME=/root", "LANG=C.UTF-8"],
       HostConfig: {
         NetworkMode: "none",
