@@ -1,6 +1,6 @@
 /** Monitor: what the processes of a job do, from the kernel, and what of it is a threat. */
 export type * from "./event.ts";
-export { type FrozenAt, type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
+export { type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
 export type { KeptEvidence } from "./response/index.ts";
 export {
   builtInFolder,
@@ -24,6 +24,7 @@ export {
 } from "./rules/index.ts";
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";
+export type { FrozenAt } from "./watch/container-response.ts";
 export type { MonitorEngine, MonitoringMetadata, MonitorOptions, MonitorSensor, MonitorTrail } from "./watch/options.ts";
 export type { MonitorNote, MonitorThreat, ThreatSeverity } from "./watch/threat.ts";
 export type { MonitoringSummary } from "./watch/watched-container.ts";

@@ -3,17 +3,17 @@
  * nothing inside, and decides nothing: what becomes of a threat is whose it was told to.
  */
 import { EventEmitter } from "node:events";
-import { join } from "node:path";
-import { type Clock, CofferdamError, messageOf, newId, parseInput, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, messageOf, parseInput, systemClock } from "../foundation/index.ts";
 import { noveltyOf, outOfRange } from "./baseline/baseline.ts";
 import { type BaselineKey, BaselineStore } from "./baseline/baseline-store.ts";
 import { Observation } from "./baseline/observation.ts";
 import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "./event.ts";
-import { cgroupOf, changedFiles, freeze, isFrozen, type KeptEvidence, keepEvidence, orderFreeze, processesOf, snapshotOf, thaw } from "./response/index.ts";
+import { cgroupOf, type KeptEvidence, processesOf } from "./response/index.ts";
 import { builtInRules, readRules } from "./rules/read.ts";
 import { type NamedRules, RuleSet } from "./rules/rule-set.ts";
 import { HashCache } from "./sensors/hash-cache.ts";
 import { KernelSensor } from "./sensors/kernel-sensor.ts";
+import { ContainerResponse, type FrozenAt } from "./watch/container-response.ts";
 import {
   type MonitorEngine,
   type MonitoringMetadata,
@@ -24,7 +24,7 @@ import {
   monitorOptionsSchema,
 } from "./watch/options.ts";
 import { expectedRules, SUSPICIOUS_RULE, suspiciousRules, UNEXPECTED_RULE } from "./watch/process-lists.ts";
-import { eventText, type MonitorThreat } from "./watch/threat.ts";
+import type { MonitorThreat } from "./watch/threat.ts";
 import { type MonitoringSummary, WatchedContainer } from "./watch/watched-container.ts";
 
 export interface MonitorEvents {
@@ -38,23 +38,14 @@ export interface MonitorEvents {
   statusChanged: [SensorStatus];
 }
 
-/** What was done to a container at once, and how long after the act. */
-export interface FrozenAt {
-  readonly at: number;
-  /** ms between the event in the kernel and the order to stop; undefined where it was not at once. */
-  readonly afterMs: number | undefined;
-}
-
 interface Entry {
   /** As the container was named when its watch began. */
   readonly called: string;
   readonly watched: WatchedContainer;
   readonly observation: Observation | undefined;
   readonly key: BaselineKey | undefined;
-  readonly upper: string | undefined;
-  readonly pid: number;
+  readonly response: ContainerResponse;
   readonly stop: () => Promise<void>;
-  frozen: FrozenAt | undefined;
 }
 
 interface Opened {
@@ -68,8 +59,6 @@ interface Opened {
 const DEFAULT_INTERVAL = 10_000;
 const DEFAULT_COOLDOWN = 300_000;
 const ABSENT: SensorStatus = { kind: "status", time: 0, state: "absent", source: "none", why: "not asked for (syscallMonitoring)", lacks: ["everything"] };
-/** Time that one container's changed files are looked for, ms. */
-const WALK_MS = 5000;
 
 /**
  * @example
@@ -163,16 +152,8 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
       ...{ cooldown: this.#options.cooldown ?? DEFAULT_COOLDOWN, mask },
       hashOf: ({ program }) => (program === undefined ? undefined : hashes?.known(program)),
     });
-    const entry: Entry = {
-      called: containerId,
-      watched,
-      observation,
-      key,
-      upper: upperOf(GraphDriver),
-      pid: State.Pid,
-      stop: async () => await watch?.close(),
-      frozen: undefined,
-    };
+    const response = new ContainerResponse({ watched, pid: State.Pid, upper: upperOf(GraphDriver) });
+    const entry: Entry = { called: containerId, watched, observation, key, response, stop: async () => await watch?.close() };
     this.#watched.set(id, entry);
     let watch: Awaited<ReturnType<MonitorSensor["watch"]>> | undefined;
     try {
@@ -239,17 +220,12 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    * at once. Throws NOT_FOUND, ENVIRONMENT_UNFIT, DEADLINE_EXCEEDED.
    */
   async freeze(containerId: string): Promise<FrozenAt> {
-    const [, entry] = this.#entry(containerId);
-    await freeze(entry.watched.parts.cgroup);
-    entry.frozen ??= { at: this.#clock.now(), afterMs: undefined };
-    return entry.frozen;
+    return await this.#entry(containerId)[1].response.freeze();
   }
 
   /** Lets it go on. Throws NOT_FOUND. */
   thaw(containerId: string): void {
-    const [, entry] = this.#entry(containerId);
-    thaw(entry.watched.parts.cgroup);
-    entry.frozen = undefined;
+    this.#entry(containerId)[1].response.thaw();
   }
 
   /**
@@ -257,23 +233,12 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    * FAILED_PRECONDITION without a folder for it, AUDIT_UNAVAILABLE.
    */
   async takeEvidence(containerId: string, threat: object | undefined, signal: AbortSignal): Promise<KeptEvidence> {
-    const [id, { watched, upper }] = this.#entry(containerId);
+    const [id, { watched, response }] = this.#entry(containerId);
     const { evidence: folder } = this.#options;
     if (folder === undefined) throw new CofferdamError("FAILED_PRECONDITION", "no folder for evidence (option evidence)");
-    const { cgroup, jobId, mask } = watched.parts;
-    const processes = snapshotOf(processesOf(cgroup));
-    const files = await changedFiles(upper, AbortSignal.any([signal, AbortSignal.timeout(WALK_MS)]));
-    const kept = await keepEvidence(
-      {
-        ...{ schema: "cofferdam/evidence/v1", threat: threat === undefined ? null : JSON.parse(JSON.stringify(threat)), container: id, job: jobId },
-        ...{ takenAt: new Date(this.#clock.now()).toISOString(), frozen: isFrozen(cgroup), ...processes, changedFiles: files },
-        ...{ events: watched.recent.map(eventText), lost: watched.lost },
-      },
-      join(folder, `${jobId.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 80)}-${newId("evi").slice(4)}.json`),
-      mask,
-    );
+    const kept = await response.keep(folder, threat, signal);
     await this.#audit.log({
-      ...{ category: "monitor", action: "EvidenceKept", result: "success", sessionId: jobId, resourceType: "container", resourceId: id },
+      ...{ category: "monitor", action: "EvidenceKept", result: "success", sessionId: watched.parts.jobId, resourceType: "container", resourceId: id },
       details: { ...kept, ...(threat !== undefined && "id" in threat && typeof threat.id === "string" ? { threat: threat.id } : {}) },
     });
     return kept;
@@ -281,13 +246,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
 
   /** Ends process 1 of a container, and so all of it, without asking the engine; a frozen one is let go for it. Throws NOT_FOUND. */
   kill(containerId: string): void {
-    const [id, { pid, watched }] = this.#entry(containerId);
-    const { cgroup } = watched.parts;
-    // It may be gone, and its number another's: only a process that is still in the container's group is ended.
-    if (!processesOf(cgroup).includes(pid)) throw new CofferdamError("NOT_FOUND", `process 1 of container ${id.slice(0, 12)} is gone`);
-    process.kill(pid, "SIGKILL");
-    // With control groups of version 1 a stopped process cannot even die.
-    if (cgroup.freezer === "v1") thaw(cgroup);
+    this.#entry(containerId)[1].response.kill();
   }
 
   /** Ends every watch, and the sensor where it was not brought along. Idempotent. */
@@ -352,23 +311,10 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
 
   #tellAll(id: string, threats: readonly MonitorThreat[], event: ProcessEvent | undefined): void {
     for (const threat of threats) {
-      if (this.#options.freezes?.(threat) === true) this.#freezeAtOnce(id, event);
+      if (this.#options.freezes?.(threat) === true) this.#watched.get(id)?.response.orderAtOnce(event);
       this.#emit("threatDetected", threat);
       if (threat.anomaly) this.#emit("anomalyDetected", threat);
       if (threat.type === SUSPICIOUS_RULE || threat.type === UNEXPECTED_RULE) this.#emit("processViolation", threat);
-    }
-  }
-
-  /** Before anybody is told: what is told is written to disks, and meanwhile it would go on. */
-  #freezeAtOnce(id: string, event: ProcessEvent | undefined): void {
-    const entry = this.#watched.get(id);
-    if (entry === undefined || entry.frozen !== undefined) return;
-    try {
-      orderFreeze(entry.watched.parts.cgroup);
-      const now = this.#clock.now();
-      entry.frozen = { at: now, afterMs: event === undefined ? undefined : Math.max(0, now - event.time) };
-    } catch {
-      // Whoever carries the answer out asks for it again, and says what failed.
     }
   }
 
