@@ -31,12 +31,14 @@ interface Ran {
 /** Values go in by standard input. */
 function secret(words: string, input?: string | Uint8Array): Ran {
   const env = { PATH: process.env["PATH"], HOME: base, COFFERDAM_STATE: join(base, "state") };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [EXECUTABLE, "secret", ...words.split(" ")], {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [EXECUTABLE, "secret", ...words.split(" ")], {
     cwd: base,
     env,
     encoding: "utf8",
     input: input ?? "",
   });
+  // What the machine killed says nothing of what we do.
+  if (signal !== null) throw new Error(`secret ${words}: killed by ${signal}`);
   return { exit: status, stdout, stderr };
 }
 const json = (words: string): unknown => JSON.parse(secret(`${words} --json`).stdout);
