@@ -29,6 +29,8 @@ export type EventKind =
   | "secret"
   /** Something in a job was a threat, was kept, or was looked into. */
   | "threat"
+  /** A network of a job: made, changed, cut, and what the job tried to reach and was not to. */
+  | "network"
   | "trail"
   | "other";
 
@@ -105,6 +107,10 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   ...kindOf("authorization", "permission", ["permission_granted", "permission_denied"]),
   ...kindOf("jobs", "threat", ["ThreatHandled", "ThreatResolved"]),
   ...kindOf("monitor", "threat", ["EvidenceKept"]),
+  ...kindOf("network", "network", [
+    ...["NetworkCreated", "NetworkConnected", "NetworkPolicyApplied", "NetworkViolation", "NetworkDisconnected"],
+    ...["NetworkLost", "NetworkRemoved", "NetworkReconciled"],
+  ]),
   ...kindOf("secrets", "secret", [
     ...["SecretStored", "SecretRetrieved", "SecretCanaryRead", "SecretRevealed", "SecretRotated", "SecretDeleted", "SecretRefused"],
     ...["SecretKeyChanged", "SecretKeyBackedUp", "SecretKeyRestored", "SecretKeyProtected", "SecretStoreRecovered"],

@@ -10,6 +10,11 @@ export const SCANS: readonly string[] = ["packages/VulnerabilityScan", "packages
 /** Seen in guarded jobs: what it was, what was kept of it, and who looked into it. */
 export const THREATS: readonly string[] = ["jobs/ThreatHandled", "jobs/ThreatResolved", "monitor/EvidenceKept"];
 export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox/RuntimeProtection"];
+/** Networks of jobs: what they were allowed, what they tried besides, and that one was lost or cut. */
+export const NETWORKS: readonly string[] = [
+  ...["network/NetworkCreated", "network/NetworkPolicyApplied", "network/NetworkViolation"],
+  ...["network/NetworkDisconnected", "network/NetworkLost", "network/NetworkRemoved"],
+];
 /** Approvals of scripts, and other changes of what is allowed. */
 export const CHANGES: readonly string[] = ["packages/ConfigurationChange"];
 /** Advisories fetched or imported, and attempts that failed. */

@@ -11,6 +11,7 @@ import {
   INTEGRITY,
   JAILED,
   LOGINS,
+  NETWORKS,
   ROLES,
   SCANS,
   SECRET_CARE,
@@ -43,7 +44,7 @@ export const soc2: StandardTable = {
     {
       id: "CC6.6",
       title: "Protection against what comes from outside of the system's boundaries",
-      evidence: [...JAILED, ...INTEGRITY],
+      evidence: [...JAILED, ...NETWORKS, ...INTEGRITY],
       notCovered: "firewalls and services of the hosts; code that runs outside of a jail",
     },
     {

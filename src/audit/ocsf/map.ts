@@ -4,6 +4,7 @@ import type { AuditEvent } from "../event.ts";
 import { type EventKind, factsOf } from "../facts.ts";
 import { advisories, anything, command, decision, install, scan, script, trail } from "./activities.ts";
 import { integrityFinding, vulnerabilityFinding } from "./findings.ts";
+import { networkFinding } from "./network.ts";
 import { access, account, login, permission, role } from "./people.ts";
 import type { Mapped, OcsfProduct } from "./record.ts";
 import { secret } from "./secrets.ts";
@@ -30,6 +31,7 @@ const MAPPINGS: Readonly<Record<EventKind, (mapped: Mapped) => readonly JsonObje
   permission: (mapped) => [permission(mapped)],
   secret: (mapped) => [secret(mapped)],
   threat: (mapped) => [threatFinding(mapped)],
+  network: (mapped) => [mapped.event.action === "NetworkViolation" ? networkFinding(mapped) : anything(mapped)],
   trail: (mapped) => [trail(mapped)],
   other: (mapped) => [anything(mapped)],
 };

@@ -248,6 +248,24 @@ describe("the table", () => {
     ]);
   });
 
+  test("what a job tried to reach and was not to", () => {
+    const details = { proto: "tcp", dst: "203.0.113.66", port: 443, reason: "not-allowed", message: "203.0.113.66:443: not in the allow-list" };
+    expect(mapped({ category: "network", action: "NetworkViolation", result: "failure", sessionId: "job-1", details })).toMatchObject([
+      {
+        class_uid: 2004,
+        activity_id: 1,
+        severity_id: 2,
+        status_id: 1,
+        message: details.message,
+        finding_info: { title: "not-allowed" },
+        resources: [{ name: "job-1" }],
+      },
+    ]);
+    expect(short(mapped({ category: "network", action: "NetworkCreated", sessionId: "job-1", details: { subnet: "198.18.0.0/28" } }))).toBe(
+      "0/99 severity 1 status 1",
+    );
+  });
+
   test("what the log says about itself, and whatever else there is", () => {
     const trail = (action: string, result: "success" | "failure" = "success"): string => `${action} ${short(mapped({ category: "audit", action, result }))}`;
     expect([
