@@ -261,9 +261,9 @@ describe("the table", () => {
         resources: [{ name: "job-1" }],
       },
     ]);
-    expect(short(mapped({ category: "network", action: "NetworkCreated", sessionId: "job-1", details: { subnet: "198.18.0.0/28" } }))).toBe(
+    expect(short(mapped({ category: "network", action: "NetworkCreated", sessionId: "job-1", details: { subnet: "198.18.0.0/28" } }))).toEqual([
       "0/99 severity 1 status 1",
-    );
+    ]);
   });
 
   test("what the log says about itself, and whatever else there is", () => {
