@@ -1,7 +1,9 @@
 /** RuntimeSecurityMonitor with a sensor that tells what the test wants: losses, gaps, repeats, and who is told of what. */
 import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { requires } from "../../test/world/needs.ts";
 import type { ProcessEvent, SensorStatus } from "./event.ts";
@@ -157,6 +159,16 @@ test("a threat whose answer is to stop stops at once; one that failed to is left
   one.monitor.thaw(ID);
   expect(await one.monitor.freeze(ID)).toMatchObject({ afterMs: undefined });
   one.monitor.thaw(ID);
+});
+
+test("what is kept of one container has an end", async () => {
+  const evidence = mkdtempSync(join(tmpdir(), "cofferdam-kept-"));
+  await using one = await made({ evidence });
+  const keep = async (): Promise<unknown> => await one.monitor.takeEvidence(ID, undefined, AbortSignal.timeout(5000));
+  for (let i = 0; i < 3; i++) await keep();
+  await expect(keep()).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+  expect(readdirSync(evidence)).toHaveLength(3);
+  rmSync(evidence, { recursive: true });
 });
 
 test("a sensor that sees less: said, and no stranger is made of what it does not see", async () => {

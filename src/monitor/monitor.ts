@@ -230,7 +230,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
 
   /**
    * Keeps what a container is doing and did: processes, changed files, last events. Its hash goes on record. Throws NOT_FOUND,
-   * FAILED_PRECONDITION without a folder for it, AUDIT_UNAVAILABLE.
+   * FAILED_PRECONDITION without a folder for it, RESOURCE_EXHAUSTED after the third time, AUDIT_UNAVAILABLE.
    */
   async takeEvidence(containerId: string, threat: object | undefined, signal: AbortSignal): Promise<KeptEvidence> {
     const [id, { watched, response }] = this.#entry(containerId);

@@ -24,10 +24,13 @@ export interface ResponseParts {
 
 /** Time that its changed files are looked for, ms. */
 const WALK_MS = 5000;
+/** Times that one container is kept: what stands still is the same for the next threat. */
+const MOST_KEPT = 3;
 
 export class ContainerResponse {
   readonly #parts: ResponseParts;
   #frozen: FrozenAt | undefined;
+  #kept = 0;
 
   constructor(parts: ResponseParts) {
     this.#parts = parts;
@@ -60,8 +63,10 @@ export class ContainerResponse {
     this.#frozen = undefined;
   }
 
-  /** Processes, changed files, last events, in a file of `folder`. Throws the system's error. */
+  /** Processes, changed files, last events, in a file of `folder`. Throws RESOURCE_EXHAUSTED after the third time, the system's error. */
   async keep(folder: string, threat: object | undefined, signal: AbortSignal): Promise<KeptEvidence> {
+    if (this.#kept >= MOST_KEPT) throw new CofferdamError("RESOURCE_EXHAUSTED", `this container was kept ${MOST_KEPT} times already`);
+    this.#kept++;
     const { watched, upper } = this.#parts;
     const { cgroup, containerId, jobId, mask, clock } = watched.parts;
     const processes = snapshotOf(processesOf(cgroup));
