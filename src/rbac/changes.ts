@@ -123,8 +123,9 @@ class Lacking extends Error {
 
   decision({ action, permission }: Wanted): Partial<Decision> {
     const pattern = this.#rule?.pattern;
-    if (pattern === undefined) return {};
+    if (pattern === undefined) return { reason: "lacking", explanation: `the right to ${permission} went away while the change waited for its turn` };
     return {
+      reason: "lacking",
       explanation: `nobody gives away what they lack: ${action} would give ${pattern}, which ${permission} does not cover`,
       remedy: `ask somebody who has ${pattern} there, as long, and without conditions`,
     };

@@ -123,6 +123,8 @@ export type DecisionReason =
   | "condition"
   /** No role of the user has a rule for it. */
   | "no-rule"
+  /** A change would give away, or somebody would act for, more than the user has. */
+  | "lacking"
   /** The token it was asked with is limited to less. */
   | "token-limits"
   | "unknown-user"

@@ -127,6 +127,8 @@ function words(
             : `${userId} may not ${permission}: rule ${rule} allowed it${way}${why}`,
         remedy: by?.failed === undefined ? `give ${userId} a role that has ${permission}` : `give ${userId} the role ${by.path[0] ?? ""} again`,
       };
+    case "lacking":
+      return { explanation: `${userId} may ${permission}, but not give away what they lack`, remedy: "ask somebody who has it" };
     case "token-limits":
       return { explanation: `${userId} may not ${permission} with this token: it is limited to less`, remedy: "use a token that was made for it" };
     case "unknown-user":

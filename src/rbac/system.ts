@@ -314,6 +314,7 @@ export class RBACSystem implements IdentityUsers {
     const lacking = firstLacking(answer.checker, answer.userId, rulesOfUser(answer.checker, userId.toLowerCase(), now), now, answer.limits);
     if (lacking === undefined) return;
     throw await this.#refuse(answer, {
+      reason: "lacking",
       explanation: `${answer.userId} may not act for ${userId.slice(0, 128)}, who has ${lacking.pattern}, which ${answer.userId} lacks`,
       remedy: "ask somebody who has it",
     });

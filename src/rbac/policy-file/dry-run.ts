@@ -49,7 +49,7 @@ export interface DryRun {
   readonly difference: PolicyDifference;
   /** Decisions that were asked again, each counted as often as its event says. */
   readonly decisions: number;
-  /** Events that could not be: without a user who could be asked about, with a token, or about ownership that was not recorded. */
+  /** Events that could not be: without a user who could be asked about, with a token, of what was to be given away, or about ownership that was not recorded. */
   readonly notAsked: number;
   /** Decisions that would be others. */
   readonly changed: number;
@@ -61,6 +61,7 @@ const PAGE = 1000;
 const EXAMPLES = 1000;
 
 const detailsSchema = z.object({
+  reason: z.string().optional(),
   represents: z.int().optional(),
   coalesced: z.object({ count: z.int() }).optional(),
   first: z.unknown().optional(),
@@ -114,7 +115,7 @@ async function askAgain(
   const first = details.data?.coalesced === undefined ? details : detailsSchema.safeParse(details.data.first);
   const asked = first.data?.asked;
   const { userId, resourceId: permission = firstPermission(event), seq } = event;
-  if (asked === undefined || asked.limited === true || userId === undefined || permission === undefined) return undefined;
+  if (asked === undefined || asked.limited === true || first.data?.reason === "lacking" || userId === undefined || permission === undefined) return undefined;
   const personal = event.personal === undefined ? undefined : personalSchema.safeParse(await trail.personalData(event));
   const { at, repository, organisation, environment, mfa, facts } = asked;
   const context = { repository, organisation, environment, ipAddress: personal?.data?.ipAddress };
