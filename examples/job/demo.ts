@@ -59,6 +59,8 @@ let cgroup = "";
   if (!existsSync(join(project, "build.txt"))) throw new Error("the job's result did not come back");
   if (existsSync(join(project, ".git/hooks/post-commit"))) throw new Error("the hook came back");
   process.stdout.write("\n");
+  run([...job, "--memory", "64MiB", "--", "sh", "-c", "echo '|/tmp/x' > /proc/sys/kernel/core_pattern; sleep 60"], 3);
+  process.stdout.write("\n");
   run([...job, "--memory", "16MiB", "--", "sh", "-c", "x=y; while :; do x=$x$x; done"], 5);
   process.stdout.write("\n");
   run(["job", "list"], 0);
