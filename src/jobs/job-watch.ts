@@ -1,5 +1,6 @@
 /** The monitor beside one job's container: it watches before the first instruction, and what came of it is in the report. */
-import { CofferdamError, messageOf } from "../foundation/index.ts";
+import { hash } from "node:crypto";
+import { CofferdamError, canonicalText, messageOf } from "../foundation/index.ts";
 import type { RuntimeSecurityMonitor, SensorStatus } from "../monitor/index.ts";
 import type { Monitoring } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
@@ -57,9 +58,9 @@ export class JobWatch {
     const monitor = await JobWatch.ready(parts, job);
     if (monitor === undefined) return undefined;
     const watch = new JobWatch(parts, job, containerId, monitor);
-    const { repository, jobId } = job.identity;
+    const { repository, jobId, command } = job.identity;
     try {
-      await monitor.startContainerMonitoring(containerId, jobId, { repository, mask: (text) => job.masks.text(text) });
+      await monitor.startContainerMonitoring(containerId, jobId, { repository, job: usualName(command), mask: (text) => job.masks.text(text) });
       monitor.given(containerId, [...job.secrets.files, ...job.secrets.variables]);
       return watch;
     } catch (error) {
@@ -96,6 +97,11 @@ export class JobWatch {
     if (exit !== 0 || stoppedBy !== undefined || threats.length > 0) return false;
     return !(await this.#parts.book.hasOpenThreat(identity.repository).catch(() => true));
   }
+}
+
+/** Nobody names the jobs of a repository: what is run again is the same one. Only a hash, whatever its words hold. */
+function usualName(command: readonly string[]): string {
+  return `command:${hash("sha256", canonicalText(command)).slice(0, 32)}`;
 }
 
 const NOTHING = { lacks: [], events: 0, lost: 0, gaps: 0, programs: 0, notes: [], evidence: [] } as const;

@@ -34,7 +34,7 @@ describe("output", () => {
   });
 
   test("is taken from the engine only as fast as it is read", async () => {
-    const id = await world.create(["sh", "-c", "dd if=/dev/zero bs=1M count=64 2>/dev/null; echo done >&2"], { HostConfig: { LogConfig: { Type: "none" } } });
+    const id = await world.create(["sh", "-c", "dd if=/dev/zero bs=1M count=256 2>/dev/null; echo done >&2"], { HostConfig: { LogConfig: { Type: "none" } } });
     await using attached = await world.engine.containers.attach(id, { tty: false });
     const { exit } = await world.engine.containers.startWait(id, { condition: "next-exit" });
     await world.engine.containers.start(id);
@@ -44,8 +44,8 @@ describe("output", () => {
       length += bytes.length;
       if (length < 2 ** 20) await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(length).toBe(64 * 2 ** 20 + 5);
-    expect(process.memoryUsage.rss() - before).toBeLessThan(48 * 2 ** 20);
+    expect(length).toBe(256 * 2 ** 20 + 5);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(128 * 2 ** 20);
     expect(await exit).toEqual({ exitCode: 0 });
     await world.gone(id);
   });

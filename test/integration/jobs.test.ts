@@ -123,7 +123,7 @@ describe("whether it may run", () => {
     expect(stderr).toContain("level paranoid takes images by digest only");
     const folder = world.folder({ a: "1" });
     const ran = await world.job({ level: "paranoid", ...sh("id -u; cat a", "--image", world.imageId, "--workspace", folder) });
-    expect([ran.exit, ran.stdout]).toEqual([0, "65534\n1"]);
+    expect([ran.exit, ran.stdout, ran.report.threats]).toEqual([0, "65534\n1", []]);
     const bound = await world.job({ level: "paranoid", ...sh("true", "--image", world.imageId, "--workspace", folder, "--bind") });
     expect(bound.exit).toBe(3);
     expect(bound.stderr).toContain("level paranoid mounts no folder of the host");
