@@ -136,6 +136,7 @@ describe("somebody inside", () => {
     spaces.plug(other.pid, 40);
     await spaces.listen(other.pid, 7000);
     const otherWire = await spaces.sniff(other.pid);
+    const seats: { readonly id: string; readonly kind: keyof typeof CAPABILITIES; readonly seat: Seat }[] = [];
     for (const [at, kind] of (["plain", "raw", "admin"] as const).entries()) {
       const { id, pid } = await container(kind);
       spaces.plug(pid, 10 + at);
@@ -143,12 +144,17 @@ describe("somebody inside", () => {
         ...{ address: `${PLAIN.prefix}${10 + at}`, mac: macAt(10 + at), gateway: PLAIN.gateway, gatewayMac: PLAIN.mac, dns: "203.0.113.53" },
         other: { address: `${PLAIN.prefix}40`, mac: macAt(40), gateway: PLAIN.gateway },
       };
-      await attackFrom(id, kind, seat, 1);
+      seats.push({ id, kind, seat });
     }
     const wire = { internet: wires.internet, host: wires.host, other: otherWire };
     const missing = (): string[] =>
       ATTACKS.flatMap(({ what, where }, at) => (wire[where].seen.has(markerOf(at, 1).slice(3)) ? [] : [`${what}: not seen at ${where}`]));
-    await expect.poll(missing, { timeout: 5000 }).toEqual([]);
+    // A busy machine may miss one: that it can arrive is what counts.
+    const attack = async (): Promise<readonly string[]> => {
+      for (const { id, kind, seat } of seats) await attackFrom(id, kind, seat, 1);
+      return missing();
+    };
+    await expect.poll(attack, { timeout: 60_000, interval: 1000 }).toEqual([]);
   });
 
   test.each(["moderate", "strict"] as const)("in a job's network (%s) nothing arrives but what was allowed, and it is on record", async (mode) => {
