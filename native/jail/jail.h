@@ -12,11 +12,12 @@
 #ifndef COFFERDAM_JAIL_H
 #define COFFERDAM_JAIL_H
 
+#include "../channel/channel.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CHANNEL 3
 /* bubblewrap reads its options there, so that none of them shows in a list of processes. */
 #define OPTIONS 4
 /* The jail's name server, bound before anybody in the jail exists. */
@@ -45,12 +46,6 @@ void copy_tree(const struct tree *tree, const char *to, uid_t uid, gid_t gid);
 
 /* init.c */
 int init(int argc, char **argv, char **envp);
-
-/* channel.c */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void say_with_fd(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Escapes text for a JSON string; cuts what does not fit. Returns `into`. */
-const char *quoted(const char *text, char *into, size_t size);
 
 /* confine.c: all of these end the process when they fail */
 struct landlock_rules {

@@ -10,6 +10,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static char said[16384];
+
+/* The jail must not go on without its watcher. */
+static void nobody_listens(void) { _exit(EXIT_SETUP); }
+
+static void leave_out(void) {}
+
+const struct channel to_node = {.line = said, .size = sizeof said, .lost = nobody_listens, .too_long = leave_out};
+
 void die(const char *format, ...) {
     char text[1024];
     va_list arguments;

@@ -1,12 +1,10 @@
 /* What the files of cofferdam-net share; net.c says what it is for. */
 #pragma once
+#include "../channel/channel.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* Lines of JSON go to Node's child_process channel, which is always this descriptor. */
-#define CHANNEL 3
 
 /* Where the ruleset (src/network/kernel/ruleset.ts) sends what a job sends, on the namespace's own loopback. */
 #define TCP_PORT 61000
@@ -56,11 +54,6 @@ struct network {
 /* Of what is being done: filled where something returns false. */
 extern char why[WHY];
 __attribute__((format(printf, 1, 2))) bool fail(const char *format, ...);
-
-/* channel.c */
-__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
-__attribute__((format(printf, 2, 3))) void say_with_fd(int fd, const char *format, ...);
-const char *quoted(const char *text, char *into, size_t size);
 
 /* space.c: a thread is in one namespace at a time; these leave it in the first one. */
 bool remember_home(void);

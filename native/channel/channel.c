@@ -1,16 +1,13 @@
 /* Lines of JSON to the caller, in the form that Node's child_process channel reads; a socket goes along as it does between two Nodes. */
 #define _GNU_SOURCE
-#include "net.h"
+#include "channel.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-/* A datagram of 64 KiB in base64, and what is said about it. */
-#define LINE 92000
 
 static void send_line(int fd, const char *line, size_t length) {
     union {
@@ -37,18 +34,19 @@ static void send_line(int fd, const char *line, size_t length) {
             struct pollfd ready = {.fd = CHANNEL, .events = POLLOUT};
             poll(&ready, 1, -1);
         } else if (errno != EINTR) {
-            /* Nobody decides any more: everything that is held here goes, and with it every way out. */
-            _exit(0);
+            to_node.lost();
         }
     }
 }
 
 static void send_formatted(int fd, const char *format, va_list arguments) {
-    static char line[LINE];
-    int length = vsnprintf(line, sizeof line - 1, format, arguments);
-    if (length < 0 || length >= (int)sizeof line - 1) _exit(70);
-    line[length] = '\n';
-    send_line(fd, line, (size_t)length + 1);
+    int length = vsnprintf(to_node.line, to_node.size - 1, format, arguments);
+    if (length < 0 || length >= (int)to_node.size - 1) {
+        to_node.too_long();
+        return;
+    }
+    to_node.line[length] = '\n';
+    send_line(fd, to_node.line, (size_t)length + 1);
 }
 
 void say(const char *format, ...) {
@@ -71,7 +69,7 @@ const char *quoted(const char *text, char *into, size_t size) {
         if (*byte == '"' || *byte == '\\') {
             into[at++] = '\\';
             into[at++] = (char)*byte;
-        } else if (*byte < 0x20 || *byte >= 0x7f) {
+        } else if (*byte < 0x20 || *byte == 0x7f) {
             at += (size_t)snprintf(into + at, size - at, "\\u%04x", *byte);
         } else {
             into[at++] = (char)*byte;
