@@ -1,6 +1,7 @@
 /** The `advisories` part of cofferdam.yaml: where advisories come from, how old they may be, and what of them is denied. */
 import { z } from "zod";
 import { parseDuration } from "../foundation/index.ts";
+import { durationText } from "./amount-texts.ts";
 
 /** From the least to the most that is denied. */
 export const DENY_FROM = ["none", "critical", "high", "medium", "low"] as const;
@@ -34,11 +35,9 @@ export interface AdvisoryValues {
   readonly "advisories.deny-age": Age;
 }
 
-const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30d");
+const duration = durationText("30d");
 /** A duration as it is written, or `never`. */
-export const ageText: z.ZodType<string> = z
-  .string()
-  .refine((text) => text === "never" || works(() => parseDuration(text)), "not a duration; write it like 24h, or never");
+export const ageText: z.ZodType<string> = durationText("24h, or never", "never");
 const address = z.url({ protocol: /^https?$/ }).max(2048);
 
 export const advisoriesSchema: z.ZodType<AdvisoriesFile> = z.strictObject({
@@ -120,13 +119,4 @@ export function isOlder(before: unknown, after: unknown): boolean {
 export function deniesLess(before: unknown, after: unknown): boolean {
   const rank = (value: unknown): number => DENY_FROM.map(String).indexOf(String(value));
   return rank(after) < rank(before);
-}
-
-function works(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { parseDuration } from "../foundation/index.ts";
 import { type Age, ageOf, ageText } from "./advisories.ts";
+import { durationText } from "./amount-texts.ts";
 
 /** Who cosigns checkpoints: submission prefix, and verifier key (`name+id+base64`). */
 export interface AuditWitness {
@@ -35,7 +36,7 @@ export interface AuditValues {
   readonly "audit.retention.standards": Readonly<Record<string, number>>;
 }
 
-const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30d");
+const duration = durationText("30d");
 const place = z.string().min(1).max(2048);
 const times = z.record(z.string().min(1).max(64), duration);
 
@@ -114,13 +115,4 @@ export function keepsLess(before: unknown, after: unknown): boolean {
 
 function durations(texts: Readonly<Record<string, string>> | undefined): Readonly<Record<string, number>> | undefined {
   return texts === undefined ? undefined : Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, parseDuration(text)]));
-}
-
-function works(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
-  }
 }

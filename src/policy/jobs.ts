@@ -1,6 +1,7 @@
 /** The `jobs` part of cofferdam.yaml: what a guarded job may be, whatever its container engine. */
 import { z } from "zod";
 import { parseBytes, parseDuration } from "../foundation/index.ts";
+import { bytesText, durationText } from "./amount-texts.ts";
 import type { Level } from "./schema.ts";
 
 export const JOB_PROFILES = ["none", "build"] as const;
@@ -52,8 +53,8 @@ export interface JobValues {
   readonly "jobs.secret-variables": "accept" | "deny";
 }
 
-const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30m");
-const bytes = z.string().refine((text) => works(() => parseBytes(text)), "not a size; write it like 64MiB");
+const duration = durationText("30m");
+const bytes = bytesText("64MiB");
 
 const secretFiles: z.ZodType<JobSecretFiles> = z.record(
   z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, "not a name of a file in /run/secrets"),
@@ -132,13 +133,4 @@ export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
       file?.secrets === undefined ? undefined : Object.fromEntries(Object.entries(file.secrets).map(([name, files]) => [name.toLowerCase(), files])),
     "jobs.secret-variables": file?.["secret-variables"],
   };
-}
-
-function works(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
-  }
 }

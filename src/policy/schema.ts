@@ -3,8 +3,8 @@
  * has its rule of what counts as loosening beside it (see {@link KEYS}), because a repository may only tighten.
  */
 import { z } from "zod";
-import { parseBytes, parseDuration } from "../foundation/index.ts";
 import { type AdvisoriesFile, advisoriesSchema, deniesLess, isOlder } from "./advisories.ts";
+import { bytesText, durationText } from "./amount-texts.ts";
 import { type AuditFile, auditSchema, keepsLess } from "./audit.ts";
 import { type IdentityFile, identitySchema } from "./identity.ts";
 import { JOB_NETWORKS, type JobsFile, jobsSchema, MONITORING } from "./jobs.ts";
@@ -69,8 +69,8 @@ export interface PolicyFile {
   readonly locks?: readonly string[] | undefined;
 }
 
-const bytes = z.string().refine((text) => works(() => parseBytes(text)), "not a size; write it like 512MiB");
-const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 30s");
+const bytes = bytesText("512MiB");
+const duration = durationText("30s");
 const allowance: z.ZodType<Allowance> = z.strictObject({
   what: z.string().min(3).max(512).describe("RULE SUBJECT, as a report prints it: missing-hash left-pad@1.3.0"),
   reason: z.string().min(3).max(512).describe("why it is acceptable; goes on record"),
@@ -251,13 +251,4 @@ function watching(monitor: unknown): number {
 function adds(before: unknown, after: unknown): boolean {
   const known = new Set(Array.isArray(before) ? before.map((item) => JSON.stringify(item)) : []);
   return Array.isArray(after) && after.some((item) => !known.has(JSON.stringify(item)));
-}
-
-function works(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { parseDuration } from "../foundation/index.ts";
 import { type Age, ageOf, ageText } from "./advisories.ts";
+import { durationText } from "./amount-texts.ts";
 
 /** Where new values come from: a program, or a path of the vault. */
 export interface SecretProviderWords {
@@ -47,7 +48,7 @@ export interface SecretValues {
   readonly "secrets.vault": Readonly<Record<string, string>>;
 }
 
-const duration = z.string().refine((text) => works(() => parseDuration(text)), "not a duration; write it like 24h");
+const duration = durationText("24h");
 const path = z.string().startsWith("/", "an absolute path").max(1000);
 const command = z.array(z.string().min(1).max(4096)).min(1).max(64);
 const word = z.string().min(1).max(2048);
@@ -156,13 +157,4 @@ export function secretRulesOf(values: SecretValues): SecretRules {
     ...(lease !== "never" && { lease }),
     ...(reads !== "any" && { readsPerJob: reads }),
   };
-}
-
-function works(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
-  }
 }
