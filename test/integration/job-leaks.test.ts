@@ -1,22 +1,14 @@
 /** Secrets that nobody registered, in what a real job says and leaves behind. */
 import { generateKeyPairSync, randomInt } from "node:crypto";
 import { crc32 } from "node:zlib";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { JobWorld } from "../world/job-world.ts";
-import { has, requires } from "../world/needs.ts";
+import { expect, test } from "vitest";
+import { useJobWorld } from "../world/job-hooks.ts";
+import type { JobWorld } from "../world/job-world.ts";
 
 let world: JobWorld;
 
-beforeAll(async () => {
-  if (has("docker") && has("container")) world = await JobWorld.start();
-});
-afterAll(async () => await world?.[Symbol.asyncDispose]());
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "container");
-});
-afterEach(async () => {
-  if (world !== undefined) expect(await world.remains()).toEqual([]);
+useJobWorld((started) => {
+  world = started;
 });
 
 const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

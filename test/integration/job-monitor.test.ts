@@ -1,26 +1,17 @@
 /** A guarded job under the monitor, through the command line: what a quiet one says, and how one that does not behave ends. */
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { JobWorld } from "../world/job-world.ts";
-import { has, requires } from "../world/needs.ts";
+import { expect, test } from "vitest";
+import { useJobWorld } from "../world/job-hooks.ts";
+import type { JobWorld } from "../world/job-world.ts";
 import { outcomeOf } from "../world/project.ts";
 import { until } from "../world/script-world.ts";
 
 let world: JobWorld;
 
-beforeAll(async () => {
-  if (has("docker") && has("container") && has("sensor")) world = await JobWorld.start();
-});
-afterAll(async () => await world?.[Symbol.asyncDispose]());
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "container");
-  requires(context, "sensor");
-});
-afterEach(async () => {
-  if (world !== undefined) expect(await world.remains()).toEqual([]);
-});
+useJobWorld((started) => {
+  world = started;
+}, "sensor");
 
 test("a quiet job: watched from its first program on, nothing lost, and proven in its score", async () => {
   const { exit, stderr, report } = await world.job({ command: ["sh", "-c", "ls / | wc -l"] });

@@ -2,29 +2,21 @@
 import { hash, randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { JobReport, JobSpec, OrchestratorOptions, SecretParts } from "../../src/jobs/index.ts";
 import type { Level } from "../../src/policy/index.ts";
 import { SecretManagementSystem } from "../../src/secrets/index.ts";
 import { type HeldSecret, HeldSecrets } from "../world/held-secrets.ts";
 import { busyboxImage } from "../world/images.ts";
-import { type JobLibrary, JobWorld } from "../world/job-world.ts";
-import { has, requires } from "../world/needs.ts";
+import { useJobWorld } from "../world/job-hooks.ts";
+import type { JobLibrary, JobWorld } from "../world/job-world.ts";
 import { filesWith, processesThatShow, waysToSee } from "../world/secret-search.ts";
 
 let world: JobWorld;
 const NEVER = new AbortController().signal;
 
-beforeAll(async () => {
-  if (has("docker") && has("container")) world = await JobWorld.start();
-});
-afterAll(async () => await world?.[Symbol.asyncDispose]());
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "container");
-});
-afterEach(async () => {
-  if (world !== undefined) expect(await world.remains()).toEqual([]);
+useJobWorld((started) => {
+  world = started;
 });
 
 const newValue = (): string => `s3cret'${randomBytes(18).toString("base64")}`;

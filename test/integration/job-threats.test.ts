@@ -2,26 +2,18 @@
 import { hash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { JobReport } from "../../src/jobs/index.ts";
 import { cgroupOf, isFrozen } from "../../src/monitor/response/index.ts";
 import type { Level } from "../../src/policy/index.ts";
-import { type JobLibrary, JobWorld } from "../world/job-world.ts";
-import { has, requires } from "../world/needs.ts";
+import { useJobWorld } from "../world/job-hooks.ts";
+import type { JobLibrary, JobWorld } from "../world/job-world.ts";
 import { until } from "../world/script-world.ts";
 
 let world: JobWorld;
 
-beforeAll(async () => {
-  if (has("docker") && has("container")) world = await JobWorld.start();
-});
-afterAll(async () => await world?.[Symbol.asyncDispose]());
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "container");
-});
-afterEach(async () => {
-  if (world !== undefined) expect(await world.remains()).toEqual([]);
+useJobWorld((started) => {
+  world = started;
 });
 
 const NEVER = new AbortController().signal;

@@ -3,25 +3,17 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { busyboxArchive, busyboxImage } from "../world/images.ts";
-import { CALLER, type JobSpecification, JobWorld } from "../world/job-world.ts";
-import { has, requires } from "../world/needs.ts";
+import { useJobWorld } from "../world/job-hooks.ts";
+import { CALLER, type JobSpecification, type JobWorld } from "../world/job-world.ts";
 import { outcomeOf } from "../world/project.ts";
 import { until } from "../world/script-world.ts";
 
 let world: JobWorld;
 
-beforeAll(async () => {
-  if (has("docker") && has("container")) world = await JobWorld.start();
-});
-afterAll(async () => await world?.[Symbol.asyncDispose]());
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "container");
-});
-afterEach(async () => {
-  if (world !== undefined) expect(await world.remains()).toEqual([]);
+useJobWorld((started) => {
+  world = started;
 });
 
 const sh = (script: string, ...options: string[]): JobSpecification => ({ command: ["sh", "-c", script], options });

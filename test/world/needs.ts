@@ -6,7 +6,7 @@ import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-type Need = "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
+export type Need = "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
