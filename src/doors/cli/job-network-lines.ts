@@ -1,7 +1,7 @@
 /** A job's network in words: what was blocked and how to allow it, what was reached, what was dropped. */
 import { formatBytes } from "../../foundation/index.ts";
 import type { JobReport } from "../../jobs/index.ts";
-import { reasonText } from "../../network/index.ts";
+import { reasonText, ruleFor } from "../../network/index.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -78,9 +78,9 @@ export function isOpenable(rule: string): boolean {
   return ["not-allowed", "port-not-allowed", "private-address", "address-literal"].includes(rule);
 }
 
-export function nameOf({ proto, domain, dst, port }: Connection): string {
-  const host = domain ?? (dst.includes(":") && port !== undefined ? `[${dst}]` : dst);
-  return `${host}${port === undefined ? "" : `:${port}`}${proto === "udp" ? "/udp" : ""}`;
+export function nameOf(connection: Connection): string {
+  const { proto, domain, dst } = connection;
+  return ruleFor(connection) ?? `${domain ?? dst}${proto === "udp" ? "/udp" : ""}`;
 }
 
 function together(connections: readonly Connection[]): readonly Destination[] {

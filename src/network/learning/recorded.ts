@@ -1,5 +1,6 @@
 /** What is kept of a job's network, and what of it counts when one asks what jobs need. */
 import type { TrafficConnection } from "../contract.ts";
+import { placeText } from "../rules/index.ts";
 
 export interface RecordedJob {
   readonly jobId: string;
@@ -8,9 +9,8 @@ export interface RecordedJob {
   readonly coalesced: number;
 }
 
-/** One place as a rule names it: `host:port`, `host:port/udp`. Undefined for what no rule can name. */
+/** The place as a rule names it. Undefined for what no rule can name. */
 export function ruleFor({ proto, domain, dst, port }: TrafficConnection): string | undefined {
   if (port === undefined || (proto !== "tcp" && proto !== "udp")) return undefined;
-  const place = domain ?? dst;
-  return `${place.includes(":") ? `[${place}]` : place}:${port}${proto === "udp" ? "/udp" : ""}`;
+  return placeText(domain ?? dst, port, proto);
 }

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { type Clock, systemClock } from "../../foundation/index.ts";
 import type { ApplyOutcome, Endpoint, GatewaySockets, JobGateway, NetworkPolicy, OpenJobGateway, ServiceNames, TrafficSnapshot } from "../contract.ts";
 import { DnsServer, hostNameServers, JobResolver, NameServers, parseNameServer } from "../resolver/index.ts";
-import { type Address, CompiledPolicy, formatAddress, type Protocol, parseAddress, passes } from "../rules/index.ts";
+import { type Address, CompiledPolicy, formatAddress, type Protocol, parseAddress, passes, placeText } from "../rules/index.ts";
 import { JobAuthority, ServerTrust } from "../tls/index.ts";
 import { TrafficRecord } from "../traffic/index.ts";
 import { Dialer } from "./dialer.ts";
@@ -204,7 +204,7 @@ class Gateway implements JobGateway {
   #tooMany(socket: Socket, dst: string, port: number): void {
     const reason = "too-many-connections";
     this.#record.connection({ proto: "tcp", dst, port, domain: undefined, verdict: "refused", rule: reason });
-    this.#record.violation({ proto: "tcp", dst, port, reason, message: `${dst}:${port}: too many connections at once` });
+    this.#record.violation({ proto: "tcp", dst, port, reason, message: `${placeText(dst, port)}: too many connections at once` });
     socket.resetAndDestroy();
   }
 }

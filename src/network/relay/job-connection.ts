@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import { messageOf } from "../../foundation/index.ts";
 import type { JobResolver } from "../resolver/index.ts";
-import { type CompiledPolicy, type Decision, formatAddress, parseAddress, passes, refusalMessage } from "../rules/index.ts";
+import { type CompiledPolicy, type Decision, formatAddress, parseAddress, passes, placeText, refusalMessage } from "../rules/index.ts";
 import { acceptTls, type JobAuthority, type ServerTrust } from "../tls/index.ts";
 import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
 import type { Dialer } from "./dialer.ts";
@@ -244,8 +244,7 @@ export class JobConnection {
 
   /** `host:port` as one writes it in a rule. */
   target(name: string | undefined): string {
-    const place = name ?? this.#place;
-    return `${place.includes(":") ? `[${place}]` : place}:${this.#wanted.port}`;
+    return placeText(name ?? this.#place, this.#wanted.port);
   }
 
   get #place(): string {

@@ -1,7 +1,7 @@
 /** Datagrams of the job: refused and on record unless a rule opens the name's port, and then carried both ways. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import type { Endpoint, UdpFlow } from "../contract.ts";
-import { type Address, type CompiledPolicy, formatAddress, parseAddress, passes, refusalMessage } from "../rules/index.ts";
+import { type Address, type CompiledPolicy, formatAddress, parseAddress, passes, placeText, refusalMessage } from "../rules/index.ts";
 import type { ByteCounter, TrafficRecord } from "../traffic/index.ts";
 import { byTold, type Judgement } from "./judge.ts";
 
@@ -42,7 +42,7 @@ export class UdpFlows {
     const judge = (): Judgement => byTold(wanted, namesAt(destination), policy(), "udp");
     const note = ({ decision, name }: Judgement): ByteCounter => {
       const dst = formatAddress(destination);
-      const target = `${name ?? dst}:${port}/udp`;
+      const target = placeText(name ?? dst, port, "udp");
       if (decision.reason !== undefined)
         record.violation({ proto: "udp", dst, port, domain: name, reason: decision.reason, message: refusalMessage(target, decision) });
       return record.connection({ proto: "udp", dst, port, domain: name, verdict: decision.verdict, rule: decision.reason ?? decision.rule });

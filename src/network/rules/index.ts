@@ -13,4 +13,4 @@ export {
   type RulesOfPolicies,
   rulesOfPolicies,
 } from "./policy-schema.ts";
-export { isReadableRule, type Protocol, parseRule, type RequestPattern, type Rule } from "./rule.ts";
+export { isReadableRule, type Protocol, parseRule, placeText, type RequestPattern, type Rule } from "./rule.ts";

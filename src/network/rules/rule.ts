@@ -93,6 +93,11 @@ export function isReadableRule(text: string): boolean {
   }
 }
 
+/** One place as a rule names it: `host:port`, `[2001:db8::1]:port`, `host:port/udp`. */
+export function placeText(host: string, port: number, protocol: Protocol = "tcp"): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}${protocol === "udp" ? "/udp" : ""}`;
+}
+
 function targetOf(host: string, what: string, verdict: "allow" | "deny"): RuleTarget {
   if (host.includes("/") || parseAddress(host) !== undefined) return { kind: "block", block: requireBlock(host, what) };
   if (!host.startsWith("*.")) {
