@@ -180,6 +180,12 @@ export class Lock {
   }
 }
 
+/** Where nobody serves them. A gateway that does closes them itself. */
+export function closeSockets({ tcp, dns }: Pick<GatewaySockets, "tcp" | "dns">): void {
+  for (const server of tcp) server.close();
+  for (const socket of dns) socket.close();
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

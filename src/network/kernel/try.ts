@@ -1,6 +1,6 @@
 /** Whether this machine makes networks for jobs: one is made, with its rules and its sockets, and taken away. */
 import { Hands } from "./hands.ts";
-import { Lock } from "./lock.ts";
+import { closeSockets, Lock } from "./lock.ts";
 import { rangeOf, subnetOf } from "./plan.ts";
 
 /** Of the range for documentation (RFC 5737): nobody sees it. */
@@ -13,8 +13,7 @@ export async function tryNetwork(): Promise<number> {
     const before = performance.now();
     const lock = await Lock.open(hands, 0, subnetOf(RANGE, 0));
     const took = performance.now() - before;
-    for (const server of lock.sockets.tcp) server.close();
-    for (const socket of lock.sockets.dns) socket.close();
+    closeSockets(lock.sockets);
     await lock.close();
     return took;
   } finally {

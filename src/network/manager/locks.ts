@@ -4,7 +4,7 @@
  */
 import type { CofferdamError } from "../../foundation/index.ts";
 import { Hands } from "../kernel/hands.ts";
-import { Lock } from "../kernel/lock.ts";
+import { closeSockets, Lock } from "../kernel/lock.ts";
 import { subnetOf } from "../kernel/plan.ts";
 import type { AddressBook, Place } from "./address-book.ts";
 
@@ -134,7 +134,6 @@ export class Locks {
 
 /** Nobody had its sockets. */
 async function discard(one: OpenLock, locks: Locks): Promise<void> {
-  for (const server of one.lock.sockets.tcp) server.close();
-  for (const socket of one.lock.sockets.dns) socket.close();
+  closeSockets(one.lock.sockets);
   await locks.giveBack(one).catch(() => undefined);
 }

@@ -9,7 +9,7 @@ import { type ContainerEngine, EngineClient, type EngineTarget } from "../../eng
 import { type Clock, CofferdamError, goneFrom, type JsonObject, messageOf, ownName, startOf, systemClock } from "../../foundation/index.ts";
 import { SqliteStore, type Store } from "../../store/index.ts";
 import type { ApplyOutcome, NetworkPolicy, NetworkViolation } from "../contract.ts";
-import type { ProcessPlace } from "../kernel/lock.ts";
+import { closeSockets, type ProcessPlace } from "../kernel/lock.ts";
 import { type Range, rangeOf } from "../kernel/plan.ts";
 import { openJobGateway } from "../relay/index.ts";
 import { hasRequestRules, rulesOfPolicies } from "../rules/index.ts";
@@ -376,11 +376,6 @@ function namesOf(names: readonly string[]): readonly string[] {
       bad === undefined ? `more than ${MAX_NAMES} names` : `not the name of a service: ${JSON.stringify(bad.slice(0, 80))}`,
     );
   return names;
-}
-
-function closeSockets({ tcp, dns }: JobNetwork["lock"]["sockets"]): void {
-  for (const server of tcp) server.close();
-  for (const socket of dns) socket.close();
 }
 
 /** First three groups of a unique local range. Source: RFC 4193, 3.2. */
