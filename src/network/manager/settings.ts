@@ -1,9 +1,9 @@
 /** Options of NetworkIsolationManager, what a job asks for, and the one policy that both come to. */
-import { isIP } from "node:net";
 import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { IsolationMode, NetworkPolicy, OpenJobGateway, UpstreamSettings } from "../contract.ts";
+import { readNameServer } from "../resolver/index.ts";
 import { isolationModeSchema, type NetworkPolicies, networkPoliciesSchema, networkPolicySchema, rulesOfPolicies } from "../rules/index.ts";
 
 /** Where what is done to networks goes on record. AuditLogger of audit/ is one. */
@@ -69,7 +69,10 @@ export interface JobNetworkConfig {
 
 const MAX_READY = 512;
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
-const nameServer = z.string().max(64).refine(isNameServer, "not a name server; write it as 192.0.2.53, 192.0.2.53:53 or [2001:db8::53]:53");
+const nameServer = z
+  .string()
+  .max(64)
+  .refine((text) => readNameServer(text) !== undefined, "not a name server; write it as 192.0.2.53, 192.0.2.53:53 or [2001:db8::53]:53");
 const ruleList = z.array(z.string().min(1).max(512)).max(50_000).optional();
 const parts = {
   allowedDomains: ruleList,
@@ -153,10 +156,4 @@ function modeOf({ isolationMode = "moderate" }: ParsedNetworkOptions, config: Pa
       hint: "relaxed is the mode with all of the internet; leave one of the two out",
     });
   return mode;
-}
-
-function isNameServer(text: string): boolean {
-  if (isIP(text) !== 0) return true;
-  const [, v6, v4, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text) ?? [];
-  return isIP(v6 ?? v4 ?? "") !== 0 && Number(port) >= 1 && Number(port) <= 65_535;
 }

@@ -129,16 +129,21 @@ function withRandomCase(name: string): string {
   return [...name].map((letter, i) => (Math.floor(bits / 2 ** (i % 47)) % 2 === 1 ? letter.toUpperCase() : letter)).join("");
 }
 
-/** `address`, `address:port`, `[v6]:port`. Throws INVALID_ARGUMENT: a name server is an address, since its name would have to be looked up. */
+/** `address`, `address:port`, `[v6]:port`; undefined for anything else: a name server is an address, since its name would have to be looked up. */
+export function readNameServer(text: string): Endpoint | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15})):(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain ?? text;
+  const port = digits === undefined ? DNS_PORT : Number(digits);
+  return parseAddress(address) === undefined || port < 1 || port > 65_535 ? undefined : { address, port };
+}
+
+/** Like {@link readNameServer}; throws INVALID_ARGUMENT. */
 export function parseNameServer(text: string): Endpoint {
-  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15}))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const host = bracketed ?? plain ?? text;
-  const number = port === undefined ? DNS_PORT : Number(port);
-  if (parseAddress(host) === undefined || number < 1 || number > 65_535)
-    throw new CofferdamError("INVALID_ARGUMENT", `${JSON.stringify(text.slice(0, 80))} is not the address of a name server`, {
-      hint: "write it like 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53",
-    });
-  return { address: host, port: number };
+  const server = readNameServer(text);
+  if (server !== undefined) return server;
+  throw new CofferdamError("INVALID_ARGUMENT", `${JSON.stringify(text.slice(0, 80))} is not the address of a name server`, {
+    hint: "write it like 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53",
+  });
 }
 
 /** Name servers that this host is set to (resolv.conf(5)); what cannot be read in it is passed over, as resolvers do. */
