@@ -197,15 +197,15 @@ export class CompiledPolicy {
   }
 
   #deniesAllOf({ target, port, protocol }: Rule): Rule | undefined {
-    const matches = (rule: Rule): boolean => (rule.port === undefined || rule.port === port) && (rule.protocol === undefined || rule.protocol === protocol);
+    const matches = (rule: Rule): boolean => closes(rule, port, protocol);
     if (target.kind !== "block") return target.kind === "name" ? this.#deny.forName(target.name, matches) : this.#deny.above(target.name, matches);
     const { family, base, bits } = target.block;
     return this.#deny.forAddress({ family, value: base }, (rule) => matches(rule) && rule.target.kind === "block" && rule.target.block.bits <= bits);
   }
 }
 
-/** A denial without a protocol is for both. */
-function closes(rule: Rule, port: number, protocol: Protocol): boolean {
+/** A denial without a protocol is for both, one without a port for every port; undefined asks for such a one. */
+function closes(rule: Rule, port: number | undefined, protocol: Protocol | undefined): boolean {
   return (rule.protocol === undefined || rule.protocol === protocol) && (rule.port === undefined || rule.port === port);
 }
 
