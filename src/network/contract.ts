@@ -158,6 +158,8 @@ export type ServiceNames = ReadonlyMap<string, readonly string[]>;
 export interface JobGateway {
   /** networkViolation and what else TrafficEvents has. A listener's exception stays there. */
   readonly events: EventEmitter<TrafficEvents>;
+  /** Of the policy that is in force; see {@link ApplyOutcome.notes}. */
+  readonly notes: readonly string[];
   /** From the next decision on, all of it or (when it throws) none. Ends what is not allowed any more before it returns. */
   apply(policy: NetworkPolicy): ApplyOutcome;
   setServices(names: ServiceNames): void;

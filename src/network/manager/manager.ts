@@ -165,8 +165,8 @@ export class NetworkIsolationManager {
           deny: shortList(policy.deny),
         });
         tell(this.events, "networkCreated", { jobId: id, subnet: v4.cidr, mode: policy.mode });
-        const { notes } = gateway.apply(policy);
         const authority = hasRequestRules(policy) ? gateway.authority() : undefined;
+        const { notes } = gateway;
         return { jobId: id, mode: policy.mode, subnet: v4.cidr, subnetV6: v6?.cidr, gateway: v4.gateway, gatewayV6: v6?.gateway, authority, notes };
       } catch (error) {
         const made = this.#networks.get(id);

@@ -96,11 +96,14 @@ class Gateway implements JobGateway {
     this.#serve();
   }
 
+  get notes(): readonly string[] {
+    return this.#policy.notes;
+  }
+
   apply(policy: NetworkPolicy): ApplyOutcome {
-    const compiled = this.#compile(policy);
-    this.#policy = compiled;
+    this.#policy = this.#compile(policy);
     const cut = [...this.#connections].filter((connection) => connection.cutIfRefused()).length + this.#udp.cutRefused();
-    return { cut, notes: compiled.notes };
+    return { cut, notes: this.notes };
   }
 
   setServices(names: ServiceNames): void {
