@@ -1,6 +1,7 @@
 /** Addresses of networks: cutting ranges into subnets, and who has which. */
 import { isIPv4 } from "node:net";
 import { CofferdamError } from "../../foundation/index.ts";
+import { normalAddress } from "../rules/index.ts";
 
 /** One family's part of a subnet. */
 export interface SubnetPart {
@@ -25,7 +26,7 @@ export interface Range {
 
 /** Addresses of a network that nobody may have: its own, the gateway's and the broadcast's. */
 const SET_ASIDE = 3;
-export const SUBNET_PREFIX = 28;
+const SUBNET_PREFIX = 28;
 const SUBNET_SIZE = 2 ** (32 - SUBNET_PREFIX);
 
 /** Throws INVALID_ARGUMENT for what is no range of IPv4 addresses, or has bits set after its prefix. */
@@ -70,13 +71,8 @@ export function subnetOf({ first, size }: Range, index: number, v6Prefix?: strin
   };
   if (v6Prefix === undefined) return { v4 };
   const base = `${v6Prefix}:${index.toString(16)}`;
-  const v6 = (host: number): string => shortest(`${base}::${host.toString(16)}`);
+  const v6 = (host: number): string => normalAddress(`${base}::${host.toString(16)}`);
   return { v4, v6: { cidr: `${v6(0)}/64`, prefix: 64, gateway: v6(1), hosts: Array.from({ length: count }, (_, at) => v6(at + 2)) } };
-}
-
-/** As everybody writes it. Source: RFC 5952. */
-export function shortest(v6: string): string {
-  return new URL(`http://[${v6}]/`).hostname.slice(1, -1);
 }
 
 export function overlaps(one: Range, other: Range): boolean {

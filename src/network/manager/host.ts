@@ -1,7 +1,8 @@
 /** What this host has itself: its addresses are closed to every job, and its routes are nowhere cut into. Source: proc_net(5). */
 import { readFileSync } from "node:fs";
 import { CofferdamError } from "../../foundation/index.ts";
-import { type Range, shortest } from "../kernel/plan.ts";
+import type { Range } from "../kernel/plan.ts";
+import { normalAddress } from "../rules/index.ts";
 
 /**
  * Everything that the kernel takes for its own, as CIDRs, loopback included. Not what os.networkInterfaces() says: that leaves
@@ -12,13 +13,16 @@ export function hostAddresses(): readonly string[] {
   const trie = read("/proc/net/fib_trie");
   if (trie === "") throw new CofferdamError("ENVIRONMENT_UNFIT", "/proc/net/fib_trie cannot be read: what this host answers to is not known");
   const v4 = [...trie.matchAll(/\|-- ([\d.]+)\n\s+\/(\d+) host LOCAL/g)].map(([, address = "", prefix = ""]) => `${address}/${prefix}`);
-  const v6 = [...read("/proc/net/if_inet6").matchAll(/^([0-9a-f]{32}) /gm)].map(([, hex = ""]) => `${shortest((hex.match(/.{4}/g) ?? []).join(":"))}/128`);
-  return [...new Set([...v4, ...v6])];
+  return [...new Set([...v4, ...v6Addresses().map((address) => `${address}/128`)])];
 }
 
 /** Whether an address of it is one that others reach by IPv6 (2000::/3 is what is given out). */
 export function hasIpv6(): boolean {
-  return hostAddresses().some((cidr) => /^[23][0-9a-f]{3}:/.test(cidr));
+  return v6Addresses().some((address) => /^[23][0-9a-f]{3}:/.test(address));
+}
+
+function v6Addresses(): readonly string[] {
+  return [...read("/proc/net/if_inet6").matchAll(/^([0-9a-f]{32}) /gm)].map(([, hex = ""]) => normalAddress((hex.match(/.{4}/g) ?? []).join(":")));
 }
 
 /** Where it has routes to, but for the default one. Without /proc: none. */
