@@ -129,28 +129,28 @@ static int space_of(pid_t pid, uint64_t started) {
 }
 
 /* In the container's namespace, where the link stands and is down. */
-static bool dress(const struct network *network, struct attachment *attachment) {
+static bool dress(const struct network *network, unsigned at) {
     unsigned char gateway_mac[6];
     mac_of(&network->gateway[0], gateway_mac);
     bool v6 = network->with_v6;
     if (!setting("/proc/sys/net/ipv6/conf/" INSIDE "/disable_ipv6", v6 ? "0" : "1")) return false;
     if (v6 && !(setting("/proc/sys/net/ipv6/conf/" INSIDE "/accept_ra", "0") && setting("/proc/sys/net/ipv6/conf/" INSIDE "/addr_gen_mode", "1"))) return false;
     struct route *route = route_open();
-    int loopback = 0;
-    bool ok = route != NULL && (attachment->index = link_index(route, INSIDE)) != 0 && (loopback = link_index(route, "lo")) != 0 && link_up(route, loopback);
+    int loopback = 0, index = 0;
+    bool ok = route != NULL && (index = link_index(route, INSIDE)) != 0 && (loopback = link_index(route, "lo")) != 0 && link_up(route, loopback);
     for (int which = 0; ok && which < (v6 ? 2 : 1); which++) {
-        struct address own = after(&network->gateway[which], attachment->port);
-        ok = address_add(route, attachment->index, &own);
+        struct address own = after(&network->gateway[which], at);
+        ok = address_add(route, index, &own);
     }
-    ok = ok && link_up(route, attachment->index);
+    ok = ok && link_up(route, index);
     for (int which = 0; ok && which < (v6 ? 2 : 1); which++)
-        ok = neighbour_add(route, attachment->index, &network->gateway[which], gateway_mac) && route_default(route, attachment->index, &network->gateway[which]);
+        ok = neighbour_add(route, index, &network->gateway[which], gateway_mac) && route_default(route, index, &network->gateway[which]);
     /* Other containers of the job; only by IPv4, which is what their names resolve to. */
     for (unsigned port = 1; ok && port <= ports_of(network); port++) {
         struct address other = after(&network->gateway[0], port);
         unsigned char mac[6];
         mac_of(&other, mac);
-        ok = port == attachment->port || neighbour_add(route, attachment->index, &other, mac);
+        ok = port == at || neighbour_add(route, index, &other, mac);
     }
     route_close(route);
     return ok;
@@ -166,23 +166,24 @@ static bool is_bare(int space) {
     return ok && (other[0] == '\0' || fail("it has another interface: %s", other));
 }
 
-static bool plug(struct network *network, struct attachment *attachment, int space) {
+static bool plug(struct network *network, unsigned port, int space) {
     char name[16];
     unsigned char mac[6];
-    struct address own = after(&network->gateway[0], attachment->port);
+    struct address own = after(&network->gateway[0], port);
     mac_of(&own, mac);
-    port_name(attachment->port, name, sizeof name);
+    port_name(port, name, sizeof name);
     if (!enter(network->space)) return false;
     struct route *route = route_open();
-    bool ok = route != NULL && link_veth(route, name, network->bridge, space, INSIDE, mac) && (attachment->outside = link_index(route, name)) != 0 &&
-              setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", network->with_v6 ? "0" : "1") && link_up(route, attachment->outside) && enter(space) &&
-              dress(network, attachment) && link_ready(route, attachment->outside, network->bridge);
+    int outside = 0;
+    bool ok = route != NULL && link_veth(route, name, network->bridge, space, INSIDE, mac) && (outside = link_index(route, name)) != 0 &&
+              setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", network->with_v6 ? "0" : "1") && link_up(route, outside) && enter(space) &&
+              dress(network, port) && link_ready(route, outside, network->bridge);
     route_close(route);
     go_home();
     if (ok) return true;
     char first[WHY];
     memcpy(first, why, sizeof first);
-    lock_cut(network, attachment->port);
+    lock_cut(network, port);
     memcpy(why, first, sizeof first);
     return false;
 }
@@ -192,7 +193,7 @@ bool lock_attach(struct network *network, struct attachment *attachment) {
     int space = space_of(attachment->pid, attachment->started);
     if (space < 0) return false;
     struct stat stat;
-    bool ok = fstat(space, &stat) == 0 && (!is_home(space) || fail("it has the host's network")) && is_bare(space) && plug(network, attachment, space);
+    bool ok = fstat(space, &stat) == 0 && (!is_home(space) || fail("it has the host's network")) && is_bare(space) && plug(network, attachment->port, space);
     attachment->inode = stat.st_ino;
     close(space);
     return ok;

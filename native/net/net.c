@@ -115,8 +115,7 @@ static void open_network(uint64_t sequence, unsigned id, const char *v4, const c
 }
 
 static void attach(uint64_t sequence, struct network *network, struct attachment attachment) {
-    if (lock_attach(network, &attachment))
-        say("{\"answer\":%" PRIu64 ",\"inode\":%" PRIu64 ",\"inside\":%d,\"outside\":%d}", sequence, attachment.inode, attachment.index, attachment.outside);
+    if (lock_attach(network, &attachment)) say("{\"answer\":%" PRIu64 ",\"inode\":%" PRIu64 "}", sequence, attachment.inode);
     else answer_failed(sequence);
 }
 

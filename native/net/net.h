@@ -93,9 +93,8 @@ struct attachment {
     unsigned port;
     pid_t pid;
     uint64_t started;
-    /* Out: the container's namespace, and the ends of its link in there and here. */
+    /* Out: the container's namespace. */
     uint64_t inode;
-    int index, outside;
 };
 bool lock_attach(struct network *network, struct attachment *attachment);
 

@@ -37,7 +37,7 @@ interface HandsEvents {
 const answerSchema = z.union([
   z.strictObject({ answer: z.int(), error: z.string() }),
   z.strictObject({ answer: z.int(), space: z.int() }),
-  z.strictObject({ answer: z.int(), inode: z.int(), inside: z.int(), outside: z.int() }),
+  z.strictObject({ answer: z.int(), inode: z.int() }),
   z.strictObject({ answer: z.int() }),
 ]);
 type Answer = z.infer<typeof answerSchema>;
@@ -143,11 +143,11 @@ export class Hands {
     return sockets;
   }
 
-  /** @returns the container's namespace, and the indexes of its interface inside and out. Throws FAILED_PRECONDITION. */
-  async attach(id: number, port: number, pid: number, started: string): Promise<{ readonly inode: number; readonly inside: number; readonly outside: number }> {
+  /** @returns the number of the container's namespace. Throws FAILED_PRECONDITION. */
+  async attach(id: number, port: number, pid: number, started: string): Promise<number> {
     const answer = await this.#ask(`attach ${id} ${port} ${pid} ${started}`);
     if (!("inode" in answer)) throw new CofferdamError("INTERNAL", "cofferdam-net: not an answer to attach");
-    return answer;
+    return answer.inode;
   }
 
   /** Takes away the link of a port, or of all of them. */

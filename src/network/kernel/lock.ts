@@ -103,7 +103,7 @@ export class Lock {
     // Taken while it is being made.
     this.#links.set(port, link);
     try {
-      const { inode } = await this.#hands.attach(this.#id, port, pid, started);
+      const inode = await this.#hands.attach(this.#id, port, pid, started);
       const made = { ...link, inode };
       this.#links.set(port, made);
       return made;
