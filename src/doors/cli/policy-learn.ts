@@ -33,10 +33,9 @@ async function execute(context: CommandContext): Promise<number> {
   const path = places.repository ?? join(realpathSync(cwd), POLICY_FILE);
   // What the file lists counts too when it is not trusted: it is what would be changed.
   const inFile = (await readPolicyFile(path))?.policy.jobs?.egress ?? [];
-  const egress = [...new Set([...(await openPolicy(context)).values["jobs.egress"], ...inFile])];
-  const { rules } = await expandSets(egress, setHost(env));
-  const learned = learn(jobs, { mode: "moderate", allow: rules, deny: [] });
-  const unused = await unusedEntries(egress, learned, env);
+  const egress = await rulesByEntry([...(await openPolicy(context)).values["jobs.egress"], ...inFile], env);
+  const learned = learn(jobs, { mode: "moderate", allow: [...new Set([...egress.values()].flat())], deny: [] });
+  const unused = unusedEntries(egress, learned);
   const additions = learned.add.map((one): EgressAddition => ({ rule: one.rule, why: seen(one, learned.jobs) }));
   const { before, after } = await previewEgress(path, additions);
   const diff = additions.length === 0 ? "" : unifiedDiff(before, after, basename(path));
@@ -70,13 +69,15 @@ function remarks({ add, jobs, notes, refused }: Learned, unused: readonly string
   ];
 }
 
-/** As they are written: a set counts as used when one of its rules was. */
-async function unusedEntries(egress: readonly string[], { unused }: Learned, env: CommandContext["env"]): Promise<readonly string[]> {
-  const never = new Set(unused);
-  const found: string[] = [];
-  for (const entry of egress) {
-    const { rules } = await expandSets([entry], setHost(env));
-    if (rules.every((rule) => never.has(rule))) found.push(entry);
-  }
+/** Each entry as it is written, with what it stands for; a set asks this host's clients, so once. */
+async function rulesByEntry(entries: readonly string[], env: CommandContext["env"]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, readonly string[]>();
+  for (const entry of new Set(entries)) found.set(entry, (await expandSets([entry], setHost(env))).rules);
   return found;
+}
+
+/** A set counts as used when one of its rules was. */
+function unusedEntries(egress: ReadonlyMap<string, readonly string[]>, { unused }: Learned): readonly string[] {
+  const never = new Set(unused);
+  return [...egress].flatMap(([entry, rules]) => (rules.every((rule) => never.has(rule)) ? [entry] : []));
 }
