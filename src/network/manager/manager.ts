@@ -150,7 +150,7 @@ export class NetworkIsolationManager {
       await surroundings.look();
       const { lock, place } = await locks.take(id, policy.mode !== "strict" && (this.#options.ipv6 ?? surroundings.hasIpv6));
       try {
-        const gateway = (this.#options.openGateway ?? openJobGateway)({
+        const gateway = openJobGateway({
           ...{ jobId: id, sockets: lock.sockets, addresses: lock.addresses, policy },
           upstream: { nameServers, closed: () => surroundings.closed(), connect: this.#options.connect },
         });

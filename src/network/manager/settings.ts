@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type Clock, CofferdamError, type JsonObject, parseInput } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
-import type { IsolationMode, NetworkPolicy, OpenJobGateway, UpstreamSettings } from "../contract.ts";
+import type { IsolationMode, NetworkPolicy, UpstreamSettings } from "../contract.ts";
 import { readNameServer } from "../resolver/index.ts";
 import { isolationModeSchema, type NetworkPolicies, networkPoliciesSchema, networkPolicySchema, rulesOfPolicies } from "../rules/index.ts";
 
@@ -49,8 +49,6 @@ export interface NetworkIsolationOptions {
   readonly clock?: Clock | undefined;
   /** Instead of sockets of this host. */
   readonly connect?: UpstreamSettings["connect"];
-  /** Instead of our own, for tests of what is around it. */
-  readonly openGateway?: OpenJobGateway | undefined;
 }
 
 /** What a job asks for; parts of the seed first. */
@@ -99,7 +97,6 @@ const optionsSchema: z.ZodType<ParsedNetworkOptions> = z.strictObject({
   audit: z.custom<NetworkAudit>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),
   connect: z.custom<NonNullable<UpstreamSettings["connect"]>>((value) => typeof value === "function").optional(),
-  openGateway: z.custom<OpenJobGateway>((value) => typeof value === "function").optional(),
 });
 
 interface ParsedConfig extends Omit<JobNetworkConfig, "isolationMode"> {

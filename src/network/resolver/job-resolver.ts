@@ -22,8 +22,6 @@ export interface JobResolverOptions {
   readonly record: TrafficRecord;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Names below these are the job's own: services, and nothing else. Default: `cofferdam.internal`. */
-  readonly searchDomains?: readonly string[] | undefined;
 }
 
 /** Where an allowed name leads, after the policy had its say. */
@@ -41,13 +39,13 @@ const BELOW_WILDCARD = { burst: 200, perSecond: 2 };
 const MAX_WILDCARDS = 1000;
 /** Of answers that a change of the policy can turn round. */
 const SHORT_TTL = 5;
-const SEARCH_DOMAIN = "cofferdam.internal";
+/** Names below it are the job's own: services, and nothing else. */
+const OWN_DOMAIN = "cofferdam.internal";
 
 export class JobResolver {
   readonly answered: AnsweredAddresses;
   readonly #options: JobResolverOptions;
   readonly #lookup: NameLookup;
-  readonly #searchDomains: readonly string[];
   readonly #all: TokenBucket;
   readonly #wildcards = new Map<string, TokenBucket>();
   #services: ReadonlyMap<string, readonly Address[]> = new Map<string, readonly Address[]>();
@@ -55,7 +53,6 @@ export class JobResolver {
   constructor(options: JobResolverOptions) {
     this.#options = options;
     this.answered = new AnsweredAddresses(options.clock);
-    this.#searchDomains = options.searchDomains ?? [SEARCH_DOMAIN];
     this.#all = new TokenBucket(ALL_NAMES.burst, ALL_NAMES.perSecond, options.clock);
     this.#lookup = new NameLookup({
       servers: options.servers,
@@ -141,11 +138,10 @@ export class JobResolver {
       addresses: addresses.filter((address) => address.family === family),
       ttl: SHORT_TTL,
     });
-    const domain = this.#searchDomains.find((one) => name.endsWith(`.${one}`));
-    const own = domain === undefined ? name : name.slice(0, -domain.length - 1);
-    const service = this.#services.get(own);
+    const own = name.endsWith(`.${OWN_DOMAIN}`);
+    const service = this.#services.get(own ? name.slice(0, -OWN_DOMAIN.length - 1) : name);
     if (service !== undefined) return answer(service);
-    if (domain !== undefined) return { rcode: RCODE.NXDOMAIN };
+    if (own) return { rcode: RCODE.NXDOMAIN };
     if (name === "localhost" || name.endsWith(".localhost")) return answer([LOOPBACK_4, LOOPBACK_6]);
     if (name.endsWith(".in-addr.arpa") || name.endsWith(".ip6.arpa")) return this.#reverse(name, type);
     // A word alone is a service, or a typo that no server needs to hear of; unless a rule names it.
@@ -156,7 +152,7 @@ export class JobResolver {
     const { v4, v6 } = this.#options.addresses;
     const gateway = [v4, v6].some((text) => text !== undefined && reverseName(text) === name);
     const service = [...this.#services].find(([, addresses]) => addresses.some((address) => reverseName(formatAddress(address)) === name));
-    const pointer = gateway ? `gateway.${SEARCH_DOMAIN}` : service?.[0];
+    const pointer = gateway ? `gateway.${OWN_DOMAIN}` : service?.[0];
     if (pointer === undefined) return { rcode: RCODE.NXDOMAIN };
     return type === TYPE.PTR ? { rcode: RCODE.NOERROR, pointer, ttl: SHORT_TTL } : { rcode: RCODE.NOERROR };
   }
