@@ -18,20 +18,19 @@ export class WireReader {
     this.bytes = bytes;
   }
 
-  u8(): number {
-    return this.#take(1).readUInt8(0);
-  }
-
   u16(): number {
-    return this.#take(2).readUInt16BE(0);
+    return this.take(2).readUInt16BE(0);
   }
 
   u32(): number {
-    return this.#take(4).readUInt32BE(0);
+    return this.take(4).readUInt32BE(0);
   }
 
   take(length: number): Buffer {
-    return this.#take(length);
+    if (this.position + length > this.bytes.length) throw new MalformedMessage("it ends too early");
+    const taken = this.bytes.subarray(this.position, this.position + length);
+    this.position += length;
+    return taken;
   }
 
   /**
@@ -72,13 +71,6 @@ export class WireReader {
     const byte = this.bytes[at];
     if (byte === undefined) throw new MalformedMessage("it ends too early");
     return byte;
-  }
-
-  #take(length: number): Buffer {
-    if (this.position + length > this.bytes.length) throw new MalformedMessage("it ends too early");
-    const taken = this.bytes.subarray(this.position, this.position + length);
-    this.position += length;
-    return taken;
   }
 }
 
