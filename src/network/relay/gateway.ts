@@ -80,9 +80,14 @@ class Gateway implements JobGateway {
       signal: this.#closing.signal,
     });
     this.#dns = new DnsServer({ answer: (query) => this.#resolver.answer(query), clock });
-    const isGateway = (address: Address): boolean => this.#own.has(formatAddress(address));
     const namesAt = (address: Address): readonly string[] => this.#resolver.answered.namesAt(address);
-    this.#udp = new UdpFlows({ policy, namesAt, record: this.#record, isGateway, reach: (to) => options.reach?.(to, "udp") ?? to });
+    this.#udp = new UdpFlows({
+      policy,
+      namesAt,
+      record: this.#record,
+      isGateway: (address) => this.#isGateway(address),
+      reach: (to) => options.reach?.(to, "udp") ?? to,
+    });
     const dialer = new Dialer({ policy, resolver: this.#resolver, connect: upstream.connect, reach: (to) => options.reach?.(to, "tcp") ?? to });
     this.#context = {
       policy,
@@ -131,6 +136,10 @@ class Gateway implements JobGateway {
     await Promise.resolve();
   }
 
+  #isGateway(address: Address): boolean {
+    return this.#own.has(formatAddress(address));
+  }
+
   #jobAuthority(): JobAuthority {
     this.#authority ??= new JobAuthority(this.#options.jobId, this.#options.clock ?? systemClock);
     return this.#authority;
@@ -159,7 +168,7 @@ class Gateway implements JobGateway {
       socket.destroy();
       return;
     }
-    const isGateway = this.#own.has(formatAddress(destination));
+    const isGateway = this.#isGateway(destination);
     if (isGateway && port === DNS_PORT) {
       this.#dns.serveTcp(socket);
       return;
@@ -188,7 +197,7 @@ class Gateway implements JobGateway {
     const asked = await readProxyRequest(socket, this.#context.gateway);
     if (asked === undefined) return;
     const { tunnel, ...wanted } = asked;
-    const address = wanted.address !== undefined && this.#own.has(formatAddress(wanted.address)) ? undefined : wanted.address;
+    const address = wanted.address !== undefined && this.#isGateway(wanted.address) ? undefined : wanted.address;
     const connection = new JobConnection(socket, { ...wanted, address }, this.#context);
     if (tunnel) {
       // What is spoken inside is judged when it comes; a name that is allowed nowhere need not wait for it.
