@@ -4,7 +4,7 @@ import { type Clock, CofferdamError, type JsonObject, parseInput } from "../../f
 import type { Store } from "../../store/index.ts";
 import type { IsolationMode, NetworkPolicy, UpstreamSettings } from "../contract.ts";
 import { readNameServer } from "../resolver/index.ts";
-import { isolationModeSchema, type NetworkPolicies, networkPoliciesSchema, networkPolicySchema, rulesOfPolicies } from "../rules/index.ts";
+import { isolationModeSchema, type NetworkPolicies, networkPoliciesSchema, networkPolicySchema, portsSchema, rulesOfPolicies } from "../rules/index.ts";
 
 /** Where what is done to networks goes on record. AuditLogger of audit/ is one. */
 export interface NetworkAudit {
@@ -75,8 +75,8 @@ const ruleList = z.array(z.string().min(1).max(512)).max(50_000).optional();
 const parts = {
   allowedDomains: ruleList,
   deniedDomains: ruleList,
-  allowedPorts: z.array(z.int().min(1).max(65_535)).max(1000).optional(),
-  blockedPorts: z.array(z.int().min(1).max(65_535)).max(1000).optional(),
+  allowedPorts: portsSchema.optional(),
+  blockedPorts: portsSchema.optional(),
   customDNS: z.array(nameServer).max(8).optional(),
   isolationMode: isolationModeSchema.optional(),
 };

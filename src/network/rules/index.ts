@@ -10,6 +10,7 @@ export {
   type NetworkPolicies,
   networkPoliciesSchema,
   networkPolicySchema,
+  portsSchema,
   type RulesOfPolicies,
   rulesOfPolicies,
 } from "./policy-schema.ts";

@@ -9,8 +9,8 @@ import { MAX_RULE_LENGTH, parseRule } from "./rule.ts";
 export const MAX_RULES = 50_000;
 const MAX_PORTS = 1000;
 
-const port = z.int().min(1).max(65_535);
-const ports = z.array(port).max(MAX_PORTS);
+/** Of a policy, a job and a manager alike. */
+export const portsSchema: z.ZodType<number[]> = z.array(z.int().min(1).max(65_535)).max(MAX_PORTS);
 const rules = z.array(z.string().min(1).max(MAX_RULE_LENGTH)).max(MAX_RULES);
 
 /** `minimal` is another word for relaxed. */
@@ -24,8 +24,8 @@ export const networkPolicySchema: z.ZodType<NetworkPolicy> = z.strictObject({
   observe: z.boolean().optional(),
   allow: rules.default([]),
   deny: rules.default([]),
-  allowedPorts: ports.optional(),
-  blockedPorts: ports.optional(),
+  allowedPorts: portsSchema.optional(),
+  blockedPorts: portsSchema.optional(),
 });
 
 /** One rule of a live policy, as the seed has it. Without ports: those of the job's policy. */
@@ -49,14 +49,14 @@ export interface NetworkPolicies {
 
 export const networkPoliciesSchema: z.ZodType<NetworkPolicies> = z.strictObject({
   ingress: z
-    .array(z.strictObject({ from: z.string().min(1).max(MAX_RULE_LENGTH), ports: ports.optional() }))
+    .array(z.strictObject({ from: z.string().min(1).max(MAX_RULE_LENGTH), ports: portsSchema.optional() }))
     .max(1000)
     .optional(),
   egress: z
     .array(
       z.strictObject({
         to: z.string().min(1).max(MAX_RULE_LENGTH),
-        ports: ports.optional(),
+        ports: portsSchema.optional(),
         protocol: z.enum(["tcp", "udp"]).optional(),
         action: z.enum(["allow", "deny"]).optional(),
       }),
