@@ -2,6 +2,7 @@
 import { Resolver } from "node:dns";
 import { Agent, get as httpGet, type IncomingMessage, type RequestOptions } from "node:http";
 import { get as httpsGet } from "node:https";
+import { median } from "./measure.ts";
 
 const [what = "", dns = "", amount = "1"] = process.argv.slice(2);
 const HOST = "allowed.example";
@@ -21,10 +22,6 @@ async function fetchOnce(tls: boolean, path: string, agent?: Agent): Promise<voi
   });
   if (response.statusCode !== 200) throw new Error(`answered ${response.statusCode}`);
   for await (const _ of response);
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 const count = Number(amount);
