@@ -8,7 +8,6 @@ import { type Clock, CofferdamError, messageOf, systemClock } from "../foundatio
 import { SqliteStore, type Store } from "../store/index.ts";
 import { type Answer, Asking } from "./asking.ts";
 import { firstLacking, hasAdministrator, isAdministrator, rulesOfUser } from "./authority.ts";
-import { ChangeBook } from "./change-book.ts";
 import { Changes } from "./changes.ts";
 import type { Checker } from "./checker.ts";
 import type {
@@ -43,7 +42,6 @@ import type { PolicyDifference } from "./policy-file/plan.ts";
 import { Resolvers } from "./repositories/resolve.ts";
 import { type RepositoryInput, StoredFacts } from "./repositories/stored-facts.ts";
 import type { AssignOptions, RoleInput, RolePatch, UserInput, UserPatch } from "./schemas.ts";
-import { RBAC_MIGRATIONS, RBAC_ROOM } from "./tables.ts";
 import type { AuditTrail } from "./trail.ts";
 
 interface Opened {
@@ -96,14 +94,12 @@ export class RBACSystem implements IdentityUsers {
     this.identity = new Identity({ store: this.#store, users: this, audit: auditLogger, directory, level, sessions, clock, jobTokens });
   }
 
-  /** Opens the tables, compiles the policy, and records what a process that was killed could not. Idempotent. */
+  /** Opens the tables, records what a process that was killed could not, and compiles the policy. Idempotent. */
   async initialize(): Promise<void> {
     if (this.#opened !== undefined) return;
-    await this.#store.migrate(RBAC_ROOM, RBAC_MIGRATIONS);
     await this.identity.initialize();
-    const { clock } = this.identity;
+    const { clock, book } = this.identity;
     const latest = (): number => clock.now();
-    const book = new ChangeBook(this.#store, this.#trail, this.#clock, (tx) => clock.mark(tx));
     const { denyByDefault = true, requireAuthentication = true, cacheEnabled = true, allowsPerEvent = 100 } = this.#options;
     const live = new LivePolicy(this.#store, { denyByDefault, requireAuthentication }, cacheEnabled);
     const facts = new StoredFacts(this.#store);
@@ -114,7 +110,6 @@ export class RBACSystem implements IdentityUsers {
       refused: (answer, more) => this.#refuse(answer, more),
       changed: (change) => tell(this.events, "policyChanged", change),
     });
-    await book.takeOver();
     await live.current();
     this.#opened ??= {
       ...{ live, facts, asking },

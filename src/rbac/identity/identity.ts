@@ -112,7 +112,7 @@ export class Identity {
     this.jobTokens = new JobTokenDesk(parts, this.#options.jobTokens);
   }
 
-  /** Makes its tables, takes up the time of earlier processes, and records what they left. Idempotent. */
+  /** Makes its tables and those of users and roles, takes up the time of earlier processes, and records what they left. Idempotent. */
   async initialize(): Promise<void> {
     if (this.#parts !== undefined) return;
     const { store, users, audit: trail, directory, level = "medium", sessions = {}, clock: wall = systemClock, uptime } = this.#options;
@@ -143,6 +143,11 @@ export class Identity {
   /** Time that never goes back: what has ended stays ended. Throws NOT_INITIALIZED. */
   get clock(): IdentityClock {
     return this.#open().clock;
+  }
+
+  /** For changes of users and roles, too: an event that could not be recorded goes before the next of either. Throws NOT_INITIALIZED. */
+  get book(): ChangeBook {
+    return this.#open().book;
   }
 
   async status(): Promise<IdentityStatus> {
