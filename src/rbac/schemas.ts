@@ -3,25 +3,20 @@ import { z } from "zod";
 import { parseCidr } from "./conditions/cidr.ts";
 import { isTimeZone } from "./conditions/zone.ts";
 import { type AccessContext, type AccessLimits, type Actor, type Constraints, DAYS, type Scope, type TimeRestriction, type User } from "./contract.ts";
-import { foldName } from "./names.ts";
+import { foldName, isPrintable, ORGANISATION, REPOSITORY } from "./names.ts";
 import { permissionPatternSchema } from "./permission.ts";
 import { repositoryPatternSchema } from "./repository-pattern.ts";
 
 /** Most entries of each list of a role. */
 export const MAX_RULES = 1000;
 
-/** Control characters, and those that change the direction of text, would show another name than they are. */
-const printable = (text: string): boolean => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text) && text.isWellFormed();
-const line = (most: number): z.ZodType<string> => z.string().min(1).max(most).refine(printable, "has characters that do not print");
+/** @param most characters. */
+export const line = (most: number): z.ZodType<string> => z.string().min(1).max(most).refine(isPrintable, "has characters that do not print");
 
-export const repositoryNameSchema: z.ZodType<string> = z
-  .string()
-  .max(201)
-  .regex(/^[A-Za-z0-9_.-]{1,100}\/[A-Za-z0-9_.-]{1,100}$/, "a repository is owner/name")
-  .transform(foldName);
+export const repositoryNameSchema: z.ZodType<string> = z.string().max(201).regex(REPOSITORY, "a repository is owner/name").transform(foldName);
 const organisationSchema: z.ZodType<string> = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]{1,100}$/, "an organisation is letters, digits, dot, dash and underscore")
+  .regex(ORGANISATION, "an organisation is letters, digits, dot, dash and underscore")
   .transform(foldName);
 const environmentSchema: z.ZodType<string> = line(255).transform(foldName);
 

@@ -1,6 +1,6 @@
 /** What a check is about, after it was checked and folded: what conditions look at. */
 import type { AccessContext, RepositoryFacts } from "../contract.ts";
-import { foldName, organisationOf } from "../names.ts";
+import { foldName, isPrintable, ORGANISATION, organisationOf, REPOSITORY } from "../names.ts";
 
 export interface Question {
   /** ms since the Unix epoch. */
@@ -25,8 +25,6 @@ export interface Established {
   readonly facts?: RepositoryFacts | undefined;
 }
 
-const REPOSITORY = /^[A-Za-z0-9_.-]{1,100}\/[A-Za-z0-9_.-]{1,100}$/;
-const ORGANISATION = /^[A-Za-z0-9_.-]{1,100}$/;
 const NOTHING: RepositoryFacts = {};
 const NO_CONTEXT: Partial<AccessContext> = {};
 
@@ -93,5 +91,5 @@ function isFlag(value: unknown): boolean {
 }
 
 function isEnvironment(name: string): boolean {
-  return name.length > 0 && name.length <= 255 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(name);
+  return name.length > 0 && name.length <= 255 && isPrintable(name);
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
+import { line } from "../schemas.ts";
 import type { TrailEvent } from "../trail.ts";
 import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
 import { actorName, attempt, CATEGORY, changed, type IdentityParts, isSelf } from "./parts.ts";
@@ -22,12 +23,7 @@ export interface KnownSession extends VerifiedSession {
 const metadataSchema: z.ZodType<SessionMetadata> = z.strictObject({
   ipAddress: ipAddressSchema.optional(),
   userAgent: userAgentSchema.optional(),
-  vouchedBy: z
-    .string()
-    .min(1)
-    .max(200)
-    .refine((text) => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text) && text.isWellFormed(), "has characters that do not print")
-    .optional(),
+  vouchedBy: line(200).optional(),
   authentication: z.custom<Authentication>((value) => typeof value === "object" && value !== null).optional(),
 });
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { CofferdamError, newId, parseInput } from "../../foundation/index.ts";
 import type { Row, Store, Transaction } from "../../store/index.ts";
 import type { AccessLimits } from "../contract.ts";
-import { accessLimitsSchema } from "../schemas.ts";
+import { accessLimitsSchema, line } from "../schemas.ts";
 import type { IdentityClock } from "./identity-clock.ts";
 import { hashSecret, newSecret, sameHash } from "./secret-text.ts";
 
@@ -28,11 +28,7 @@ export interface TokenInput {
 }
 
 export const tokenInputSchema: z.ZodType<TokenInput> = z.strictObject({
-  name: z
-    .string()
-    .min(1)
-    .max(100)
-    .refine((text) => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text) && text.isWellFormed(), "has characters that do not print"),
+  name: line(100),
   limits: accessLimitsSchema.optional(),
   life: z.int().min(SHORTEST_LIFE, "a token lives for a minute at least").max(LONGEST_LIFE, "a token lives for 366 days at most").optional(),
 });

@@ -3,7 +3,7 @@
  * https://docs.github.com/en/actions/reference/security/oidc
  */
 import { z } from "zod";
-import { repositoryNameSchema } from "../../schemas.ts";
+import { line, repositoryNameSchema } from "../../schemas.ts";
 
 export interface JobClaims {
   readonly iss: string;
@@ -25,12 +25,6 @@ export interface JobClaims {
   readonly actor_id?: string | undefined;
 }
 
-const line = (most: number): z.ZodType<string> =>
-  z
-    .string()
-    .min(1)
-    .max(most)
-    .refine((text) => !/[\p{C}\p{Zl}\p{Zp}]/u.test(text), "has characters that do not print");
 /** GitHub's numbers are text in tokens. */
 const digits = z.string().regex(/^[1-9]\d{0,18}$/, "is no number");
 const seconds = z.int().min(1).max(8_640_000_000_000);
