@@ -3,12 +3,11 @@
  * up where a rule needs it, and the policy asked that is in force then.
  */
 import { type Clock, CofferdamError } from "../foundation/index.ts";
-import type { Checker } from "./checker.ts";
+import { isWithin } from "./authority.ts";
+import { type Checker, isAllowed } from "./checker.ts";
 import { type Established, type Question, questionOf } from "./conditions/question.ts";
 import type { AccessContext, AccessLimits, DecisionReason, RepositoryFacts, SessionPort } from "./contract.ts";
 import type { LivePolicy } from "./live-policy.ts";
-import { coversPermission } from "./permission.ts";
-import { matchesRepository } from "./repository-pattern.ts";
 import { accessLimitsSchema } from "./schemas.ts";
 
 export interface AskingParts {
@@ -73,7 +72,7 @@ export class Asking {
     const answer = { userId, permission, checker, question, limits, sessionId: session?.handle };
     if (question === undefined) return { ...answer, reason: "malformed-context" };
     const reason = checker.decide(userId, permission, question);
-    return { ...answer, reason: limits.every((one) => isWithin(one, permission, question.repository)) || !allows(reason) ? reason : "token-limits" };
+    return { ...answer, reason: limits.every((one) => isWithin(one, permission, question.repository)) || !isAllowed(reason) ? reason : "token-limits" };
   }
 
   async #session(userId: string, context: Partial<AccessContext>): Promise<KnownSession | "unauthenticated" | undefined> {
@@ -101,10 +100,6 @@ interface KnownSession {
   readonly handle?: string | undefined;
 }
 
-function allows(reason: DecisionReason): boolean {
-  return reason === "granted" || reason === "allowed-by-default";
-}
-
 function objectOf(context: unknown): Partial<AccessContext> {
   return typeof context === "object" && context !== null ? context : {};
 }
@@ -117,11 +112,4 @@ function limitsOf(context: unknown): readonly AccessLimits[] | undefined {
   if (limits === undefined) return [];
   const parsed = accessLimitsSchema.safeParse(limits);
   return parsed.success ? [parsed.data] : undefined;
-}
-
-function isWithin({ permissions, repositories }: AccessLimits, permission: string, repository: string | undefined): boolean {
-  return (
-    (permissions === undefined || permissions.some((pattern) => coversPermission(pattern, permission))) &&
-    (repositories === undefined || (repository !== undefined && repositories.some((pattern) => matchesRepository(pattern, repository))))
-  );
 }

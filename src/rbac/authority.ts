@@ -6,6 +6,7 @@
 import type { Checker } from "./checker.ts";
 import { DISABLED } from "./compiled/packed-users.ts";
 import type { AccessLimits, Constraints, Role, Scope } from "./contract.ts";
+import { organisationOf } from "./names.ts";
 import { coversPermission, permissionsOverlap } from "./permission.ts";
 import { matchesRepository } from "./repository-pattern.ts";
 import { closureOf } from "./role-graph.ts";
@@ -39,7 +40,7 @@ export function firstLacking(
     const key = JSON.stringify([rule.pattern, keyOf(rule.constraints), rule.scope ?? null, rule.expiresAt]);
     if (seen.has(key)) return false;
     seen.add(key);
-    return !has(holdings, rule) || !limits.every((one) => isWithin(one, rule));
+    return !has(holdings, rule) || !limits.every((one) => isWithin(one, rule.pattern, rule.scope?.repository));
   });
 }
 
@@ -111,11 +112,9 @@ function keyOf(constraints: Constraints | undefined): string {
   return JSON.stringify({ repositories, timeRestriction: timeRestriction && { startTime, endTime, timezone, days }, ipAllowList, mfa });
 }
 
-const ORGANISATION = /^[^/]*/;
-
 /** Whether wherever `inner` holds, `outer` does. */
 function coversScope(outer: Scope = {}, inner: Scope = {}): boolean {
-  const organisation = inner.organisation ?? ORGANISATION.exec(inner.repository ?? "")?.[0];
+  const organisation = inner.organisation ?? (inner.repository === undefined ? undefined : organisationOf(inner.repository));
   return (
     (outer.organisation === undefined || outer.organisation === organisation) &&
     (outer.repository === undefined || outer.repository === inner.repository) &&
@@ -129,11 +128,10 @@ function meetScopes(one: Scope = {}, other: Scope = {}): boolean {
   return !apart(one.organisation, other.organisation) && !apart(one.repository, other.repository) && !apart(one.environment, other.environment);
 }
 
-/** A token that is limited gives away no more than it is good for. */
-function isWithin({ permissions, repositories }: AccessLimits, { pattern, scope }: GivenRule): boolean {
-  const repository = scope?.repository;
+/** What a token is good for; it gives away no more than that. @param permission or a pattern, all of which has to be in it. */
+export function isWithin({ permissions, repositories }: AccessLimits, permission: string, repository: string | undefined): boolean {
   return (
-    (permissions === undefined || permissions.some((one) => coversPermission(one, pattern))) &&
+    (permissions === undefined || permissions.some((one) => coversPermission(one, permission))) &&
     (repositories === undefined || (repository !== undefined && repositories.some((one) => matchesRepository(one, repository))))
   );
 }

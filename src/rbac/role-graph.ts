@@ -3,7 +3,7 @@ import { CofferdamError } from "../foundation/index.ts";
 import type { Role } from "./contract.ts";
 
 /** Longest way from a role to what it inherits in the end. */
-export const MAX_INHERITANCE = 32;
+const MAX_INHERITANCE = 32;
 
 /** Most roles, most different patterns of all their rules, most roles that one reaches: so much fits into memory, compiled. */
 export const MAX_ROLES = 5000;

@@ -30,7 +30,7 @@ export const roleIdSchema: z.ZodType<string> = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "a role's id is letters, digits and _.-, 1 to 64 of them")
   .transform((id) => id.toLowerCase());
-export const usernameSchema: z.ZodType<string> = z
+const usernameSchema: z.ZodType<string> = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.@+-]{0,127}$/u, "a user name is letters, digits and _.@+-, 1 to 128 of them, without spaces");
 
@@ -156,7 +156,7 @@ export const accessLimitsSchema: z.ZodType<AccessLimits> = z.strictObject({
   repositories: z.array(repositoryPatternSchema).max(MAX_RULES).optional(),
 });
 
-export const accessContextSchema: z.ZodType<AccessContext> = z.strictObject({
+const accessContextSchema: z.ZodType<AccessContext> = z.strictObject({
   repository: repositoryNameSchema.optional(),
   organisation: organisationSchema.optional(),
   environment: environmentSchema.optional(),

@@ -9,7 +9,7 @@ import { SqliteStore, type Store } from "../store/index.ts";
 import { type Answer, Asking } from "./asking.ts";
 import { firstLacking, hasAdministrator, isAdministrator, rulesOfUser } from "./authority.ts";
 import { Changes } from "./changes.ts";
-import type { Checker } from "./checker.ts";
+import { type Checker, isAllowed } from "./checker.ts";
 import type {
   AccessContext,
   Actor,
@@ -129,7 +129,7 @@ export class RBACSystem implements IdentityUsers {
   async checkPermission(userId: string, permission: string, context?: AccessContext): Promise<boolean> {
     const { asking, log } = this.#open();
     const answer = await asking.ask(userId, permission, context);
-    if (answer.reason !== "granted" && answer.reason !== "allowed-by-default") {
+    if (!isAllowed(answer.reason)) {
       await this.#denied(answer);
       return false;
     }

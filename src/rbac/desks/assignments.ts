@@ -10,7 +10,7 @@ import { requireRole } from "./roles.ts";
 import { knownId, requireUser } from "./users.ts";
 
 /** Most roles of one user, each place counted. */
-export const MAX_ASSIGNMENTS = 1000;
+const MAX_ASSIGNMENTS = 1000;
 
 export class AssignmentDesk {
   readonly #store: Store;

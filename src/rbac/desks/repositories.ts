@@ -57,7 +57,7 @@ function rulesOnRelations(policy: Checker, repository: string): readonly GivenRu
 /** Most people that a record names; it says how many there are. */
 const NAMED = 100;
 
-export function recordOf({ owners, assigned, public: isPublic }: RepositoryInput): JsonObject {
+function recordOf({ owners, assigned, public: isPublic }: RepositoryInput): JsonObject {
   const people = (ids: readonly string[]): JsonObject => ({ count: ids.length, first: ids.slice(0, NAMED) });
   return {
     ...(isPublic !== undefined && { public: isPublic }),

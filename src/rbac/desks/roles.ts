@@ -122,7 +122,7 @@ async function requireName(tx: Transaction, role: Role): Promise<void> {
   if (other !== undefined || BUILT_IN_ROLES.has(key) || BUILT_IN_ROLES.has(role.id)) throw taken(role);
 }
 
-export function recordOf({ builtIn: _none, ...role }: Role): JsonObject {
+function recordOf({ builtIn: _none, ...role }: Role): JsonObject {
   // What is undefined is left out; constraints are plain data.
   const plain: JsonObject = JSON.parse(JSON.stringify(role));
   return plain;

@@ -10,7 +10,7 @@ import { userOf } from "../records.ts";
 import { idSchema, type UserInput, type UserPatch, userInputSchema, userPatchSchema } from "../schemas.ts";
 
 /** Most users of one store. */
-export const MAX_USERS = 1_000_000;
+const MAX_USERS = 1_000_000;
 
 export class UserDesk {
   readonly #store: Store;
@@ -106,7 +106,7 @@ export async function requireUser(tx: Transaction, id: string): Promise<User> {
 }
 
 /** Also of one who is disabled, and has none for the moment. */
-export async function rulesOfStored(tx: Transaction, policy: Checker, userId: string): Promise<readonly GivenRule[]> {
+async function rulesOfStored(tx: Transaction, policy: Checker, userId: string): Promise<readonly GivenRule[]> {
   const rows = await tx.all("SELECT role_id FROM rbac_assignments WHERE user_id = ?", [userId]);
   return [...rulesOfUser(policy, userId, 0), ...rows.flatMap((row) => rulesOf(policy.parts.roles.source, String(row["role_id"]), "allow", EVERYWHERE))];
 }
@@ -126,7 +126,7 @@ function columnsOf(user: User): [string, string, number, string] {
 }
 
 /** A user as a record has it: without mail and name, which are the person's own. */
-export function recordOf({ id, username, kind, disabled, github }: User): JsonObject {
+function recordOf({ id, username, kind, disabled, github }: User): JsonObject {
   return { id, username, kind, disabled, ...(github !== undefined && { github: { ...github } }) };
 }
 

@@ -8,7 +8,7 @@ import type { Clock } from "../../foundation/index.ts";
 import type { Store, Transaction } from "../../store/index.ts";
 
 /** How far the wall clock may be behind before that is told, ms: steps of NTP are no event. */
-export const CLOCK_SKEW = 60_000;
+const CLOCK_SKEW = 60_000;
 /** A mark is written again when it is older than this, ms; what is lost of it by a reboot with a wrong clock is at most this. */
 const MARK_EVERY = 60_000;
 
@@ -84,7 +84,7 @@ export class IdentityClock {
 }
 
 /** Without /proc, each process is taken for a start of its own: then the mark holds, and does not move by itself. */
-export function machineUptime(): Uptime {
+function machineUptime(): Uptime {
   return { boot: bootId(), now: () => Number(process.hrtime.bigint() / 1_000_000n) };
 }
 

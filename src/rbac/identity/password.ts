@@ -18,7 +18,7 @@ export const COST_FLOOR: PasswordCost = { memory: 64 * 1024, passes: 3, parallel
 export const COST_CEILING: PasswordCost = { memory: 1024 * 1024, passes: 10, parallelism: 4 };
 
 /** Characters at least, and bytes at most. */
-export const PASSWORD_LIMITS = { characters: 12, bytes: 1024 } as const;
+const PASSWORD_LIMITS = { characters: 12, bytes: 1024 } as const;
 /** Different characters at least. */
 const VARIETY = 5;
 /** Shorter names are in too many good passwords by chance. */

@@ -15,7 +15,7 @@ const PER_USER = 50;
 /** Those that are over are kept up to so many: a clock that is ahead for a moment must take no good one away. */
 const KEPT = 200;
 /** "Last used" is as exact as this, ms: a write for every use would cost more than it says. */
-export const USE_IS_NOTED_EVERY: number = 3_600_000;
+const USE_IS_NOTED_EVERY: number = 3_600_000;
 
 /** What a token is made with. */
 export interface TokenInput {

@@ -6,6 +6,7 @@
 import { createPrivateKey, type KeyObject, sign } from "node:crypto";
 import { z } from "zod";
 import { type Clock, CofferdamError, messageOf } from "../../foundation/index.ts";
+import { organisationOf } from "../names.ts";
 
 export type GitHubCredentials =
   /** A fine-grained token with `Metadata: read`, or one of an installation. */
@@ -63,7 +64,7 @@ export class GitHubApi {
   async #tokenFor(repository: string): Promise<string | undefined> {
     const { credentials, clock } = this.#parts;
     if ("token" in credentials) return credentials.token;
-    const owner = repository.slice(0, repository.indexOf("/"));
+    const owner = organisationOf(repository);
     let installation = this.#installations.get(owner);
     if (installation === undefined) {
       const found = await this.#request("GET", `/repos/${repository}/installation`, this.#ownToken(credentials.clientId));

@@ -7,9 +7,9 @@ import { CofferdamError, parseInput } from "../../../foundation/index.ts";
 import { parseStrictJson } from "./strict-json.ts";
 
 /** Characters of a whole token; GitHub's have about 2,000. */
-export const MAX_TOKEN = 16_384;
+const MAX_TOKEN = 16_384;
 
-export const ALGORITHMS = ["RS256", "ES256"] as const;
+const ALGORITHMS = ["RS256", "ES256"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 export interface TokenHeader {
