@@ -12,7 +12,7 @@ import { httpsFetcher } from "./oidc/https-fetcher.ts";
 import { readToken } from "./oidc/jwt.ts";
 import { KeySet } from "./oidc/key-set.ts";
 import { GITHUB_ISSUER, type JobRule, type JobTokenOptions } from "./oidc/options.ts";
-import { attempt, CATEGORY, type IdentityParts } from "./parts.ts";
+import { attempt, type IdentityParts } from "./parts.ts";
 
 export interface JobIdentity {
   readonly issuer: string;
@@ -119,12 +119,8 @@ export class JobTokenDesk {
         attempt: run_attempt,
         subject: sub,
       };
-      const event = {
-        ...attempt("job_token_accepted", undefined, client, { ...details, standing: standingOf(claims) }),
-        category: CATEGORY,
-        result: "success" as const,
-      };
-      return { result: undefined, events: [event] };
+      const shown = attempt("job_token_accepted", undefined, client, { ...details, standing: standingOf(claims) });
+      return { result: undefined, events: [{ ...shown, result: "success" }] };
     });
   }
 

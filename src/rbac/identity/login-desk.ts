@@ -5,7 +5,7 @@ import type { Transaction } from "../../store/index.ts";
 import type { Authentication, User } from "../contract.ts";
 import { foldName } from "../names.ts";
 import { addressBlock, type Client, clientSchema } from "./client.ts";
-import { attempt, CATEGORY, type IdentityParts } from "./parts.ts";
+import { attempt, type IdentityParts } from "./parts.ts";
 import { type Guess, tooManyGuesses } from "./throttle.ts";
 
 export interface LoginInput {
@@ -108,7 +108,7 @@ export class LoginDesk {
         ...(recoveryCodesLeft === undefined ? {} : { recoveryCodesLeft }),
         ...(better === undefined ? {} : { rehashed: true }),
       };
-      return { result: undefined, events: [{ ...attempt("login", user.id, client, details), category: CATEGORY, result: "success" }] };
+      return { result: undefined, events: [{ ...attempt("login", user.id, client, details), result: "success" }] };
     });
     return better ?? stored;
   }

@@ -5,8 +5,8 @@ import type { Transaction } from "../../store/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
 import { line } from "../schemas.ts";
 import type { TrailEvent } from "../trail.ts";
-import { type Client, clientSchema, ipAddressSchema, personalOf, userAgentSchema } from "./client.ts";
-import { actorName, attempt, CATEGORY, changed, type IdentityParts, isSelf } from "./parts.ts";
+import { type Client, clientSchema, ipAddressSchema, userAgentSchema } from "./client.ts";
+import { actorName, attempt, changed, type IdentityParts, isSelf } from "./parts.ts";
 import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
 
 export interface OpenedSession extends Session {
@@ -81,15 +81,7 @@ export class SessionDesk implements SessionPort {
         ...(vouchedBy === undefined ? {} : { vouchedBy }),
         ...(facts.tokenId === undefined ? {} : { tokenId: facts.tokenId }),
       };
-      const event: TrailEvent = {
-        category: CATEGORY,
-        action: "session_created",
-        result: "success",
-        userId: user.id,
-        sessionId: record.handle,
-        details,
-        ...personalOf(user.id, client),
-      };
+      const event: TrailEvent = { ...attempt("session_created", user.id, client, details), result: "success", sessionId: record.handle };
       return { result: { record, secret }, events: [event, ...ended.map((one) => endOf(one, SELF, "the oldest of too many"))] };
     });
     if (opened === undefined)
@@ -106,7 +98,7 @@ export class SessionDesk implements SessionPort {
 
   /** Throws UNAUTHENTICATED for a session that is none, over, or shown from somewhere else; then it ends. */
   async verifySession(sessionId: string, from: Client = {}): Promise<KnownSession> {
-    const { sessions, users, book, store, clock } = this.#parts();
+    const { sessions, users, store, clock } = this.#parts();
     const client = parseInput(clientSchema, from, "client of a session");
     const found = await sessions.find(sessionId, client);
     if ("refusal" in found) {
@@ -128,12 +120,11 @@ export class SessionDesk implements SessionPort {
         {},
         record.handle,
       );
-    if (isSeenDue)
+    if (isSeenDue || clock.isMarkDue)
       await store.write(async (tx) => {
-        await sessions.noteSeen(tx, record.handle);
+        if (isSeenDue) await sessions.noteSeen(tx, record.handle);
         await clock.mark(tx);
       });
-    else if (clock.isMarkDue) await book.make(async () => ({ result: undefined, events: [] }));
     return {
       handle: record.handle,
       userId: user.id,

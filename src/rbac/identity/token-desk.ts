@@ -2,7 +2,7 @@
 import { CofferdamError, parseInput } from "../../foundation/index.ts";
 import type { AccessLimits, Actor, Authentication } from "../contract.ts";
 import { type Client, clientSchema } from "./client.ts";
-import { activeUser, attempt, CATEGORY, changed, type IdentityParts, isSelf, requireSelfOr } from "./parts.ts";
+import { activeUser, attempt, changed, type IdentityParts, isSelf, requireSelfOr } from "./parts.ts";
 import { type NewToken, type TokenInput, type TokenRecord, tokenInputSchema } from "./tokens.ts";
 
 /** Whom a token stands for, and what it is limited to. */
@@ -61,7 +61,7 @@ export class TokenDesk {
     if (useIsDue)
       await book.make(async (tx) => {
         await tokens.noteUse(tx, record.id);
-        return { result: undefined, events: [{ ...attempt("token_used", user.id, client, { tokenId: record.id }), category: CATEGORY, result: "success" }] };
+        return { result: undefined, events: [{ ...attempt("token_used", user.id, client, { tokenId: record.id }), result: "success" }] };
       });
     const { id: tokenId, limits, expiresAt } = record;
     const authentication = proofs.issue({ method: "token", userId: user.id, mfa: false, limits, tokenId, notAfter: Date.parse(expiresAt) });
