@@ -48,6 +48,7 @@ export type { NewToken, TokenInput, TokenRecord } from "./identity/tokens.ts";
 export type { RBACOptions } from "./options.ts";
 export type { ImportOptions } from "./policy-file/desk.ts";
 export type { ChangedDecision, DecisionEvent, DecisionTrail, DryRun } from "./policy-file/dry-run.ts";
+export { MAX_POLICY_FILE } from "./policy-file/file.ts";
 export type { Difference, PolicyDifference } from "./policy-file/plan.ts";
 export { GitHubResolver, type GitHubResolverOptions } from "./repositories/github.ts";
 export type { GitHubCredentials } from "./repositories/github-api.ts";

@@ -3,7 +3,7 @@ import { CofferdamError, ERROR_TABLE } from "../../foundation/index.ts";
 import type { AccessContext, Decision } from "../../rbac/index.ts";
 import type { Command, CommandContext, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
-import { decisionDocument, namedUser, PLACE_OPTIONS, placeOf, type RbacSession, requireRight, textOf, twoWords, withRbac } from "./rbac-session.ts";
+import { decisionDocument, isSelf, namedUser, PLACE_OPTIONS, placeOf, type RbacSession, requireRight, textOf, twoWords, withRbac } from "./rbac-session.ts";
 
 const OPTIONS: Readonly<Record<string, OptionSpec>> = { ...PLACE_OPTIONS, ip: { type: "string", value: "ADDRESS", describe: "where the user asks from" } };
 const USAGE = "USER PERMISSION [--repo O/R] [--organisation NAME] [--environment NAME] [--ip ADDRESS]";
@@ -31,8 +31,7 @@ async function answer(context: CommandContext, name: "check" | "explain"): Promi
     const [word, permission] = twoWords(context, "USER", "PERMISSION", `rbac ${name}`);
     const { rbac, actor } = session;
     const { id, username } = await namedUser(rbac, word);
-    // What oneself may do is no secret.
-    if (!(actor.kind === "user" && actor.userId === id)) await requireRight(session, "users:read");
+    if (!isSelf(actor, id)) await requireRight(session, "users:read");
     const decision = await decide(session, name, id, permission, { ...placeOf(context), ipAddress: textOf(context.values["ip"]) });
     if (context.globals.json) context.out.json({ schema: `cofferdam/rbac-${name}/v1`, ...decisionDocument(decision) });
     else {

@@ -1,13 +1,11 @@
 /** `cofferdam rbac policy ...`: roles, users and repositories as one YAML text, and what another one would have decided. */
-import { resolve } from "node:path";
-import { CofferdamError, parseDuration, readBounded, systemClock } from "../../foundation/index.ts";
-import type { ChangedDecision, DryRun, PolicyDifference } from "../../rbac/index.ts";
+import { parseDuration, systemClock } from "../../foundation/index.ts";
+import { type ChangedDecision, type DryRun, MAX_POLICY_FILE, type PolicyDifference } from "../../rbac/index.ts";
+import { readText } from "./audit-query.ts";
 import type { Command, CommandContext, CommandGroup, OptionSpec } from "./command.ts";
 import { line } from "./line.ts";
 import { namesOf, noWords, oneWord, type RbacSession, requireRight, textOf, withRbac } from "./rbac-session.ts";
 
-/** As much as the library reads. */
-const MAX_FILE: number = 8 * 1024 * 1024;
 const SHOWN = 20;
 const PRUNE: Readonly<Record<string, OptionSpec>> = {
   prune: { type: "boolean", describe: "take out what the file does not name, of the kinds that it has a list of" },
@@ -73,10 +71,7 @@ export const policyCommands: CommandGroup = {
 };
 
 async function readPolicy(context: CommandContext, name: string): Promise<string> {
-  const path = resolve(context.cwd, oneWord(context, "FILE", `rbac policy ${name}`));
-  const bytes = await readBounded(path, { maxBytes: MAX_FILE, what: "the policy", followLink: true });
-  if (bytes === undefined) throw new CofferdamError("NOT_FOUND", `no file ${path}`);
-  return bytes.toString("utf8");
+  return await readText(oneWord(context, "FILE", `rbac policy ${name}`), context.cwd, MAX_POLICY_FILE, "the policy");
 }
 
 function differenceWords({ roles, users, assignments, repositories }: PolicyDifference): string {

@@ -69,6 +69,19 @@ export async function requireRight({ rbac, actor }: RbacSession, permission: str
   if (actor.kind === "user") await rbac.requirePermission(actor.userId, permission, { ...actor.context, ...about });
 }
 
+/** Whether the actor is that user: what is one's own is no secret from oneself. @param userId undefined: everybody. */
+export function isSelf(actor: Actor, userId: string | undefined): boolean {
+  return actor.kind === "user" && actor.userId === userId;
+}
+
+/** The id of the one user whom a list is about, or undefined for everybody; of others it takes the right. Throws NOT_FOUND, PERMISSION_DENIED. */
+export async function listedUser(context: CommandContext, session: RbacSession, command: string, permission: string): Promise<string | undefined> {
+  const word = context.args.length === 0 ? undefined : oneWord(context, "USER", command);
+  const userId = word === undefined ? undefined : (await namedUser(session.rbac, word)).id;
+  if (!isSelf(session.actor, userId)) await requireRight(session, permission);
+  return userId;
+}
+
 /** By name, else by id. Throws NOT_FOUND. */
 export async function namedUser(rbac: RBACSystem, word: string): Promise<User> {
   const user = (await rbac.findUser(word)) ?? (await rbac.getUser(word));

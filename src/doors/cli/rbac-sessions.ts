@@ -4,7 +4,7 @@ import type { Authentication, RBACSystem, SessionRecord } from "../../rbac/index
 import { CLIENT } from "./client.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { namedUser, namesOf, noWords, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
+import { listedUser, namedUser, namesOf, noWords, oneWord, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const list: Command = {
@@ -15,11 +15,8 @@ const list: Command = {
   options: {},
   run: async (context) =>
     await withRbac(context, async (session) => {
-      const { rbac, actor } = session;
-      const word = context.args.length === 0 ? undefined : oneWord(context, "USER", "rbac session list");
-      const userId = word === undefined ? undefined : (await namedUser(rbac, word)).id;
-      if (!(actor.kind === "user" && actor.userId === userId)) await requireRight(session, "sessions:read");
-      const sessions = await rbac.identity.sessions.listSessions(userId);
+      const userId = await listedUser(context, session, "rbac session list", "sessions:read");
+      const sessions = await session.rbac.identity.sessions.listSessions(userId);
       if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-session-list/v1", sessions });
       else {
         const nameOf = await namesOf(

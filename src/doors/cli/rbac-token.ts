@@ -4,7 +4,7 @@ import type { AccessLimits, TokenRecord } from "../../rbac/index.ts";
 import { CLIENT } from "./client.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { namedUser, namesOf, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
+import { listedUser, namedUser, namesOf, noWords, oneWord, requireRight, textOf, textsOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const create: Command = {
@@ -44,11 +44,8 @@ const list: Command = {
   options: {},
   run: async (context) =>
     await withRbac(context, async (session) => {
-      const { rbac, actor } = session;
-      const word = context.args.length === 0 ? undefined : oneWord(context, "USER", "rbac token list");
-      const userId = word === undefined ? undefined : (await namedUser(rbac, word)).id;
-      if (!(actor.kind === "user" && actor.userId === userId)) await requireRight(session, "tokens:read");
-      const tokens = await rbac.identity.tokens.listTokens(userId);
+      const userId = await listedUser(context, session, "rbac token list", "tokens:read");
+      const tokens = await session.rbac.identity.tokens.listTokens(userId);
       if (context.globals.json) context.out.json({ schema: "cofferdam/rbac-token-list/v1", tokens });
       else {
         const nameOf = await namesOf(

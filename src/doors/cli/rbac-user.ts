@@ -4,7 +4,7 @@ import type { Assignment, Scope, User } from "../../rbac/index.ts";
 import { CLIENT } from "./client.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { line } from "./line.ts";
-import { namedUser, noWords, numberOf, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
+import { isSelf, namedUser, noWords, numberOf, oneWord, requireRight, textOf, withRbac } from "./rbac-session.ts";
 import { TypedSecrets } from "./typed-secret.ts";
 
 const list: Command = {
@@ -111,7 +111,7 @@ const password: Command = {
       const { id, username } = await namedUser(rbac, word);
       const typed = new TypedSecrets(context);
       const { accounts } = rbac.identity;
-      if (actor.kind === "user" && actor.userId === id) {
+      if (isSelf(actor, id)) {
         const [old, fresh] = [await typed.next(`old password of ${username}`), await typed.nextNew(`new password of ${username}`)];
         const code = (await accounts.credentialsOf(id)).secondFactor ? await typed.next("code of the second factor") : undefined;
         await accounts.changePassword({ username, password: old, code }, fresh, CLIENT);
@@ -140,7 +140,7 @@ const totp: Command = {
       const typed = new TypedSecrets(context);
       if (values["confirm"] === true && values["remove"] === true) throw new CofferdamError("INVALID_ARGUMENT", "--confirm or --remove, not both");
       if (values["remove"] === true) {
-        const own = actor.kind === "user" && actor.userId === id;
+        const own = isSelf(actor, id);
         const removed = await accounts.removeSecondFactor(id, actor, own ? await typed.next("code of the second factor") : undefined);
         if (globals.json) out.json({ schema: "cofferdam/rbac-user-totp/v1", userId: id, removed });
         else out.note(`cofferdam: ${username} has no second factor${removed ? " any more" : ""}`);
