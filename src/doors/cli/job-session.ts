@@ -46,7 +46,7 @@ export async function withJobs<T>(context: CommandContext, work: (session: JobSe
     await using engine = new EngineClient(addressOf(values["engine"], env));
     const places = { stateDir: globals.state, store, audit };
     await using kept = new KeptSecrets(keeper === undefined ? undefined : (parts) => keeper(policy, places, parts));
-    await using rbac = policy.values["jobs.authorization"] === "roles" ? await openRoles(places, policy, env) : undefined;
+    await using rbac = policy.values["jobs.authorization"] === "roles" ? await rolesOf(places, policy, env) : undefined;
     await using orchestrator = new SecurityOrchestrator(engine, { policy, ...places, rbac, clock: systemClock, secrets: kept.option });
     for (const { jobId, reconciled, leftBehind } of await orchestrator.initialize()) {
       const found = reconciled === undefined || reconciled.found.length === 0 ? "nothing was left of it" : `gone now: ${line(reconciled.found.join(", "))}`;
@@ -81,11 +81,8 @@ class KeptSecrets implements AsyncDisposable {
 }
 
 /** Loaded where the policy asks for it: jobs of the owner start sooner without. */
-async function openRoles({ stateDir, store, audit }: SecretPlaces, { values: { level } }: EffectivePolicy, env: NodeJS.ProcessEnv): Promise<RBACSystem> {
-  const [{ RBACSystem: Roles }, { resolversOf }] = await Promise.all([import("../../rbac/index.ts"), import("./ownership.ts")]);
-  const rbac = new Roles(audit, { store, storage: { directory: stateDir }, level, resolvers: resolversOf(env) });
-  await rbac.initialize();
-  return rbac;
+async function rolesOf(places: SecretPlaces, policy: EffectivePolicy, env: NodeJS.ProcessEnv): Promise<RBACSystem> {
+  return await (await import("./rbac-session.ts")).openRoles(places, policy, env);
 }
 
 /** Opens the book alone: no engine, and no more rights than reading the state directory takes. */

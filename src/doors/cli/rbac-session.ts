@@ -9,6 +9,7 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import { type AccessContext, type Actor, type Decision, type JobTokenOptions, RBACSystem, type User } from "../../rbac/index.ts";
 import { CLIENT } from "./client.ts";
 import type { CommandContext, OptionSpec } from "./command.ts";
+import type { SecretPlaces } from "./job-session.ts";
 import { line } from "./line.ts";
 import { resolversOf } from "./ownership.ts";
 import { openPolicy, withState } from "./session.ts";
@@ -21,20 +22,24 @@ export interface RbacSession {
 
 /** Throws UNAUTHENTICATED for a token or session that is not good, and for whoever does not own the state directory. */
 export async function withRbac<T>(context: CommandContext, work: (session: RbacSession) => Promise<T>): Promise<T> {
-  const { globals } = context;
-  const { values } = await openPolicy(context);
+  const policy = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    const jobTokens = jobTokensOf(values);
-    await using rbac = new RBACSystem(audit, {
-      store,
-      storage: { directory: globals.state },
-      level: values.level,
-      resolvers: resolversOf(context.env),
-      ...(jobTokens !== undefined && { jobTokens }),
-    });
-    await rbac.initialize();
+    const places = { stateDir: context.globals.state, store, audit };
+    await using rbac = await openRoles(places, policy, context.env, jobTokensOf(policy.values));
     return await work({ rbac, audit, actor: await actorOf(context, rbac) });
   });
+}
+
+/** Users and roles, as the policy's level asks for and with what is known of repositories. Throws INVALID_ARGUMENT. */
+export async function openRoles(
+  { stateDir, store, audit }: SecretPlaces,
+  { values: { level } }: EffectivePolicy,
+  env: Readonly<NodeJS.ProcessEnv>,
+  jobTokens?: JobTokenOptions,
+): Promise<RBACSystem> {
+  const rbac = new RBACSystem(audit, { store, storage: { directory: stateDir }, level, resolvers: resolversOf(env), jobTokens });
+  await rbac.initialize();
+  return rbac;
 }
 
 /** Throws UNAUTHENTICATED, INVALID_ARGUMENT. */

@@ -1,7 +1,7 @@
 /** What secret commands open: the policy, the trail, and the secrets as the policy keeps them. */
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, type SecretProviderWords, secretRulesOf } from "../../policy/index.ts";
-import { type Actor, RBACSystem } from "../../rbac/index.ts";
+import type { Actor, RBACSystem } from "../../rbac/index.ts";
 import {
   type Authorizer,
   commandProvider,
@@ -18,8 +18,7 @@ import {
 import { caller } from "./caller.ts";
 import type { CommandContext } from "./command.ts";
 import type { SecretPlaces } from "./job-session.ts";
-import { resolversOf } from "./ownership.ts";
-import { actorOf } from "./rbac-session.ts";
+import { actorOf, openRoles } from "./rbac-session.ts";
 import { vaultOf } from "./secret-vault.ts";
 import { openPolicy, withState } from "./session.ts";
 
@@ -32,13 +31,12 @@ export async function withSecrets<T>(
   work: (secrets: SecretManagementSystem, by: SecretActor) => Promise<T>,
   ready = true,
 ): Promise<T> {
-  const { globals } = context;
   const policy = await openPolicy(context);
   return await withState(context, async ({ store, audit }) => {
-    await using rbac = new RBACSystem(audit, { store, storage: { directory: globals.state }, level: policy.values.level, resolvers: resolversOf(context.env) });
-    await rbac.initialize();
+    const places = { stateDir: context.globals.state, store, audit };
+    await using rbac = await openRoles(places, policy, context.env);
     const actor = await actorOf(context, rbac);
-    const options = await secretOptionsOf(policy, { stateDir: globals.state, store, audit });
+    const options = await secretOptionsOf(policy, places);
     await using secrets = new SecretManagementSystem({ ...options, authorizer: authorizerOf(rbac, actor) });
     if (ready) await secrets.initialize();
     return await work(secrets, { userId: actor.kind === "user" ? actor.userId : caller() });
