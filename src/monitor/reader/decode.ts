@@ -1,8 +1,9 @@
 /** Records into events. */
-import type { Actor, ExecEvent, ExitEvent, ForeignEvent, ForkEvent, ProcessEvent } from "../event.ts";
+import type { Actor, ExecEvent, ForeignEvent, ForkEvent, ProcessEvent } from "../event.ts";
 import { callEvent } from "./call-event.ts";
 import { CALL_NAMES } from "./calls.ts";
 import { fileOf, pathOf, streamsOf } from "./facts.ts";
+import { exitOf, wallTime } from "./kernel-values.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { AT, broken, KIND, PART, type SensorRecord } from "./record.ts";
 import { pieces, textOf, untilNul } from "./text.ts";
@@ -25,7 +26,7 @@ export function decodeRecord(record: SensorRecord, context: RecordContext): Proc
     case KIND.exec:
       return execOf(record, head);
     case KIND.exit:
-      return exitOf(head);
+      return { ...head, kind: "exit", ...exitOf(head.result) };
     case KIND.fork:
       return forkOf(record, head);
     case KIND.foreign:
@@ -41,7 +42,7 @@ function headOf(record: SensorRecord, { job, container, clockOffset }: RecordCon
   const ns = record.time;
   const call = record.kind === KIND.call ? CALL_NAMES[record.call] : kindName(record.kind);
   if (call === undefined) throw broken(`call number ${record.call}`);
-  return { time: Number((ns + clockOffset) / 1000n) / 1000, ns, job, container, actor: actorOf(record), call, result: record.result };
+  return { time: wallTime(ns, clockOffset), ns, job, container, actor: actorOf(record), call, result: record.result };
 }
 
 function kindName(kind: number): string {
@@ -90,11 +91,6 @@ function execOf(record: SensorRecord, head: EventHead): ExecEvent {
     gained: numbers.readUInt32LE(16) !== 0,
     capabilities: record.part(PART.capabilities)?.readBigUInt64LE(0) ?? 0n,
   };
-}
-
-/** The kernel's status word: a signal in its last seven bits, else a code above them. */
-function exitOf(head: EventHead): ExitEvent {
-  return { ...head, kind: "exit", code: (head.result >> 8) & 0xff, signal: head.result & 0x7f };
 }
 
 function forkOf(record: SensorRecord, head: EventHead): ForkEvent {

@@ -1,6 +1,7 @@
 /** Files, sockets and streams from the parts of a record. */
 import type { ClaimedPath, FileFacts, SocketFacts, StreamFacts } from "../event.ts";
 import { addressOf, endpointOf, FAMILY, unixName } from "./address.ts";
+import { fileId, milliseconds, streamKind } from "./kernel-values.ts";
 import { broken, PART, type Part, type SensorRecord } from "./record.ts";
 import { pieces, textOf } from "./text.ts";
 
@@ -14,7 +15,6 @@ const OVERLAY = 1;
 const UPPER = 2;
 const INTERNAL = 4;
 const MOST_CLAIMED = 4095;
-const NULL_DEVICE = 0x100003n;
 const TYPE_OF_MODE = 0o170000;
 const TYPES: ReadonlyMap<number, FileFacts["type"]> = new Map([
   [0o100000, "file"],
@@ -82,14 +82,6 @@ export function fileOf(record: SensorRecord): FileFacts | undefined {
   };
 }
 
-function milliseconds(seconds: bigint, nanoseconds: number): number {
-  return Number(seconds) * 1000 + nanoseconds / 1e6;
-}
-
-function fileId(device: bigint, inode: bigint): string {
-  return `${device.toString(16)}:${inode.toString(16)}`;
-}
-
 /** Texts that the process passed, as they are: for what is no path. */
 export function claimsOf(record: SensorRecord): readonly string[] {
   return record.all(PART.claim).map(textOf);
@@ -134,20 +126,11 @@ export function streamsOf(record: SensorRecord): readonly [StreamFacts, StreamFa
 }
 
 function streamOf(content: Buffer, socket: SocketFacts | undefined): StreamFacts {
-  const type = content.readUInt32LE(4) & TYPE_OF_MODE;
-  const device = content.readBigUInt64LE(24);
+  const mode = content.readUInt32LE(4);
   const id = fileId(content.readBigUInt64LE(8), content.readBigUInt64LE(16));
-  if (type === 0) return { to: "closed" };
+  if ((mode & TYPE_OF_MODE) === 0) return { to: "closed" };
   if (socket !== undefined) return { to: "socket", id, socket };
-  if (type === 0o100000) return { to: "file", id };
-  if (type === 0o010000) return { to: "pipe", id };
-  if (type === 0o020000 && device === NULL_DEVICE) return { to: "null", id };
-  return { to: type === 0o020000 && isTerminal(Number(device >> 20n)) ? "terminal" : "other", id };
-}
-
-/** Majors of consoles, serial lines, /dev/tty and Unix98 terminals (Documentation/admin-guide/devices.txt). */
-function isTerminal(major: number): boolean {
-  return major === 4 || major === 5 || (major >= 136 && major <= 143);
+  return { to: streamKind(mode, content.readBigUInt64LE(24)), id };
 }
 
 /** The socket part at a place, and the names that follow it. */

@@ -4,6 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import type { Actor, ExecEvent, ExitEvent, ForkEvent, LossEvent } from "../event.ts";
+import { exitOf, wallTime } from "../reader/kernel-values.ts";
 import { AT, KIND } from "../reader/record.ts";
 import type { WatchOrder } from "./messages.ts";
 import { actorFromProc, programFromProc, spaceNumber } from "./proc-process.ts";
@@ -70,7 +71,7 @@ export class Connector {
 
   #head(bytes: Buffer, call: string, actor: Actor, result: number): Pick<ConnectorEvent, "time" | "ns" | "actor" | "call" | "result"> {
     const ns = bytes.readBigUInt64LE(AT.time);
-    return { time: Number((ns + this.#options.clockOffset()) / 1000n) / 1000, ns, actor, call, result };
+    return { time: wallTime(ns, this.#options.clockOffset()), ns, actor, call, result };
   }
 
   #forked(bytes: Buffer, pid: number): void {
@@ -107,7 +108,7 @@ export class Connector {
     this.#members.delete(pid);
     const result = Number(bytes.readBigInt64LE(AT.result));
     const head = this.#head(bytes, "exit", member.actor, result);
-    this.#options.event(member.watch, { ...head, kind: "exit", code: (result >> 8) & 0xff, signal: result & 0x7f });
+    this.#options.event(member.watch, { ...head, kind: "exit", ...exitOf(result) });
   }
 
   /** @returns undefined for a process of nobody's. */

@@ -1,9 +1,12 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type HashRequest, hashProgram } from "./hashing.ts";
+import { programFromProc } from "./proc-process.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -40,4 +43,20 @@ test("another file under its name has no hash, and neither has the same one chan
   expect(await ask()).toBeUndefined();
   rmSync(path);
   expect(await ask()).toBeUndefined();
+});
+
+test("what the fallback read in /proc is the same file, whatever its times", async () => {
+  const expected = createHash("sha256").update(readFileSync("/bin/sleep")).digest("hex");
+  for (let i = 0; i < 20; i++) {
+    const path = join(folder, `sleep-${i}`);
+    copyFileSync("/bin/sleep", path);
+    const child = spawn(path, ["60"]);
+    await once(child, "spawn");
+    const pid = child.pid ?? GONE;
+    const file = programFromProc(pid)?.program;
+    expect(file?.path).toBe(path);
+    if (file !== undefined) expect(await hashProgram({ pid, neighbour: GONE, file })).toBe(expected);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
 });

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import type { FileFacts } from "../event.ts";
+import { millisecondsOf } from "../reader/kernel-values.ts";
 
 /** Larger programs are not hashed, bytes. */
 const MAX_SIZE: number = 1 << 30;
@@ -41,12 +42,7 @@ export async function hashProgram({ pid, neighbour, file }: HashRequest): Promis
 async function isSame(handle: FileHandle, file: HashRequest["file"]): Promise<boolean> {
   const stat = await handle.stat({ bigint: true });
   if (!stat.isFile() || Number(stat.size) !== file.size) return false;
-  return milliseconds(stat.mtimeNs) === file.mtime && milliseconds(stat.ctimeNs) === file.ctime;
-}
-
-/** As facts.ts has it, so that equal times are equal numbers. */
-function milliseconds(ns: bigint): number {
-  return Number(ns / 1_000_000_000n) * 1000 + Number(ns % 1_000_000_000n) / 1e6;
+  return millisecondsOf(stat.mtimeNs) === file.mtime && millisecondsOf(stat.ctimeNs) === file.ctime;
 }
 
 async function hashOf(handle: FileHandle): Promise<string> {

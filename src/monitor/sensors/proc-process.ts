@@ -4,13 +4,13 @@
  */
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import type { Actor, ExecEvent, FileFacts, StreamFacts } from "../event.ts";
+import { fileId, millisecondsOf, streamKind } from "../reader/kernel-values.ts";
 import { pieces, textOf } from "../reader/text.ts";
 
 /** Bytes of arguments, as the kernel's program reads them. */
 const MAX_ARGV = 6144;
 /** Clock ticks of /proc are hundredths of a second on every kernel (USER_HZ). */
 const TICK_NS = 10_000_000n;
-const NULL_DEVICE = "100003";
 
 export type ProcProgram = Pick<ExecEvent, "program" | "asked" | "args" | "argsBytes" | "argsCut" | "env" | "cwd" | "stdio" | "gained" | "capabilities">;
 
@@ -91,13 +91,13 @@ function fileFacts(path: string, link: Buffer): FileFacts {
   return {
     path: unlinked ? text.replace(/ \(deleted\)$/, "") : text,
     cut: false,
-    id: `${kernelDevice(stat.dev).toString(16)}:${stat.ino.toString(16)}`,
+    id: fileId(kernelDevice(stat.dev), stat.ino),
     type: "file",
     mode: Number(stat.mode & 0o7777n),
     uid: Number(stat.uid),
     size: Number(stat.size),
-    mtime: Number(stat.mtimeNs) / 1e6,
-    ctime: Number(stat.ctimeNs) / 1e6,
+    mtime: millisecondsOf(stat.mtimeNs),
+    ctime: millisecondsOf(stat.ctimeNs),
     unlinked,
     anonymous: text.startsWith("/memfd:"),
     fresh: undefined,
@@ -114,17 +114,12 @@ function kernelDevice(device: bigint): bigint {
 function streamFacts(pid: number, descriptor: number): StreamFacts {
   try {
     const stat = statSync(`/proc/${pid}/fd/${descriptor}`, { bigint: true });
-    const id = `${kernelDevice(stat.dev).toString(16)}:${stat.ino.toString(16)}`;
-    if (stat.isFIFO()) return { to: "pipe", id };
-    if (stat.isFile()) return { to: "file", id };
+    const id = fileId(kernelDevice(stat.dev), stat.ino);
     if (stat.isSocket()) {
       const socket = { family: "other", type: "other", protocol: 0, inode: String(stat.ino), local: undefined, remote: undefined, claimed: false } as const;
       return { to: "socket", id, socket };
     }
-    const device = kernelDevice(stat.rdev);
-    if (stat.isCharacterDevice() && device.toString(16) === NULL_DEVICE) return { to: "null", id };
-    const major = Number(device >> 20n);
-    return { to: stat.isCharacterDevice() && major >= 136 && major <= 143 ? "terminal" : "other", id };
+    return { to: streamKind(Number(stat.mode), kernelDevice(stat.rdev)), id };
   } catch {
     return { to: "closed" };
   }
