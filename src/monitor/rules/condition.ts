@@ -7,10 +7,9 @@
  *
  * All entries of a map must hold. What is not known satisfies no condition.
  */
-import { nearestWord } from "../../foundation/index.ts";
 import type { ProcessEventKind } from "../event.ts";
-import { EVENT_FIELDS, type Field, PROGRAM_FIELDS, type Subject } from "./fields.ts";
-import { addressTest, flagTest, type Lists, numberTest, textTest, wrong } from "./match.ts";
+import { EVENT_FIELDS, type Field, fieldOf, PROGRAM_FIELDS, type Subject } from "./fields.ts";
+import { addressTest, flagTest, hintOf, type Lists, numberTest, textTest, wrong } from "./match.ts";
 import { type JobProcesses, lineOf, type ProgramFacts } from "./program.ts";
 
 export type Condition = Readonly<Record<string, unknown>>;
@@ -70,7 +69,7 @@ export function compileProgramCondition(condition: Condition, words: Vocabulary,
       field(name, at) {
         const field = PROGRAM_FIELDS.get(name);
         if (field === undefined) throw unknownField(name, [...PROGRAM_FIELDS.keys()], at);
-        return ofProgram(field);
+        return fieldOf(field, ({ program }) => program);
       },
       program: (subject) => subject,
       writer: ({ program, processes }) => writerOf(program, processes),
@@ -165,19 +164,6 @@ function every<S>(tests: readonly ((subject: S) => boolean)[]): (subject: S) => 
   return tests.length === 1 && only !== undefined ? only : (subject) => tests.every((test) => test(subject));
 }
 
-function ofProgram(field: Field<ProgramFacts>): Field<ProgramSubject> {
-  switch (field.type) {
-    case "number":
-      return { ...field, read: ({ program }) => field.read(program) };
-    case "flag":
-      return { ...field, read: ({ program }) => field.read(program) };
-    case "texts":
-      return { ...field, read: ({ program }) => field.read(program) };
-    default:
-      return { ...field, read: ({ program }) => field.read(program) };
-  }
-}
-
 function writerOf(program: ProgramFacts | undefined, processes: JobProcesses): ProgramSubject | undefined {
   return program?.program === undefined ? undefined : at(processes.writerOf(program.program.id), processes);
 }
@@ -204,9 +190,4 @@ function namesOf(value: unknown, where: string): readonly string[] {
 
 function unknownField(name: string, known: readonly string[], where: string): Error {
   return wrong(where, `no field ${name.slice(0, 80)}`, hintOf(name, known));
-}
-
-function hintOf(name: string, known: readonly string[]): string | undefined {
-  const near = nearestWord(name, known);
-  return near === undefined ? undefined : `did you mean ${near}?`;
 }

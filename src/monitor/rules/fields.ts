@@ -61,12 +61,12 @@ function of<K extends ProcessEventKind, R>(
   return { kinds: set, read: ({ event }) => (has(event) ? read(event) : undefined) };
 }
 
-const CHANGES = ["unlink", "rename", "link", "symlink", "mkdir", "mknod", "chmod", "chown", "xattr", "truncate"] as const;
+export const CHANGES = ["unlink", "rename", "link", "symlink", "mkdir", "mknod", "chmod", "chown", "xattr", "truncate"] as const;
 const FILES = ["open", "exec-failed", ...CHANGES] as const;
 const SOCKETS = ["connect", "bind", "accept", "dup", "dns"] as const;
 
 export const EVENT_FIELDS: ReadonlyMap<string, Field<Subject>> = new Map<string, Field<Subject>>([
-  ...[...PROGRAM_FIELDS].map(([name, field]): [string, Field<Subject>] => [`process.${name}`, ofProgram(field)]),
+  ...[...PROGRAM_FIELDS].map(([name, field]): [string, Field<Subject>] => [`process.${name}`, fieldOf(field, ({ program }) => program)]),
   ["call", { type: "text", says: "the system call", read: ({ event }) => event.call }],
   ["refused", { type: "flag", says: "the kernel said no", read: ({ event }) => event.result < 0 }],
 
@@ -137,17 +137,24 @@ export const EVENT_FIELDS: ReadonlyMap<string, Field<Subject>> = new Map<string,
   ["memfd.name", { type: "text", says: "the name that it gave", ...of(["memfd"], ({ name }) => name) }],
 ]);
 
-function ofProgram(field: Field<ProgramFacts>): Field<Subject> {
+/** A field of programs as one of what has a program, or knows of none. */
+export function fieldOf<S>(field: Field<ProgramFacts>, programOf: (subject: S) => ProgramFacts | undefined): Field<S> {
+  const reads =
+    <V>(read: (program: ProgramFacts) => V | undefined) =>
+    (subject: S): V | undefined => {
+      const program = programOf(subject);
+      return program && read(program);
+    };
   // One case a type: functions of different types have no call in common.
   switch (field.type) {
     case "number":
-      return { ...field, read: ({ program }) => program && field.read(program) };
+      return { ...field, read: reads(field.read) };
     case "flag":
-      return { ...field, read: ({ program }) => program && field.read(program) };
+      return { ...field, read: reads(field.read) };
     case "texts":
-      return { ...field, read: ({ program }) => program && field.read(program) };
+      return { ...field, read: reads(field.read) };
     default:
-      return { ...field, read: ({ program }) => program && field.read(program) };
+      return { ...field, read: reads(field.read) };
   }
 }
 

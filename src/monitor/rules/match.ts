@@ -1,7 +1,7 @@
 /** One value against what a rule wants of it: `equals`, `in`, `prefix`, `suffix`, `glob`, `holds`, `cidr`, `over`, `under`. */
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
-import { CofferdamError } from "../../foundation/index.ts";
+import { CofferdamError, nearestWord } from "../../foundation/index.ts";
 import type { FieldType } from "./fields.ts";
 
 /** Lists that texts may name, by `$name`. */
@@ -26,7 +26,7 @@ const numberSchema = z.union([
     .refine(({ over, under }) => over !== undefined || under !== undefined, "over, under or both"),
 ]);
 const addressSchema = z.union([text, z.array(text).min(1).max(MAX_VALUES)]);
-const SCHEMAS = { text: textSchema, texts: textSchema, number: numberSchema, flag: z.boolean(), address: addressSchema } as const;
+const flagSchema = z.boolean();
 
 export type TextTest = (value: string) => boolean;
 
@@ -54,7 +54,7 @@ export function numberTest(want: unknown, where: string): (value: number) => boo
 }
 
 export function flagTest(want: unknown, where: string): (value: boolean) => boolean {
-  const parsed = parse("flag", SCHEMAS.flag, want, where);
+  const parsed = parse("flag", flagSchema, want, where);
   return (value) => value === parsed;
 }
 
@@ -117,10 +117,10 @@ function anyOf(parts: readonly string[], holds: (value: string, part: string) =>
   return (value) => parts.some((part) => holds(value, part));
 }
 
-function parse<T>(type: FieldType, schema: z.ZodType<T>, want: unknown, where: string): T {
+function parse<T>(type: Exclude<FieldType, "texts">, schema: z.ZodType<T>, want: unknown, where: string): T {
   const parsed = schema.safeParse(want);
   if (parsed.success) return parsed.data;
-  throw wrong(where, `cannot be compared with a ${type === "texts" ? "text" : type}: ${(JSON.stringify(want) ?? "nothing").slice(0, 100)}`);
+  throw wrong(where, `cannot be compared with a ${type}: ${(JSON.stringify(want) ?? "nothing").slice(0, 100)}`);
 }
 
 function oneKey(value: object): boolean {
@@ -129,4 +129,10 @@ function oneKey(value: object): boolean {
 
 export function wrong(where: string, message: string, hint?: string): CofferdamError {
   return new CofferdamError("INVALID_ARGUMENT", `${where}: ${message}`, hint === undefined ? {} : { hint });
+}
+
+/** For {@link wrong}: the known word that was probably meant. */
+export function hintOf(name: string, known: readonly string[]): string | undefined {
+  const near = nearestWord(name, known);
+  return near === undefined ? undefined : `did you mean ${near}?`;
 }

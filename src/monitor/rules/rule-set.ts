@@ -1,10 +1,10 @@
 /** Rules, ready to judge: compiled once, by the kind of event that they look at. What one job counts is that job's own. */
-import { type Clock, nearestWord, parseDuration, systemClock } from "../../foundation/index.ts";
+import { type Clock, parseDuration, systemClock } from "../../foundation/index.ts";
 import type { ProcessEvent, ProcessEventKind } from "../event.ts";
 import { type Condition, compileCondition, type Test, type Vocabulary } from "./condition.ts";
 import { Counting, type CountRule } from "./counting.ts";
 import { EVENT_FIELDS, type Subject } from "./fields.ts";
-import { wrong } from "./match.ts";
+import { hintOf, wrong } from "./match.ts";
 import { compileMessage, type Message } from "./message.ts";
 import type { JobProcesses } from "./program.ts";
 import type { CountFile, ExceptionFile, RuleFile, RulesFile } from "./schema.ts";
@@ -139,9 +139,4 @@ function merged(files: readonly NamedRules[], what: "lists" | "conditions"): Rea
       all.set(name, value);
     }
   return all;
-}
-
-function hintOf(name: string, known: readonly string[]): string | undefined {
-  const near = nearestWord(name, known);
-  return near === undefined ? undefined : `did you mean ${near}?`;
 }

@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { parseDuration } from "../../foundation/index.ts";
 import type { Actor, Endpoint, FileFacts, ForkEvent, Namespace, ProcessEvent, SocketFacts, StreamFacts } from "../event.ts";
+import { CHANGES } from "./fields.ts";
 import { wrong } from "./match.ts";
 
 type Stream = StreamFacts["to"];
@@ -32,7 +33,6 @@ const flag = z.boolean();
 const STREAMS = ["closed", "file", "terminal", "pipe", "null", "other", "socket"] as const;
 const FAMILIES = ["inet", "inet6", "unix", "netlink", "packet", "vsock", "other"] as const;
 const NAMESPACES = ["user", "pid", "mount", "network", "uts", "ipc", "cgroup", "time"] as const;
-const CHANGES = ["unlink", "rename", "link", "symlink", "mkdir", "mknod", "chmod", "chown", "xattr", "truncate"] as const;
 
 /** What a step does: one of these. */
 const verbs = {

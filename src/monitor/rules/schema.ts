@@ -3,10 +3,11 @@ import { z } from "zod";
 import { parseDuration } from "../../foundation/index.ts";
 import type { ProcessEventKind } from "../event.ts";
 import type { Condition } from "./condition.ts";
+import { CHANGES } from "./fields.ts";
 
 export const KINDS: readonly ProcessEventKind[] = [
   ...(["exec", "exec-failed", "exit", "fork", "open"] as const),
-  ...(["unlink", "rename", "link", "symlink", "mkdir", "mknod", "chmod", "chown", "xattr", "truncate"] as const),
+  ...CHANGES,
   ...(["connect", "bind", "accept", "dns", "dup", "ptrace", "memory", "namespace", "mount", "identity", "module", "kernel", "memfd", "foreign"] as const),
 ];
 /** A `note` is no threat: it is told in the report of its job, and answered by nobody. */
