@@ -92,10 +92,6 @@ const RANDOM = /^(.*[-._])(?=[A-Za-z0-9]*[0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-
 const DEPTH = 4;
 
 function folderOf(path: string): string {
-  return (
-    collapsed(path.slice(0, path.lastIndexOf("/")))
-      .split("/")
-      .slice(0, DEPTH + 1)
-      .join("/") || "/"
-  );
+  const folders = path.slice(0, path.lastIndexOf("/")).split("/");
+  return collapsed(folders.slice(0, DEPTH + 1).join("/")) || "/";
 }
