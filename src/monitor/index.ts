@@ -19,6 +19,7 @@ export {
   type RuleTest,
   readRules,
   readRuleTests,
+  rulesIn,
   type TestedRule,
   testRule,
 } from "./rules/index.ts";

@@ -52,15 +52,14 @@ async function drawTree({ signal }: CommandContext, session: MonitorSession, thr
 
 /** Each program once, as it begins. */
 async function sayLines({ signal, out, globals }: CommandContext, session: MonitorSession): Promise<void> {
-  const said = new Set<ProgramFacts>();
+  let said: ReadonlySet<ProgramFacts> = new Set();
   for await (const programs of pictures(session, signal)) {
     for (const program of programs) {
       if (said.has(program)) continue;
-      said.add(program);
       if (globals.json) out.json({ schema: "cofferdam/monitor-watch/v1", ...documentOf(program) });
       else out.data(`${programLine(program)}\n`);
     }
-    for (const program of said) if (!programs.includes(program)) said.delete(program);
+    said = new Set(programs);
   }
 }
 

@@ -1,10 +1,10 @@
 /** `cofferdam monitor rules|test|check|watch`: what is a threat, whether rules say what they should, and how a container is now. */
 import { existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
-import { builtInFolder, builtInRules, type NamedRules, RuleSet, readRules, readRuleTests, type TestedRule, testRule } from "../../monitor/index.ts";
+import { builtInFolder, builtInRules, type NamedRules, RuleSet, readRules, readRuleTests, rulesIn, type TestedRule, testRule } from "../../monitor/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionSpec } from "./command.ts";
 import { ENGINE_OPTION } from "./job-session.ts";
 import { line } from "./line.ts";
@@ -45,16 +45,18 @@ const test: Command = {
   examples: ["cofferdam monitor test", "cofferdam monitor test ours.yaml"],
   options: {},
   async run({ args, globals, out, cwd }) {
-    const files = args.length === 0 ? [] : (await Promise.all(args.map(async (word) => await rulesAt(resolve(cwd, word))))).flat();
-    const set = new RuleSet([...(await builtInRules()), ...(await allOf(files))]);
+    const own = args.length === 0;
+    const files = own ? await rulesIn(builtInFolder()) : (await Promise.all(args.map(async (word) => await rulesAt(resolve(cwd, word))))).flat();
+    const tested = await allOf(files);
+    const set = new RuleSet(own ? tested : [...(await builtInRules()), ...tested]);
     const results: TestedRule[] = [];
     const untested: string[] = [];
-    for (const file of args.length === 0 ? await rulesAt(builtInFolder()) : files) {
-      const path = file.replace(/\.yaml$/, ".test.yaml");
-      const tests = existsSync(path) ? await readRuleTests(path) : [];
+    for (const { path, file } of tested) {
+      const beside = path.replace(/\.yaml$/, ".test.yaml");
+      const tests = existsSync(beside) ? await readRuleTests(beside) : [];
       results.push(...tests.map((one) => testRule(set, one)));
       const found = new Set(tests.filter(({ finds = true }) => finds).map(({ rule }) => rule));
-      untested.push(...((await readRules(file)).file.rules ?? []).map(({ id }) => id).filter((id) => !found.has(id)));
+      untested.push(...(file.rules ?? []).map(({ id }) => id).filter((id) => !found.has(id)));
     }
     const failed = results.filter(({ passed }) => !passed);
     const ok = failed.length === 0 && untested.length === 0;
@@ -113,8 +115,5 @@ async function rulesAt(path: string): Promise<readonly string[]> {
     throw new CofferdamError("NOT_FOUND", `${path}: not there`, { cause: error });
   });
   if (!found.isDirectory()) return [path];
-  return (await readdir(path))
-    .filter((name) => name.endsWith(".yaml") && !name.endsWith(".test.yaml"))
-    .sort()
-    .map((name) => join(path, name));
+  return await rulesIn(path);
 }

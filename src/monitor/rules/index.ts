@@ -1,7 +1,7 @@
 /** Rules: what in the events of a job is a threat. */
 export type { JobProcesses, ProgramFacts } from "./program.ts";
 export { JobPrograms } from "./programs.ts";
-export { builtInFolder, builtInRules, readRules } from "./read.ts";
+export { builtInFolder, builtInRules, readRules, rulesIn } from "./read.ts";
 export { type Match, type NamedRules, type RuleFacts, RuleSet } from "./rule-set.ts";
 export type { RuleTest } from "./scenario.ts";
 export type { ExceptionFile, RuleFile, RuleSeverity, RulesFile } from "./schema.ts";

@@ -1,6 +1,6 @@
 /** Files of rules: the ones that come with the product, and a user's. */
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Document, LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { CofferdamError, describeProblem, packageFolder, problemsOf, readBounded } from "../../foundation/index.ts";
@@ -16,9 +16,14 @@ export async function readRules(path: string): Promise<NamedRules> {
 
 /** Those that come with the product. */
 export async function builtInRules(): Promise<readonly NamedRules[]> {
-  const folder = builtInFolder();
+  const paths = await rulesIn(builtInFolder());
+  return await Promise.all(paths.map(async (path) => ({ ...(await readRules(path)), path: `rules/${basename(path)}` })));
+}
+
+/** Paths of the files of rules in a folder; their tests are none. */
+export async function rulesIn(folder: string): Promise<readonly string[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".yaml") && !name.endsWith(".test.yaml")).sort();
-  return await Promise.all(names.map(async (name) => ({ ...(await readRules(join(folder, name))), path: `rules/${name}` })));
+  return names.map((name) => join(folder, name));
 }
 
 export function builtInFolder(): string {
