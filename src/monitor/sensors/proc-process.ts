@@ -5,11 +5,12 @@
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import type { Actor, ExecEvent, FileFacts, StreamFacts } from "../event.ts";
 import { fileId, millisecondsOf, streamKind } from "../reader/kernel-values.ts";
+import { START, statFields, statusFields } from "../reader/proc-text.ts";
 import { pieces, textOf } from "../reader/text.ts";
 
 /** Bytes of arguments, as the kernel's program reads them. */
 const MAX_ARGV = 6144;
-/** Clock ticks of /proc are hundredths of a second on every kernel (USER_HZ). */
+/** A clock tick of /proc. */
 const TICK_NS = 10_000_000n;
 
 export type ProcProgram = Pick<ExecEvent, "program" | "asked" | "args" | "argsBytes" | "argsCut" | "env" | "cwd" | "stdio" | "gained" | "capabilities">;
@@ -18,11 +19,11 @@ export type ProcProgram = Pick<ExecEvent, "program" | "asked" | "args" | "argsBy
 export function actorFromProc(pid: number): Actor | undefined {
   try {
     const started = startOf(pid);
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const field = (name: string): readonly string[] => new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1]?.split("\t") ?? [];
-    const number = (name: string, at = 0): number => Number(field(name)[at] ?? 0);
+    const status = statusFields(readFileSync(`/proc/${pid}/status`, "utf8"));
+    const numbers = (name: string): readonly number[] => (status.get(name) ?? "").split("\t").map(Number);
+    const number = (name: string, at = 0): number => numbers(name)[at] ?? 0;
     const ppid = number("PPid");
-    const inside = Number(field("NSpid").at(-1) ?? pid);
+    const inside = numbers("NSpid").at(-1) || pid;
     const parent = ppid === 0 ? "0:0" : `${ppid}:${startOf(ppid)}`;
     const actor: Actor = {
       key: `${pid}:${started}`,
@@ -35,7 +36,7 @@ export function actorFromProc(pid: number): Actor | undefined {
       uid: number("Uid"),
       euid: number("Uid", 1),
       gid: number("Gid"),
-      name: field("Name")[0] ?? "",
+      name: status.get("Name") ?? "",
       pidns: spaceNumber(pid, "pid"),
       mntns: spaceNumber(pid, "mnt"),
       cgroup: "1",
@@ -52,7 +53,7 @@ export function programFromProc(pid: number): ProcProgram | undefined {
     const link = readlinkSync(`/proc/${pid}/exe`, "buffer");
     const program = fileFacts(`/proc/${pid}/exe`, link);
     const argv = readFileSync(`/proc/${pid}/cmdline`);
-    const capabilities = /^CapEff:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+    const capabilities = statusFields(readFileSync(`/proc/${pid}/status`, "utf8")).get("CapEff") ?? "0";
     const facts: ProcProgram = {
       program,
       // The name that was asked for is nowhere in /proc.
@@ -79,9 +80,7 @@ export function spaceNumber(pid: number, name: "mnt" | "pid"): number {
 
 /** Of the boot clock, ns. Throws when it is gone. */
 function startOf(pid: number): bigint {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  // The name before it is in brackets, and may hold any byte; what follows the last one are numbers.
-  return BigInt(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? 0) * TICK_NS;
+  return BigInt(statFields(readFileSync(`/proc/${pid}/stat`, "latin1"))[START] ?? 0) * TICK_NS;
 }
 
 function fileFacts(path: string, link: Buffer): FileFacts {

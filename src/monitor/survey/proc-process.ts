@@ -1,5 +1,6 @@
 /** A process as /proc shows it now. Anything in there may be gone at the next line: what could not be read is undefined. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { START, statFields, statusFields } from "../reader/proc-text.ts";
 
 export interface ProcProcess {
   readonly pid: number;
@@ -33,11 +34,11 @@ export function readProcess(pid: number): ProcProcess | undefined {
   const status = file(pid, "status");
   const stat = file(pid, "stat");
   if (status === undefined || stat === undefined) return undefined;
-  const of = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.trim() ?? "";
-  // Behind the name, which may hold anything, in its last bracket.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const named = statusFields(status);
+  const of = (name: string): string => named.get(name) ?? "";
+  const fields = statFields(stat);
   return {
-    ...{ pid, key: `${pid}:${fields[19] ?? "0"}`, insidePid: Number(of("NSpid").split(/\s+/).at(-1)), ppid: Number(of("PPid")), name: of("Name") },
+    ...{ pid, key: `${pid}:${fields[START] ?? "0"}`, insidePid: Number(of("NSpid").split(/\s+/).at(-1)), ppid: Number(of("PPid")), name: of("Name") },
     ...{ state: of("State"), exe: link(pid, "exe"), args: argsOf(pid), cwd: link(pid, "cwd"), uid: Number(of("Uid").split(/\s+/)[1]) },
     ...{ threads: Number(of("Threads")), capabilities: of("CapEff"), noNewPrivileges: of("NoNewPrivs") === "1", tracer: Number(of("TracerPid")) },
     cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
