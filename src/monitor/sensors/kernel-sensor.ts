@@ -255,8 +255,6 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
         this.#hashing.get(message.serial)?.(message.sha256);
         this.#hashing.delete(message.serial);
         break;
-      case "closed":
-        break;
     }
   }
 

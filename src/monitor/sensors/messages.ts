@@ -43,8 +43,7 @@ export type FromThread =
   /** After an unwatch nothing more comes of it. */
   | { readonly type: "watched" | "unwatched"; readonly id: number; readonly error: Refusal | undefined }
   | { readonly type: "synced"; readonly serial: number }
-  | { readonly type: "hashed"; readonly serial: number; readonly sha256: string | undefined }
-  | { readonly type: "closed" };
+  | { readonly type: "hashed"; readonly serial: number; readonly sha256: string | undefined };
 
 export interface ThreadData {
   readonly program: string;

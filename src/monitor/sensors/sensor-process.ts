@@ -59,10 +59,6 @@ export class SensorProcess {
     });
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   get paused(): boolean {
     return this.#child.stdout.isPaused();
   }

@@ -32,7 +32,6 @@ async function obey(message: ToThread): Promise<void> {
       return post({ type: "hashed", serial: message.serial, sha256: await hashProgram(message.request) }, []);
     case "close":
       await supervisor.close();
-      post({ type: "closed" }, []);
       port?.close();
   }
 }
