@@ -8,7 +8,7 @@
 #define ROOM 16384
 #define SLACK 8192
 
-/* How far a path is read (file.bpf.h). Kept here so that the verifier need not follow it. */
+/* How far a path is read (file.h). Kept here so that the verifier need not follow it. */
 struct climb {
     u64 entry, mount;
     u32 start, used, names, state;

@@ -43,8 +43,7 @@ static __always_inline bool within_budget(struct job_state *job, u32 class) {
 
 static __always_inline u32 number_in(struct pid *pid, u32 level) {
     if (pid == NULL || READ(pid, level) < level) return 0;
-    struct upid *numbers = (void *)((u64)pid + bpf_core_field_offset(struct pid, numbers));
-    struct upid *own = (void *)((u64)numbers + (u64)(level & 63) * bpf_core_type_size(struct upid));
+    struct upid *own = upid_at(pid, level);
     return READ(own, nr);
 }
 

@@ -54,9 +54,14 @@ static __always_inline struct job_state *job_of(const struct member *member) {
     return job != NULL && job->watch == member->watch && job->watch != 0 ? job : NULL;
 }
 
+/* What a pid is at a level; its list is as long as the running kernel's types say. */
+static __always_inline struct upid *upid_at(struct pid *pid, u32 level) {
+    u64 numbers = (u64)pid + bpf_core_field_offset(struct pid, numbers);
+    return (void *)(numbers + (u64)(level & 63) * bpf_core_type_size(struct upid));
+}
+
 static __always_inline u32 pid_space_at(struct pid *pid, u32 level) {
-    struct upid *numbers = (void *)((u64)pid + bpf_core_field_offset(struct pid, numbers));
-    struct upid *at = (void *)((u64)numbers + (u64)(level & 63) * bpf_core_type_size(struct upid));
+    struct upid *at = upid_at(pid, level);
     return READ(at, ns, ns.inum);
 }
 
