@@ -2,7 +2,7 @@
 import { CofferdamError, type JsonObject, type JsonValue } from "../../foundation/index.ts";
 import { Automaton } from "./automaton.ts";
 import { formsOf, SHORTEST_MASKED } from "./forms.ts";
-import { StreamMasker } from "./stream-masker.ts";
+import { MASK, StreamMasker } from "./stream-masker.ts";
 
 /** Values of one list. */
 export const MOST_MASKED = 4096;
@@ -20,8 +20,8 @@ const DEEPEST = 64;
  */
 export class MaskList {
   readonly #values = new Map<string, readonly Buffer[]>();
-  #edition = 0;
-  #compiled: { readonly automaton: Automaton; readonly edition: number } | undefined;
+  /** Of all values; undefined until it is needed again. */
+  #automaton: Automaton | undefined;
 
   /** Values that are masked. */
   get size(): number {
@@ -39,7 +39,7 @@ export class MaskList {
     const key = Buffer.from(value).toString("latin1");
     if (this.#values.has(key)) return undefined;
     this.#values.set(key, forms);
-    this.#edition++;
+    this.#automaton = undefined;
     return undefined;
   }
 
@@ -63,7 +63,7 @@ export class MaskList {
   }
 
   /** Every text and key in it, and numbers that are a value. Deeper than 64: masked as a whole. */
-  json<T extends JsonValue>(value: T): T | JsonValue {
+  json(value: JsonValue): JsonValue {
     return this.#values.size === 0 ? value : this.#json(value, 0);
   }
 
@@ -73,9 +73,9 @@ export class MaskList {
   }
 
   #json(value: JsonValue, depth: number): JsonValue {
-    if (depth > DEEPEST) return "***";
+    if (depth > DEEPEST) return MASK;
     if (typeof value === "string") return this.text(value);
-    if (typeof value === "number") return this.text(String(value)) === String(value) ? value : "***";
+    if (typeof value === "number") return this.text(String(value)) === String(value) ? value : MASK;
     if (typeof value !== "object" || value === null) return value;
     return isList(value) ? value.map((one) => this.#json(one, depth + 1)) : this.#object(value, depth);
   }
@@ -85,9 +85,9 @@ export class MaskList {
   }
 
   /** Tables are made when they are needed: adding many values makes them once. */
-  #patterns(): { readonly automaton: Automaton; readonly edition: number } {
-    if (this.#compiled?.edition !== this.#edition) this.#compiled = { automaton: new Automaton([...this.#values.values()].flat()), edition: this.#edition };
-    return this.#compiled;
+  #patterns(): Automaton {
+    this.#automaton ??= new Automaton([...this.#values.values()].flat());
+    return this.#automaton;
   }
 }
 

@@ -9,12 +9,6 @@ import { type Range, View } from "./view.ts";
 
 export const MASK = "***";
 
-/** What is looked for, and how often that changed. */
-export interface Patterns {
-  readonly automaton: Automaton;
-  readonly edition: number;
-}
-
 const STARS: Buffer = Buffer.from(MASK);
 /** Pieces that are scanned at once: small enough to stay near the processor. */
 const PIECE = 64 * 1024;
@@ -26,8 +20,7 @@ const MOST_PIECES = 1024;
 
 /** Of one stream; standard output and standard error have one each. */
 export class StreamMasker {
-  readonly #patterns: () => Patterns;
-  #edition = -1;
+  readonly #patterns: () => Automaton;
   #automaton: Automaton | undefined;
   #views: readonly View[] = [];
   #state = 0;
@@ -39,7 +32,8 @@ export class StreamMasker {
   /** Place behind the last byte that was masked. */
   #maskedTo = -1;
 
-  constructor(patterns: () => Patterns) {
+  /** @param patterns what is looked for by now: another one whenever that changed. */
+  constructor(patterns: () => Automaton) {
     this.#patterns = patterns;
   }
 
@@ -107,9 +101,8 @@ export class StreamMasker {
 
   /** More or other values: what is held is looked through once more. */
   #follow(out: Buffer[]): void {
-    const { automaton, edition } = this.#patterns();
-    if (edition === this.#edition) return;
-    this.#edition = edition;
+    const automaton = this.#patterns();
+    if (automaton === this.#automaton) return;
     this.#automaton = automaton;
     this.#views = readings().map((reading) => new View(automaton, reading));
     this.#state = 0;
