@@ -22,10 +22,8 @@ export function formsOf(value: Uint8Array): readonly Buffer[] {
   if (bare.length < SHORTEST_MASKED || isBlank(bare)) return [];
   const forms = [whole, bare, ...linesOf(bare)];
   for (const one of bare.length === whole.length ? [whole] : [whole, bare]) {
-    forms.push(
-      ...base64Of(one),
-      ...["hex" as const].flatMap((name) => [one.toString(name), one.toString(name).toUpperCase()]).map((text) => Buffer.from(text)),
-    );
+    const hex = one.toString("hex");
+    forms.push(...base64Of(one), Buffer.from(hex), Buffer.from(hex.toUpperCase()));
     forms.push(replaced(one, QUOTE, Buffer.from("'\\''")), replaced(one, QUOTE, Buffer.from("'\"'\"'")), replaced(one, Buffer.from(" "), Buffer.from("+")));
   }
   return forms.filter((form) => form.length >= SHORTEST_MASKED);
