@@ -18,8 +18,10 @@ export interface VaultOptions extends VaultConnection {
 }
 
 interface Found {
-  /** Of the last version; a tombstone where its value is gone. */
+  /** Of the last version; a tombstone where its value is gone, or never was. */
   readonly record: SecretRecord;
+  /** False for an id that never had a value. */
+  readonly known: boolean;
   readonly value: Uint8Array | undefined;
   readonly metadata: KvMetadata | undefined;
   /** Version of the document of its use, 0 for none. */
@@ -135,7 +137,7 @@ export class VaultBackend implements SecretBackend {
     if (version !== record.current) throw new CofferdamError("INTERNAL", `the vault counts otherwise: ${version}, not ${record.current}`);
     await this.#kv.destroy(path, drop);
     // With the new version the claim ends.
-    await this.#save(secretId, record, (await this.#find(secretId))?.useVersion ?? 0);
+    await this.#save(secretId, record, versionOf(await this.#kv.read(this.#path("use", secretId))));
     return version;
   }
 
@@ -147,11 +149,10 @@ export class VaultBackend implements SecretBackend {
   /** Changes what changes with every read, on top of what it was when it was looked at. */
   async #use(secretId: string, change: (record: SecretRecord) => SecretRecord): Promise<void> {
     for (let tried = 1; ; tried++) {
-      const found = await this.#find(secretId);
-      const use = found === undefined ? await this.#kv.read(this.#path("use", secretId)) : undefined;
-      const after = change(found?.record ?? withUse(tombstone(secretId, undefined), use));
+      const { record, useVersion } = await this.#look(secretId);
+      const after = change(record);
       try {
-        return await this.#save(secretId, after, found?.useVersion ?? versionOf(use));
+        return await this.#save(secretId, after, useVersion);
       } catch (error) {
         if (!(error instanceof CofferdamError && error.code === "CONFLICT") || tried === TRIES) throw error;
       }
@@ -163,13 +164,17 @@ export class VaultBackend implements SecretBackend {
   }
 
   async #find(secretId: string): Promise<Found | undefined> {
+    const found = await this.#look(secretId);
+    return found.known ? found : undefined;
+  }
+
+  async #look(secretId: string): Promise<Found> {
     const path = this.#path("values", secretId);
     const [read, metadata, use] = await Promise.all([this.#kv.read(path), this.#kv.metadata(path), this.#kv.read(this.#path("use", secretId))]);
-    if (read === undefined) return undefined;
-    const useVersion = versionOf(use);
-    if ("gone" in read) return { record: withUse(tombstone(secretId, metadata), use), value: undefined, metadata, useVersion };
+    const rest = { known: read !== undefined, metadata, useVersion: versionOf(use) };
+    if (read === undefined || "gone" in read) return { record: withUse(tombstone(secretId, metadata), use), value: undefined, ...rest };
     const { record, value } = readValueDocument(secretId, read);
-    return { record: withMetadata(withUse(record, use), metadata), value, metadata, useVersion };
+    return { record: withMetadata(withUse(record, use), metadata), value, ...rest };
   }
 
   async #value(secretId: string, version: number): Promise<Uint8Array> {
