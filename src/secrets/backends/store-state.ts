@@ -10,6 +10,7 @@ import { z } from "zod";
 import { newId } from "../../foundation/index.ts";
 import { additionalData, type Purpose } from "../sealing/additional-data.ts";
 import { ALGORITHM, cannotOpen, KEY_BYTES, openBox, sealBox } from "../sealing/box.ts";
+import { parseDocument } from "../sealing/document.ts";
 import type { MasterKey } from "../sealing/master-key.ts";
 import type { SignedText } from "./rows.ts";
 
@@ -39,13 +40,7 @@ const MODULUS = 1n << 256n;
 
 /** What was read of a store, not proven yet. Throws INTEGRITY_FAILURE for what is none. */
 export function parseState(body: string): StoreState {
-  try {
-    const state = stateSchema.safeParse(JSON.parse(body)).data;
-    if (state !== undefined) return state;
-  } catch {
-    // Not JSON: refused as JSON of another shape is.
-  }
-  throw cannotOpen();
+  return parseDocument(stateSchema, body);
 }
 
 /** Of a store with nothing in it. */

@@ -1,6 +1,7 @@
 /** The master keys as one text under a passphrase: what is left of a store when its key file is lost. */
 import { z } from "zod";
 import { cannotOpen, KEY_BYTES } from "../sealing/box.ts";
+import { parseDocument } from "../sealing/document.ts";
 import { type MasterKey, masterKeyId } from "../sealing/master-key.ts";
 import { COST_FLOOR, type KdfCost, openWithPassphrase, passphraseBoxSchema, sealWithPassphrase } from "./passphrase.ts";
 
@@ -25,10 +26,10 @@ export async function sealBackup(keys: readonly MasterKey[], passphrase: Uint8Ar
 
 /** Throws INTEGRITY_FAILURE for another passphrase, and for what is no backup or was changed. */
 export async function openBackup(text: string, passphrase: Uint8Array): Promise<readonly MasterKey[]> {
-  const { box } = parsed(backupSchema, text);
+  const { box } = parseDocument(backupSchema, text);
   const opened = await openWithPassphrase(passphrase, "backup", LABEL, box);
   try {
-    return parsed(keysSchema, opened.toString("utf8")).map(({ id, key: base64 }) => {
+    return parseDocument(keysSchema, opened.toString("utf8")).map(({ id, key: base64 }) => {
       const key = Buffer.from(base64, "base64");
       if (key.length !== KEY_BYTES || masterKeyId(key) !== id) throw cannotOpen();
       return { id, key };
@@ -36,14 +37,4 @@ export async function openBackup(text: string, passphrase: Uint8Array): Promise<
   } finally {
     opened.fill(0);
   }
-}
-
-function parsed<T>(schema: z.ZodType<T>, text: string): T {
-  try {
-    const result = schema.safeParse(JSON.parse(text));
-    if (result.success) return result.data;
-  } catch {
-    // No JSON: as JSON of another shape.
-  }
-  throw cannotOpen();
 }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { CofferdamError } from "../../foundation/index.ts";
 import { cannotOpen } from "../sealing/box.ts";
+import { parseDocument } from "../sealing/document.ts";
 import { type MasterKey, type MasterKeys, masterKeyId, newMasterKey, type PreparedKey } from "../sealing/master-key.ts";
 import { createPrivate, readPrivate, replacePrivate } from "./private-file.ts";
 import { type KeyProtection, type ProtectedKey, protectedKeySchema } from "./protection.ts";
@@ -132,14 +133,7 @@ export class KeyFile implements MasterKeys {
 
   #read(): readonly KeptKey[] {
     const bytes = readPrivate(this.path, "the key file of the secrets", MAX_BYTES);
-    if (bytes === undefined) return [];
-    try {
-      const parsed = textSchema.safeParse(JSON.parse(bytes.toString("utf8")));
-      if (parsed.success) return parsed.data.keys;
-    } catch {
-      // Not JSON: the same as JSON of another shape.
-    }
-    throw cannotOpen();
+    return bytes === undefined ? [] : parseDocument(textSchema, bytes.toString("utf8")).keys;
   }
 }
 
