@@ -50,7 +50,8 @@ export const allowSchema: z.ZodType<SecretAllowList, SecretAllowList> = z.strict
 
 const owner = name;
 const maxReads = z.int().min(1).max(1_000_000_000);
-const provider = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "a name of a provider is like npm-token");
+/** Names a provider of new values. */
+export const providerName: z.ZodType<string, string> = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "a name of a provider is like npm-token");
 const time = z.int().min(0).max(MAX_TIME);
 const every = z
   .int()
@@ -61,7 +62,7 @@ const every = z
 export const policySchema: z.ZodType<SecretPolicy> = z.strictObject({
   owner,
   expiresAt: time.optional(),
-  autoRotate: z.strictObject({ provider: provider.optional(), every }).optional(),
+  autoRotate: z.strictObject({ provider: providerName.optional(), every }).optional(),
   allow: allowSchema,
   maxReads: maxReads.optional(),
   canary: z.boolean(),
@@ -72,8 +73,8 @@ const moment = z.union([
   time,
   z.union([z.iso.datetime({ offset: true }), z.iso.date()]).transform((text) => Date.parse(text)),
 ]);
-const duration = z.union([
-  every,
+/** Milliseconds, from a text such as the example. */
+export const durationLike = (example: string): z.ZodType<number, string> =>
   z
     .string()
     .max(64)
@@ -81,12 +82,11 @@ const duration = z.union([
       try {
         return parseDuration(text);
       } catch {
-        context.addIssue({ code: "custom", message: "not a duration; write it like 90d" });
+        context.addIssue({ code: "custom", message: `not a duration; write it like ${example}` });
         return z.NEVER;
       }
-    })
-    .pipe(every),
-]);
+    });
+const duration = z.union([every, durationLike("90d").pipe(every)]);
 
 /** As it is said; gives what is kept. @param defaults owner, and time between rotations in ms. */
 export function metadataSchema(defaults: { readonly owner: string; readonly every: number }): z.ZodType<SecretPolicy, SecretMetadata> {
@@ -94,7 +94,7 @@ export function metadataSchema(defaults: { readonly owner: string; readonly ever
     .strictObject({
       owner: owner.optional(),
       expiresAt: moment.optional(),
-      autoRotate: z.union([z.boolean(), z.strictObject({ provider: provider.optional(), every: duration.optional() })]).optional(),
+      autoRotate: z.union([z.boolean(), z.strictObject({ provider: providerName.optional(), every: duration.optional() })]).optional(),
       allow: allowSchema.optional(),
       maxReads: maxReads.optional(),
       canary: z.boolean().optional(),

@@ -1,11 +1,12 @@
 /** Options of SecretManagementSystem: one strict schema, and what they come to. */
 import { join } from "node:path";
 import { z } from "zod";
-import { type Clock, CofferdamError, parseDuration, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Authorizer, JobFacts, SecretBackend, SecretInjector, SecretTrail, StorePosition } from "./contract.ts";
 import type { KdfCost } from "./keys/passphrase.ts";
 import type { RotationProvider } from "./rotation.ts";
+import { durationLike, providerName } from "./said.ts";
 import type { VaultOptions } from "./vault/vault-backend.ts";
 import { vaultSchema } from "./vault/vault-settings.ts";
 
@@ -96,23 +97,7 @@ const MAX_TIME: number = 10 * 366 * DAY;
 
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 const isFunction = (value: unknown): boolean => typeof value === "function";
-const time = (min: number): z.ZodType<number, number | string> =>
-  z
-    .union([
-      z.number(),
-      z
-        .string()
-        .max(64)
-        .transform((text, context) => {
-          try {
-            return parseDuration(text);
-          } catch {
-            context.addIssue({ code: "custom", message: "not a duration; write it like 24h" });
-            return z.NEVER;
-          }
-        }),
-    ])
-    .pipe(z.int().min(min).max(MAX_TIME));
+const time = (min: number): z.ZodType<number, number | string> => z.union([z.number(), durationLike("24h")]).pipe(z.int().min(min).max(MAX_TIME));
 const path = z.string().min(1).max(1000);
 
 const schema = z.strictObject({
@@ -135,9 +120,7 @@ const schema = z.strictObject({
       interval: time(0).optional(),
       timeout: time(100).optional(),
       afterUse: z.boolean().optional(),
-      providers: z
-        .record(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "a name of a provider is like npm-token"), z.custom<RotationProvider>(isObject))
-        .optional(),
+      providers: z.record(providerName, z.custom<RotationProvider>(isObject)).optional(),
     })
     .optional(),
   lease: time(1000).optional(),
