@@ -1,6 +1,7 @@
 /** One read of a secret by a job, in the order in which it is refused: who, which job, what, whether it is still good. */
 import { CofferdamError } from "../foundation/index.ts";
 import { whyNot } from "./access.ts";
+import { noSecret } from "./backends/record.ts";
 import type { JobFacts, KnownJob, SecretBackend, SecretInfo, StoredSecret } from "./contract.ts";
 import { OpenedSecret } from "./retrieved.ts";
 import type { SecretSettings } from "./settings.ts";
@@ -16,7 +17,7 @@ export async function activeJob(jobs: JobFacts | undefined, jobId: string): Prom
 /** Throws NOT_FOUND. */
 export async function existing(backend: SecretBackend, secretId: string): Promise<StoredSecret> {
   const found = await backend.find(secretId);
-  if (found === undefined || found.info.deleted) throw new CofferdamError("NOT_FOUND", `no secret ${secretId}`, { details: { secretId } });
+  if (found === undefined || found.info.deleted) throw noSecret(secretId);
   return found;
 }
 

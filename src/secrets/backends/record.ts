@@ -96,6 +96,12 @@ export function addVersion(before: SecretRecord | undefined, secretId: string, n
   return { record, drop };
 }
 
+/** Throws NOT_FOUND for one that never was, or is deleted. */
+export function alive(record: SecretRecord | undefined, secretId: string): SecretRecord {
+  if (record === undefined || record.deleted) throw noSecret(secretId);
+  return record;
+}
+
 /** Throws SECRET_EXPIRED when the secret, or this job, has had its reads. */
 export function countRead(before: SecretRecord, jobId: string, perJob: number | undefined, now: number): SecretRecord {
   const { maxReads } = before.policy;
@@ -175,6 +181,15 @@ export function saidDigest(policy: SecretPolicy): Buffer {
 function plainJson(policy: SecretPolicy): JsonObject {
   const copy: JsonObject = JSON.parse(JSON.stringify(policy));
   return copy;
+}
+
+export function noSecret(secretId: string): CofferdamError {
+  return new CofferdamError("NOT_FOUND", `no secret ${secretId}`, { details: { secretId } });
+}
+
+/** Of a version whose value is destroyed, or that never was. */
+export function noValue(secretId: string, version: number): CofferdamError {
+  return new CofferdamError("NOT_FOUND", `${secretId} has no version ${version} any more`, { details: { secretId, version } });
 }
 
 function rotating(secretId: string): CofferdamError {

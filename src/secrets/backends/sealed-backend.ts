@@ -1,12 +1,12 @@
 /** Backends memory and file: secrets sealed here, in rows of this process or of the state directory's database. */
-import { type Clock, CofferdamError } from "../../foundation/index.ts";
+import type { Clock } from "../../foundation/index.ts";
 import { HeadFile, type Store } from "../../store/index.ts";
 import type { NewVersion, SecretBackend, StoredSecret, StorePosition } from "../contract.ts";
 import { cannotOpen } from "../sealing/box.ts";
 import { type Envelope, openValue, sealValue } from "../sealing/envelope.ts";
 import { type MasterKeys, MemoryMasterKeys } from "../sealing/master-key.ts";
 import { MemoryRows } from "./memory-rows.ts";
-import { addVersion, claim, countRead, hasSuperseded, infoOf, removed, type SecretRecord, saidDigest, swept } from "./record.ts";
+import { addVersion, alive, claim, countRead, hasSuperseded, infoOf, noSecret, noValue, removed, type SecretRecord, saidDigest, swept } from "./record.ts";
 import { type RewrapReport, rewrapAll } from "./rewrap.ts";
 import type { SecretRows } from "./rows.ts";
 import { SealedStore } from "./sealed-store.ts";
@@ -95,7 +95,7 @@ export class SealedBackend implements SecretBackend {
   async remove(secretId: string): Promise<boolean> {
     return await this.#store.write(async ({ rows, record, save, now }) => {
       const before = await record(secretId);
-      if (before === undefined) throw unknown(secretId);
+      if (before === undefined) throw noSecret(secretId);
       if (before.deleted) return false;
       const { record: after, drop } = removed(before, now);
       await save(after);
@@ -179,15 +179,6 @@ export class SealedBackend implements SecretBackend {
     const kept = record?.versions.find((one) => one.version === version);
     // Its record says that there is a value.
     if (kept !== undefined && kept.destroyed !== true) throw cannotOpen();
-    throw new CofferdamError("NOT_FOUND", `${secretId} has no version ${version} any more`, { details: { secretId, version } });
+    throw noValue(secretId, version);
   }
-}
-
-function alive(record: SecretRecord | undefined, secretId: string): SecretRecord {
-  if (record === undefined || record.deleted) throw unknown(secretId);
-  return record;
-}
-
-function unknown(secretId: string): CofferdamError {
-  return new CofferdamError("NOT_FOUND", `no secret ${secretId}`, { details: { secretId } });
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../foundation/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
-import { addVersion, claim, countRead, infoOf, type SecretRecord, swept } from "../backends/record.ts";
+import { addVersion, alive, claim, countRead, infoOf, noSecret, noValue, type SecretRecord, swept } from "../backends/record.ts";
 import type { NewVersion, SecretBackend, StoredSecret } from "../contract.ts";
 import { VaultClient, type VaultConnection } from "./vault-client.ts";
 import { readValueDocument, tombstone, useDocument, valueDocument, withMetadata, withUse } from "./vault-documents.ts";
@@ -86,7 +86,7 @@ export class VaultBackend implements SecretBackend {
 
   async remove(secretId: string): Promise<boolean> {
     const found = await this.#find(secretId);
-    if (found === undefined) throw unknown(secretId);
+    if (found === undefined) throw noSecret(secretId);
     const left = [...(found.metadata?.versions ?? [])].filter(([, { destroyed }]) => !destroyed).map(([version]) => version);
     await this.#kv.destroy(this.#path("values", secretId), left);
     await this.#kv.forget(this.#path("use", secretId));
@@ -179,8 +179,7 @@ export class VaultBackend implements SecretBackend {
 
   async #value(secretId: string, version: number): Promise<Uint8Array> {
     const read = await this.#kv.read(this.#path("values", secretId), version);
-    if (read === undefined || "gone" in read)
-      throw new CofferdamError("NOT_FOUND", `${secretId} has no version ${version} any more`, { details: { secretId, version } });
+    if (read === undefined || "gone" in read) throw noValue(secretId, version);
     return readValueDocument(secretId, read).value;
   }
 
@@ -208,13 +207,4 @@ export class VaultBackend implements SecretBackend {
 function versionOf(read: KvRead | undefined): number {
   if (read === undefined) return 0;
   return "gone" in read ? read.gone : read.version;
-}
-
-function alive(record: SecretRecord, secretId: string): SecretRecord {
-  if (record.deleted) throw unknown(secretId);
-  return record;
-}
-
-function unknown(secretId: string): CofferdamError {
-  return new CofferdamError("NOT_FOUND", `no secret ${secretId}`, { details: { secretId } });
 }
