@@ -2,6 +2,7 @@
 export type { RewrapReport } from "./backends/rewrap.ts";
 export type * from "./contract.ts";
 export type { SecretChange, SecretEvents } from "./events.ts";
+export { everyName } from "./every-name.ts";
 export { type ImportedSecret, parseDotenv, parseJsonSecrets } from "./import.ts";
 export { type MemoryMounts, MOST_SECRETS, type Owner, SecretFolder, secretFileName, wipeFolder } from "./injection/index.ts";
 export type { SecretActor, SecretPage } from "./inputs.ts";

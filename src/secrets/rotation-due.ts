@@ -3,6 +3,7 @@ import type { EventEmitter } from "node:events";
 import { CofferdamError } from "../foundation/index.ts";
 import type { SecretBackend, SecretInfo } from "./contract.ts";
 import { type SecretEvents, tell } from "./events.ts";
+import { everyName } from "./every-name.ts";
 import type { SecretSettings } from "./settings.ts";
 
 export interface DueReport {
@@ -58,13 +59,8 @@ function dueFor(info: SecretInfo, { rotation, lease = 0 }: SecretSettings, now: 
 }
 
 async function* allSecrets(backend: SecretBackend): AsyncGenerator<SecretInfo> {
-  for (let after: string | undefined; ; ) {
-    const ids = await backend.list(after, PAGE);
-    for (const id of ids) {
-      const found = await backend.find(id);
-      if (found !== undefined && !found.info.deleted) yield found.info;
-    }
-    after = ids.at(-1);
-    if (after === undefined) return;
+  for await (const id of everyName(async (after) => await backend.list(after, PAGE))) {
+    const found = await backend.find(id);
+    if (found !== undefined && !found.info.deleted) yield found.info;
   }
 }

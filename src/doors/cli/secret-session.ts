@@ -6,6 +6,7 @@ import {
   type Authorizer,
   commandProvider,
   type EncryptionOptions,
+  everyName,
   lastPosition,
   type RotationProvider,
   readPrivate,
@@ -56,13 +57,8 @@ function authorizerOf(rbac: RBACSystem, actor: Actor): Authorizer {
 }
 
 /** Every name, page by page. */
-export async function* allNames(secrets: SecretManagementSystem, by: SecretActor): AsyncGenerator<string> {
-  for (let after: string | undefined; ; ) {
-    const names = await secrets.listSecrets({ after, limit: 1000 }, by);
-    yield* names;
-    after = names.at(-1);
-    if (after === undefined) return;
-  }
+export function allNames(secrets: SecretManagementSystem, by: SecretActor): AsyncGenerator<string> {
+  return everyName(async (after) => await secrets.listSecrets({ after, limit: 1000 }, by));
 }
 
 /** As the policy says. Throws INVALID_ARGUMENT, NOT_FOUND. */

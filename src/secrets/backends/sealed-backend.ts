@@ -2,6 +2,7 @@
 import type { Clock } from "../../foundation/index.ts";
 import { HeadFile, type Store } from "../../store/index.ts";
 import type { NewVersion, SecretBackend, StoredSecret, StorePosition } from "../contract.ts";
+import { everyName } from "../every-name.ts";
 import { cannotOpen } from "../sealing/box.ts";
 import { type Envelope, openValue, sealValue } from "../sealing/envelope.ts";
 import { type MasterKeys, MemoryMasterKeys } from "../sealing/master-key.ts";
@@ -114,12 +115,8 @@ export class SealedBackend implements SecretBackend {
 
   async sweep(): Promise<number> {
     let dropped = 0;
-    for (let after: string | undefined; ; ) {
-      const ids = await this.list(after, PAGE);
-      for (const id of ids) dropped += await this.#sweepOne(id);
-      after = ids.at(-1);
-      if (after === undefined) return dropped;
-    }
+    for await (const id of everyName(async (after) => await this.list(after, PAGE))) dropped += await this.#sweepOne(id);
+    return dropped;
   }
 
   position(): StorePosition | undefined {
