@@ -97,7 +97,7 @@ export class SecretManagementSystem implements SecretReader {
       const after = before === undefined || before.deleted ? 0 : before.currentVersion;
       const version = await backend.add(id, { value, policy, after, grace: 0 });
       value.fill(0);
-      await this.#changed("SecretStored", actor, id, { version, replaced: after, owner: policy.owner, canary: policy.canary, rule });
+      await this.#changed(backend, "SecretStored", actor, id, { version, replaced: after, owner: policy.owner, canary: policy.canary, rule });
       tell(this.events, "secretStored", { secretId: id, version, userId: actor.userId });
       return (await existing(backend, id)).info;
     });
@@ -115,7 +115,7 @@ export class SecretManagementSystem implements SecretReader {
       const { backend } = this.#parts();
       const id = parseSecretId(secretId);
       const job = await activeJob(this.#options.jobs, jobId);
-      const rule = await this.#gate.authorize({ ...intent, secretId: id }, job.repository);
+      const rule = await this.#gate.authorize(intent, job.repository);
       const secret = await openFor(backend, id, job, asked, this.#settings);
       const { version, canary } = secret;
       try {
@@ -205,7 +205,7 @@ export class SecretManagementSystem implements SecretReader {
       const id = parseSecretId(secretId);
       const rule = await this.#gate.authorize(intent);
       if ((await backend.find(id)) === undefined || !(await backend.remove(id))) return false;
-      await this.#changed("SecretDeleted", actor, id, { rule });
+      await this.#changed(backend, "SecretDeleted", actor, id, { rule });
       tell(this.events, "secretDeleted", { secretId: id, userId: actor.userId });
       return true;
     });
@@ -243,7 +243,7 @@ export class SecretManagementSystem implements SecretReader {
       const rule = await this.#gate.authorize(intent);
       const { backend } = this.#parts();
       const report = await sealed(backend).rewrap();
-      await this.#changed("SecretKeyChanged", actor, undefined, { keyId: report.keyId, values: report.values, rule });
+      await this.#changed(backend, "SecretKeyChanged", actor, undefined, { keyId: report.keyId, values: report.values, rule });
       return report;
     });
   }
@@ -260,13 +260,7 @@ export class SecretManagementSystem implements SecretReader {
       const rule = await this.#gate.authorize(intent);
       const backend = sealed(backendOf(this.#settings, this.#store));
       const lost = await backend.recover();
-      const position = backend.position();
-      await this.#gate.record("SecretStoreRecovered", "success", actor, undefined, {
-        reason: why,
-        lost,
-        rule,
-        ...(position !== undefined && { position: { ...position } }),
-      });
+      await this.#changed(backend, "SecretStoreRecovered", actor, undefined, { reason: why, lost, rule });
       return lost;
     });
   }
@@ -307,7 +301,7 @@ export class SecretManagementSystem implements SecretReader {
       const provider = value === undefined ? found.info.autoRotate?.provider : undefined;
       const version = await rotate({ backend, settings: this.#settings }, found, value);
       value?.fill(0);
-      await this.#changed("SecretRotated", actor, id, { version, rule, ...(provider !== undefined && { provider }) });
+      await this.#changed(backend, "SecretRotated", actor, id, { version, rule, ...(provider !== undefined && { provider }) });
       tell(this.events, "secretRotated", { secretId: id, version, userId: actor.userId });
       return version;
     });
@@ -320,8 +314,8 @@ export class SecretManagementSystem implements SecretReader {
   }
 
   /** What was done, with the position that binds the trail to the store. */
-  async #changed(action: string, actor: SecretActor, secretId: string | undefined, details: JsonObject): Promise<void> {
-    const position = this.#parts().backend.position();
+  async #changed(backend: SecretBackend, action: string, actor: SecretActor, secretId: string | undefined, details: JsonObject): Promise<void> {
+    const position = backend.position();
     await this.#gate.record(action, "success", actor, secretId, { ...details, ...(position !== undefined && { position: { ...position } }) });
   }
 
