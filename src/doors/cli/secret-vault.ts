@@ -1,9 +1,9 @@
 /** The vault as `secrets.vault` of cofferdam.yaml names it: words there, credentials in private files. */
-import { readFile } from "node:fs/promises";
-import { CofferdamError, readBounded, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, readBounded } from "../../foundation/index.ts";
 import { readPrivate, type VaultAuth, type VaultOptions } from "../../secrets/index.ts";
 
 const MAX_CREDENTIAL = 16_384;
+const MAX_CERTIFICATES = 1_000_000;
 
 /** Throws INVALID_ARGUMENT for words that are missing. Files are read when they are needed. */
 export async function vaultOf(words: Readonly<Record<string, string>>): Promise<VaultOptions> {
@@ -11,7 +11,7 @@ export async function vaultOf(words: Readonly<Record<string, string>>): Promise<
   if (address === undefined) throw missing("address");
   return {
     ...{ address, namespace, mount, prefix, auth: authOf(words) },
-    ...(caFile !== undefined && { ca: await certificates(caFile) }),
+    ...(caFile !== undefined && { ca: await shared(caFile, "ca-file", MAX_CERTIFICATES) }),
   };
 }
 
@@ -27,7 +27,7 @@ function authOf(words: Readonly<Record<string, string>>): VaultAuth {
     case "jwt":
       if (role === undefined || jwtFile === undefined) throw missing("role and jwt-file");
       // A platform's own files, often links that it replaces: they live for minutes.
-      return { method: auth, role, mount, jwt: async () => await projected(jwtFile) };
+      return { method: auth, role, mount, jwt: async () => (await shared(jwtFile, "jwt-file", MAX_CREDENTIAL, true)).trim() };
     default:
       throw new CofferdamError("INVALID_ARGUMENT", "secrets.vault: auth is token, approle or jwt");
   }
@@ -39,18 +39,11 @@ function credential(path: string): string {
   return bytes.toString("utf8").trim();
 }
 
-async function projected(path: string): Promise<string> {
-  try {
-    return (await readFile(path, "utf8")).slice(0, MAX_CREDENTIAL).trim();
-  } catch (error) {
-    throw wrapError(error, "NOT_FOUND", "secrets.vault: jwt-file");
-  }
-}
-
-async function certificates(path: string): Promise<string> {
-  const bytes = await readBounded(path, { maxBytes: 1_000_000, what: "secrets.vault: ca-file" });
-  if (bytes === undefined) throw new CofferdamError("NOT_FOUND", `no file ${path}, which secrets.vault names as ca-file`);
-  return Buffer.from(bytes).toString("utf8");
+/** Of a file that others may read. */
+async function shared(path: string, word: string, maxBytes: number, followLink = false): Promise<string> {
+  const bytes = await readBounded(path, { maxBytes, what: `secrets.vault: ${word}`, followLink });
+  if (bytes === undefined) throw new CofferdamError("NOT_FOUND", `no file ${path}, which secrets.vault names as ${word}`);
+  return bytes.toString("utf8");
 }
 
 function missing(what: string): CofferdamError {
