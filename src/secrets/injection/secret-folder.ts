@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { CofferdamError, errnoOf, messageOf } from "../../foundation/index.ts";
+import { MAX_VALUE } from "../inputs.ts";
 
 /** What mounts for us; it has the rights to. */
 export interface MemoryMounts {
@@ -25,10 +26,9 @@ export interface Owner {
 
 /** Files of one job. */
 export const MOST_SECRETS = 64;
-const MOST_BYTES = 64 * 1024;
 /** Each file takes whole pages; the folder takes an inode too. */
-const SIZE = { bytes: (MOST_SECRETS + 1) * MOST_BYTES, inodes: MOST_SECRETS + 8 };
-const ZEROS: Uint8Array = new Uint8Array(MOST_BYTES);
+const SIZE = { bytes: (MOST_SECRETS + 1) * MAX_VALUE, inodes: MOST_SECRETS + 8 };
+const ZEROS: Uint8Array = new Uint8Array(MAX_VALUE);
 
 /** A file's name in the job: no path, nothing hidden. */
 export const secretFileName: z.ZodType<string> = z
@@ -76,7 +76,7 @@ export class SecretFolder {
   put(name: string, value: Uint8Array): void {
     if (!this.#open) throw new CofferdamError("FAILED_PRECONDITION", "the secrets of this job were taken away already");
     if (!secretFileName.safeParse(name).success) throw new CofferdamError("INVALID_ARGUMENT", `not a name of a file: ${JSON.stringify(name.slice(0, 80))}`);
-    if (value.length > MOST_BYTES) throw new CofferdamError("PAYLOAD_TOO_LARGE", `secret ${name} has ${value.length} bytes; at most ${MOST_BYTES}`);
+    if (value.length > MAX_VALUE) throw new CofferdamError("PAYLOAD_TOO_LARGE", `secret ${name} has ${value.length} bytes; at most ${MAX_VALUE}`);
     if (this.#names.size >= MOST_SECRETS) throw new CofferdamError("RESOURCE_EXHAUSTED", `a job has at most ${MOST_SECRETS} secrets`);
     try {
       const file = openSync(join(this.path, name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o400);
