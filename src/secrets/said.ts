@@ -30,7 +30,7 @@ const name = z
   .max(256)
   .regex(/^[^\p{Cc}]+$/u, "no control characters");
 
-export const allowSchema: z.ZodType<SecretAllowList, SecretAllowList> = z.strictObject({
+const allowSchema: z.ZodType<SecretAllowList, SecretAllowList> = z.strictObject({
   repositories: list(
     z
       .string()

@@ -18,7 +18,7 @@ export interface KdfCost {
 export const COST_FLOOR: KdfCost = { memory: 64 * 1024, passes: 3, lanes: 1 };
 export const COST_CEILING: KdfCost = { memory: 1024 * 1024, passes: 32, lanes: 16 };
 /** Shortest passphrase that is taken for something new, bytes. */
-export const MIN_PASSPHRASE = 12;
+const MIN_PASSPHRASE = 12;
 const MAX_PASSPHRASE = 4096;
 const SALT = 16;
 

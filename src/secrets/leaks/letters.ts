@@ -5,7 +5,7 @@ export const DIGIT = 1;
 export const UPPER = 2;
 export const LOWER = 4;
 /** `+` and `/`. */
-export const OF_BASE64 = 8;
+const OF_BASE64 = 8;
 export const DASH = 16;
 export const UNDERSCORE = 32;
 export const DOT = 64;

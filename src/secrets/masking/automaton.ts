@@ -13,7 +13,7 @@ import { CofferdamError } from "../../foundation/index.ts";
 export type Found = (end: number, length: number) => void;
 
 /** Bytes of all patterns together: 270 MiB of tables. */
-export const MOST_PATTERN_BYTES: number = 16 * 2 ** 20;
+const MOST_PATTERN_BYTES = 16 * 2 ** 20;
 /** Bytes that are looked at together; every pattern is longer. */
 const GRAM = 4;
 /** A longer window skips more, and more of it has to be stepped through at the end of each piece. */

@@ -18,7 +18,7 @@ export interface Reading {
 }
 
 /** A longer terminal code is none. */
-export const MOST_PARTIAL = 256;
+const MOST_PARTIAL = 256;
 
 const ESCAPE = 0x1b;
 const BELL = 0x07;
