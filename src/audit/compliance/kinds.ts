@@ -7,9 +7,9 @@ export const INTEGRITY: readonly string[] = ["packages/IntegrityCheck"];
 /** Packages against advisories, and what was known to be bad only after the install. */
 export const SCANS: readonly string[] = ["packages/VulnerabilityScan", "packages/PackageExposed"];
 /** Scripts and commands in a jail: what they were granted, reached and were refused. */
+export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox/RuntimeProtection"];
 /** Seen in guarded jobs: what it was, what was kept of it, and who looked into it. */
 export const THREATS: readonly string[] = ["jobs/ThreatHandled", "jobs/ThreatResolved", "monitor/EvidenceKept"];
-export const JAILED: readonly string[] = ["packages/RuntimeProtection", "sandbox/RuntimeProtection"];
 /** Networks of jobs: what they were allowed, what they tried besides, and that one was lost or cut. */
 export const NETWORKS: readonly string[] = [
   ...["network/NetworkCreated", "network/NetworkPolicyApplied", "network/NetworkViolation"],

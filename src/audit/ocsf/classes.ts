@@ -25,6 +25,11 @@ export const SCAN: OcsfClass = { uid: 6007, name: "Scan Activity", category: 6, 
 /** An activity of a class: its id and caption. Id 99 is "Other", with a name of our own. */
 export type Activity = readonly [number, string];
 
+/** The one that a table has for an action, or `other`. */
+export function activityOf(table: Readonly<Record<string, Activity>>, action: string, other: Activity = [99, action]): Activity {
+  return (Object.hasOwn(table, action) ? table[action] : undefined) ?? other;
+}
+
 export const SEVERITIES = {
   unknown: [0, "Unknown"],
   informational: [1, "Informational"],

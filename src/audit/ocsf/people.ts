@@ -2,7 +2,7 @@
 import type { JsonObject, JsonValue } from "../../foundation/index.ts";
 import { objectOf, textOf } from "../facts.ts";
 import { messageOf } from "./activities.ts";
-import { ACCOUNT, type Activity, ALLOWED, AUTHENTICATION, BASE_EVENT, BLOCKED, ENTITY, type OcsfSeverity, USER_ACCESS } from "./classes.ts";
+import { ACCOUNT, type Activity, ALLOWED, AUTHENTICATION, activityOf, BASE_EVENT, BLOCKED, ENTITY, type OcsfSeverity, USER_ACCESS } from "./classes.ts";
 import { type Mapped, ocsfRecord } from "./record.ts";
 
 const LOGINS: Readonly<Record<string, Activity>> = {
@@ -20,7 +20,7 @@ export function login(mapped: Mapped): JsonObject {
   const { mfa, reason } = facts.details;
   return ocsfRecord(mapped, {
     class: AUTHENTICATION,
-    activity: known(LOGINS, event.action),
+    activity: activityOf(LOGINS, event.action),
     severity: severityOf(mapped, "medium"),
     message: messageOf(mapped),
     control: event.result === "failure" ? BLOCKED : undefined,
@@ -62,7 +62,7 @@ function accountActivity({ event, facts }: Mapped): Activity {
   if (event.action === "password_set") return event.userId !== undefined && event.userId === event.resourceId ? [3, "Password Change"] : [4, "Password Reset"];
   const [before, after] = [objectOf(facts.details["before"])?.["disabled"], objectOf(facts.details["after"])?.["disabled"]];
   if (event.action === "user_updated" && typeof after === "boolean" && before !== after) return after ? [5, "Disable"] : [2, "Enable"];
-  return known(ACCOUNTS, event.action);
+  return activityOf(ACCOUNTS, event.action);
 }
 
 /** A role was given to somebody, or taken away. */
@@ -87,7 +87,7 @@ export function role(mapped: Mapped): JsonObject {
   const what = event.resourceType ?? "policy";
   return ocsfRecord(mapped, {
     class: ENTITY,
-    activity: Object.hasOwn(ROLES, event.action) ? known(ROLES, event.action) : [3, "Update"],
+    activity: activityOf(ROLES, event.action, [3, "Update"]),
     severity: severityOf(mapped, "medium"),
     message: messageOf(mapped),
     more: {
@@ -107,10 +107,6 @@ export function permission(mapped: Mapped): JsonObject {
     control: event.result === "success" ? ALLOWED : BLOCKED,
     more: { status_detail: textOf(facts.details["reason"]) },
   });
-}
-
-function known(activities: Readonly<Record<string, Activity>>, action: string): Activity {
-  return (Object.hasOwn(activities, action) ? activities[action] : undefined) ?? [99, action];
 }
 
 function severityOf({ event }: Mapped, failure: OcsfSeverity): OcsfSeverity {

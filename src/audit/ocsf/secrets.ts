@@ -2,7 +2,7 @@
 import type { JsonObject } from "../../foundation/index.ts";
 import { textOf } from "../facts.ts";
 import { messageOf } from "./activities.ts";
-import { type Activity, ENTITY, type OcsfSeverity } from "./classes.ts";
+import { type Activity, activityOf, ENTITY, type OcsfSeverity } from "./classes.ts";
 import { type Mapped, ocsfRecord } from "./record.ts";
 
 const ACTIVITIES: Readonly<Record<string, Activity>> = {
@@ -33,7 +33,7 @@ export function secret(mapped: Mapped): JsonObject {
   const refused = event.result === "failure";
   return ocsfRecord(mapped, {
     class: ENTITY,
-    activity: activityOf(mapped),
+    activity: secretActivity(mapped),
     severity: (Object.hasOwn(SEVERITIES, event.action) ? SEVERITIES[event.action] : undefined) ?? (refused ? "medium" : "informational"),
     message: messageOf(mapped),
     more: {
@@ -43,7 +43,7 @@ export function secret(mapped: Mapped): JsonObject {
   });
 }
 
-function activityOf({ event, facts }: Mapped): Activity {
+function secretActivity({ event, facts }: Mapped): Activity {
   if (event.action === "SecretStored") return facts.details["replaced"] === 0 ? [1, "Create"] : [3, "Update"];
-  return (Object.hasOwn(ACTIVITIES, event.action) ? ACTIVITIES[event.action] : undefined) ?? [99, event.action];
+  return activityOf(ACTIVITIES, event.action);
 }

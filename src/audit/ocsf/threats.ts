@@ -1,12 +1,11 @@
 /** Threats that were seen in jobs, what was kept of them, and that somebody looked into them, as OCSF detection findings. */
 import type { JsonObject } from "../../foundation/index.ts";
 import { textOf } from "../facts.ts";
-import { type Activity, DETECTED, DETECTION } from "./classes.ts";
+import { type Activity, activityOf, DETECTED, DETECTION } from "./classes.ts";
 import { severityOf } from "./findings.ts";
 import { type Mapped, ocsfRecord } from "./record.ts";
 
-const CLOSE: Activity = [3, "Close"];
-const ACTIVITIES: Readonly<Record<string, Activity>> = { ThreatResolved: CLOSE, EvidenceKept: [2, "Update"] };
+const ACTIVITIES: Readonly<Record<string, Activity>> = { ThreatResolved: [3, "Close"], EvidenceKept: [2, "Update"] };
 const STATUSES = { new: [1, "New"], underway: [2, "In Progress"], resolved: [4, "Resolved"] } as const;
 
 export function threatFinding(mapped: Mapped): JsonObject {
@@ -18,7 +17,7 @@ export function threatFinding(mapped: Mapped): JsonObject {
   const resolved = event.action === "ThreatResolved";
   return ocsfRecord(mapped, {
     class: DETECTION,
-    activity: (Object.hasOwn(ACTIVITIES, event.action) ? ACTIVITIES[event.action] : undefined) ?? [1, "Create"],
+    activity: activityOf(ACTIVITIES, event.action, [1, "Create"]),
     severity: severityOf(textOf(facts.details["severity"])),
     message: `${of}${textOf(path) === undefined ? "" : ` kept: ${textOf(path)}`}`,
     control: DETECTED,
