@@ -3,6 +3,7 @@ import { CofferdamError } from "../../foundation/index.ts";
 import { type DryRun, dryRun } from "../../network/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import type { CommandContext } from "./command.ts";
+import { withBook } from "./job-session.ts";
 import { line } from "./line.ts";
 import { listedEgress, recordedJobs } from "./recorded-jobs.ts";
 
@@ -10,7 +11,6 @@ const SHOWN_JOBS = 20;
 const SHOWN_PLACES = 5;
 
 export async function dryRunOf(context: CommandContext, policy: EffectivePolicy): Promise<DryRun> {
-  const { withBook } = await import("./job-session.ts");
   const jobs = await withBook(context, async (book) => await recordedJobs(book, context, []));
   if (jobs.length === 0) throw new CofferdamError("NOT_FOUND", "none of these jobs had a network", { hint: "cofferdam job list --repo OWNER/NAME" });
   return dryRun(jobs, await listedEgress(policy, context.env));

@@ -4,29 +4,17 @@ import { basename, join } from "node:path";
 import { CofferdamError, formatBytes } from "../../foundation/index.ts";
 import { expandSets, type Learned, type LearnedRule, learn, setHost } from "../../network/index.ts";
 import { addEgress, type EgressAddition, POLICY_FILE, policyPlaces, previewEgress, readPolicyFile } from "../../policy/index.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { CommandContext } from "./command.ts";
+import { counted } from "./counted.ts";
+import { withBook } from "./job-session.ts";
 import { line } from "./line.ts";
 import { recordedEdit } from "./policy-edit.ts";
 import { recordedJobs } from "./recorded-jobs.ts";
 import { openPolicy } from "./session.ts";
 import { unifiedDiff } from "./unified-diff.ts";
 
-export const policyLearn: Command = {
-  name: "learn",
-  summary: "Proposes jobs.egress from what jobs reached: a diff of cofferdam.yaml to read, or with --write the change itself.",
-  usage: "JOB... | --repo OWNER/NAME [--runs N] [--write]",
-  examples: ["cofferdam policy learn job-8f2c", "cofferdam policy learn --repo acme/web --runs 20 | git apply", "cofferdam policy learn job-8f2c --write"],
-  options: {
-    repo: { type: "string", value: "OWNER/NAME", describe: "the last jobs of this one, together" },
-    runs: { type: "string", value: "N", describe: "how many of them, 1 to 200 (default 20)" },
-    write: { type: "boolean", describe: "change the file" },
-  },
-  run: execute,
-};
-
-async function execute(context: CommandContext): Promise<number> {
+export async function learnEgress(context: CommandContext): Promise<number> {
   const { args, cwd, env, globals, out, values } = context;
-  const { withBook } = await import("./job-session.ts");
   const jobs = await withBook(context, async (book) => await recordedJobs(book, context, args));
   if (jobs.length === 0) throw new CofferdamError("NOT_FOUND", "none of these jobs had a network", { hint: "observe first: mode: observe, or level low" });
   const places = policyPlaces(cwd, env);
@@ -55,11 +43,11 @@ async function execute(context: CommandContext): Promise<number> {
 }
 
 function seen({ jobs, received }: LearnedRule, all: number): string {
-  return `${jobs} of ${all} ${all === 1 ? "job" : "jobs"}, ${formatBytes(received)}`;
+  return `${jobs} of ${counted(all, "job")}, ${formatBytes(received)}`;
 }
 
 function remarks({ add, jobs, notes, refused }: Learned, unused: readonly string[]): readonly string[] {
-  const of = `${jobs} ${jobs === 1 ? "job" : "jobs"}`;
+  const of = counted(jobs, "job");
   return [
     ...(add.length === 0 ? [`cofferdam: ${of} reached nothing that jobs.egress lacks`] : []),
     ...refused.map((one) => `blocked  ${line(one.rule)}, ${seen(one, jobs)}: not proposed; whether the job needed it is yours to say`),

@@ -1,13 +1,10 @@
-/** `cofferdam policy show|explain|check|trust|allow`; `learn` is in policy-learn.ts. */
+/** `cofferdam policy show|explain|check|trust|allow|learn`. What knows of jobs and networks is loaded where it is used: reading a policy needs none of it. */
 import { existsSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CofferdamError, isoTime, nearestWord, systemClock } from "../../foundation/index.ts";
-import { isReadableRule, setNames } from "../../network/index.ts";
 import { addAllowance, addEgress, KEYS, POLICY_FILE, policyPlaces, readPolicyFile, TrustStore } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
-import { dryRunOf, dryRunText } from "./policy-dry-run.ts";
 import { recordedEdit } from "./policy-edit.ts";
-import { policyLearn } from "./policy-learn.ts";
 import { openPolicy } from "./session.ts";
 
 const show: Command = {
@@ -84,7 +81,8 @@ const check: Command = {
     if (file === undefined) throw new CofferdamError("NOT_FOUND", `no policy file ${path}`);
     // Locks and trust show only against the other files.
     const policy = await openPolicy(context.args[0] === undefined ? context : { ...context, globals: { ...context.globals, config: path } });
-    const run = context.values["repo"] === undefined ? undefined : await dryRunOf(context, policy);
+    const dry = context.values["repo"] === undefined ? undefined : await import("./policy-dry-run.ts");
+    const run = await dry?.dryRunOf(context, policy);
     if (context.globals.json)
       context.out.json({
         ...{ schema: "cofferdam/policy-check/v1", ok: true, file: path, sha256: file.sha256, notices: policy.notices },
@@ -92,7 +90,7 @@ const check: Command = {
       });
     else {
       context.out.note(`${path}: valid${policy.notices.map((notice) => `\n  ${notice}`).join("")}`);
-      if (run !== undefined) context.out.data(dryRunText(run));
+      if (dry !== undefined && run !== undefined) context.out.data(dry.dryRunText(run));
     }
     return run === undefined || run.blocked.length === 0 ? 0 : 3;
   },
@@ -134,7 +132,7 @@ const allow: Command = {
       throw new CofferdamError("INVALID_ARGUMENT", "one 'RULE SUBJECT' and --reason, please", { hint: "cofferdam policy allow --help" });
     const places = policyPlaces(cwd, env);
     const path = places.repository ?? join(realpathSync(cwd), POLICY_FILE);
-    const destination = isDestination(args[0]);
+    const destination = await isDestination(args[0]);
     if (destination && until !== undefined) throw new CofferdamError("INVALID_ARGUMENT", "--until: what jobs.egress lists has no last day");
     const [what] = args;
     const act = destination
@@ -151,14 +149,28 @@ const allow: Command = {
   },
 };
 
+const learn: Command = {
+  name: "learn",
+  summary: "Proposes jobs.egress from what jobs reached: a diff of cofferdam.yaml to read, or with --write the change itself.",
+  usage: "JOB... | --repo OWNER/NAME [--runs N] [--write]",
+  examples: ["cofferdam policy learn job-8f2c", "cofferdam policy learn --repo acme/web --runs 20 | git apply", "cofferdam policy learn job-8f2c --write"],
+  options: {
+    repo: { type: "string", value: "OWNER/NAME", describe: "the last jobs of this one, together" },
+    runs: { type: "string", value: "N", describe: "how many of them, 1 to 200 (default 20)" },
+    write: { type: "boolean", describe: "change the file" },
+  },
+  run: async (context) => await (await import("./policy-learn.ts")).learnEgress(context),
+};
+
 export const policyCommands: CommandGroup = {
   name: "policy",
   summary: "What is enforced, where that was decided, and what is excepted.",
-  commands: [show, explain, check, trust, allow, policyLearn],
+  commands: [show, explain, check, trust, allow, learn],
 };
 
 /** A place as `jobs.egress` names it; findings have a word without a dot or a colon first. */
-function isDestination(text: string): boolean {
+async function isDestination(text: string): Promise<boolean> {
+  const { isReadableRule, setNames } = await import("../../network/index.ts");
   return setNames().includes(text) || (/^[^ ]*[.:]/.test(text) && isReadableRule(text));
 }
 
