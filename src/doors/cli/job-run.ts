@@ -210,7 +210,7 @@ function variables(option: OptionValue, env: Readonly<NodeJS.ProcessEnv>): Recor
 /** NAME=ID, each name once. */
 function bindings(option: string, value: OptionValue): Record<string, string> {
   const all = new Map<string, string>();
-  for (const one of Array.isArray(value) ? value.map(String) : []) {
+  for (const one of list(value) ?? []) {
     const at = one.indexOf("=");
     const name = one.slice(0, Math.max(0, at));
     if (at < 1) throw new CofferdamError("INVALID_ARGUMENT", `--${option} ${one.slice(0, 200)}: not NAME=ID`, { hint: `--${option} NPM_TOKEN=npm/publish` });
