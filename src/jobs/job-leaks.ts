@@ -9,7 +9,7 @@ import type { Clock } from "../foundation/index.ts";
 import type { Allowance, EffectivePolicy } from "../policy/index.ts";
 import { type Leak, LeakFinder, type LeakReport } from "../secrets/index.ts";
 import type { JobLeakScan } from "./report/schema.ts";
-import type { ThreatInput } from "./threats/threat.ts";
+import { SEVERITIES, type ThreatInput } from "./threats/threat.ts";
 
 /** Of the results of one job. */
 const MOST_FILES = 500;
@@ -18,7 +18,6 @@ const MOST_BYTES: number = 64 * 2 ** 20;
 /** Threats that one job makes; the worst. */
 const MOST_TOLD = 20;
 const PIECE: number = 256 * 1024;
-const ORDER: readonly Leak["severity"][] = ["critical", "high", "medium", "low"];
 
 interface PlacedLeak extends Leak {
   /** `output`, or a path in the workspace. */
@@ -86,7 +85,7 @@ export class JobLeaks {
       if (exception === undefined) open.push(leak);
       else accepted.push({ ...leak, exception });
     }
-    const worst = open.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity)).slice(0, MOST_TOLD);
+    const worst = open.toSorted((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity)).slice(0, MOST_TOLD);
     const scan = { outputBytes: output.bytes, files: this.#files, notLookedAt: this.#notLookedAt, found: open.length + this.#more, accepted: accepted.length };
     return { scan, threats: worst.map((leak) => threatOf(leak, jobId)), accepted };
   }
