@@ -106,7 +106,10 @@ export class JobSecrets {
     const { files } = this.#parts.job.secrets;
     const before = files.length;
     try {
-      for (const { name, secret } of secrets) this.#put(name, secret);
+      for (const { name, secret } of secrets) {
+        this.#mask(name, secret);
+        this.#put(name, secret);
+      }
       this.#parts.job.masks.prepare();
     } catch (error) {
       for (const name of files.splice(before)) this.#folder.take(name);
@@ -116,7 +119,6 @@ export class JobSecrets {
 
   #put(name: string, secret: RetrievedSecret): void {
     const { job } = this.#parts;
-    this.#mask(name, secret);
     try {
       this.#folder.put(name, secret.value);
     } finally {
