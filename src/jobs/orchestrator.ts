@@ -143,9 +143,11 @@ export class SecurityOrchestrator {
    * kept for the report. Throws CONFLICT for an id that is taken, INVALID_ARGUMENT, NOT_INITIALIZED.
    */
   async createJobSecurityContext(jobId: string, jobConfig: JobConfig, command: readonly string[] = []): Promise<JobSecurityContext> {
-    const open = await this.#create(jobIdOf(jobId), parseJobConfig(jobConfig), command, {});
-    await during(open, this.#decide(open, parseJobConfig(jobConfig), open.stop.signal));
-    if (open.state === "ready") await this.book.jobs.move(open.job.identity.jobId, ["initializing"], "ready");
+    const id = jobIdOf(jobId);
+    const config = parseJobConfig(jobConfig);
+    const open = await this.#create(id, config, command, {});
+    await during(open, this.#decide(open, config, open.stop.signal));
+    if (open.state === "ready") await this.book.jobs.move(id, ["initializing"], "ready");
     return contextOf(open.job, open.state);
   }
 
