@@ -192,7 +192,7 @@ export class ContainerRun {
     if (this.#job.started) this.#job.workloadEnded(this.#job.exit);
     // By its name too: a create that was cut off may have made it all the same.
     const removed = this.#mayExist
-      ? this.#try("container", async () => {
+      ? this.#job.attempt("container", async () => {
           await removeContainer(this.#parts.engine, id ?? containerName(jobId));
           this.#containerId = undefined;
           this.#mayExist = false;
@@ -206,14 +206,14 @@ export class ContainerRun {
     this.#attachment?.close();
     this.#log?.close();
     if (this.#log !== undefined) this.#job.log = this.#log.facts;
-    if (!this.#mayExist && this.#job.started) await this.#try("results", () => this.#collect());
+    if (!this.#mayExist && this.#job.started) await this.#job.attempt("results", () => this.#collect());
     if (this.#job.started)
-      await this.#try("look for leaked secrets", async () => {
+      await this.#job.attempt("look for leaked secrets", async () => {
         this.#job.leaks = await this.#leaks.end(this.#parts.policy, jobId);
       });
     const folder = this.#folder;
     if (folder !== undefined)
-      await this.#try("folder", async () => {
+      await this.#job.attempt("folder", async () => {
         await releaseJobFolder(folder);
         this.#folder = undefined;
       });
@@ -233,7 +233,7 @@ export class ContainerRun {
 
   async #takeSecrets(): Promise<void> {
     const secrets = this.#secrets;
-    if (secrets !== undefined) await this.#try("secrets", async () => await secrets.close());
+    if (secrets !== undefined) await this.#job.attempt("secrets", async () => await secrets.close());
   }
 
   async #prepare(allocation: Allocation, { Id: imageId, Config: imageConfig }: JobImage, signal: AbortSignal): Promise<CreatePlan> {
@@ -301,15 +301,7 @@ export class ContainerRun {
   #canarySeen(source: string): void {
     const { jobId } = this.#job.identity;
     const threat = { type: "canary_seen", severity: "critical", source: "masking", jobId, details: { where: source } } as const;
-    this.#parts.threat(threat).catch((error: unknown) => this.#job.leftBehind.push({ what: "a canary was seen", why: messageOf(error).slice(0, 500) }));
-  }
-
-  async #try(what: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
-    }
+    this.#parts.threat(threat).catch((error: unknown) => this.#job.remains("a canary was seen", error));
   }
 }
 

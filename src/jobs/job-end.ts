@@ -1,6 +1,6 @@
 /** The end of a job: what it has goes, its end goes on record, its report is kept. Whatever fails, the next step is tried, and told. */
 import type { EventEmitter } from "node:events";
-import { type Clock, type JsonObject, messageOf, wrapError } from "../foundation/index.ts";
+import { type Clock, type JsonObject, wrapError } from "../foundation/index.ts";
 import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
@@ -32,11 +32,11 @@ export async function endJob(id: string, open: OpenJob, parts: EndParts): Promis
   const { audit, book, networks, policy, quota } = parts;
   const { job } = open;
   const holds = await takeAway(id, open, quota);
-  job.traffic = (await attempt(job, "network", async () => await networks?.removeNetwork(id))) ?? job.traffic;
+  job.traffic = (await job.attempt("network", async () => await networks?.removeNetwork(id))) ?? job.traffic;
   job.judgeMemory();
   judgeTraffic(job, policy);
-  await attempt(job, "threats of leaked secrets", async () => await tellLeaks(job, parts));
-  job.threats = (await attempt(job, "threats", async () => await book.threats.ofJob(id))) ?? job.threats;
+  await job.attempt("threats of leaked secrets", async () => await tellLeaks(job, parts));
+  job.threats = (await job.attempt("threats", async () => await book.threats.ofJob(id))) ?? job.threats;
   await recordEnd(job);
   job.trail = await verifiedSince(audit, job.askedAt);
   return await keepReport(id, open, holds, book);
@@ -56,7 +56,7 @@ async function tellLeaks(job: LiveJob, { book, clock, events, policy }: EndParts
 /** Container, then what quota has for it; both at once where neither needs the other. */
 async function takeAway(id: string, { job, run }: OpenJob, quota: ResourceQuotaManager): Promise<JobHoldings> {
   const release = async (): Promise<void> => {
-    job.usage = (await attempt(job, "resources", async () => await quota.releaseResources(id, job.outOfMemory)))?.usage;
+    job.usage = (await job.attempt("resources", async () => await quota.releaseResources(id, job.outOfMemory)))?.usage;
   };
   if (run === undefined || run.isApart) return (await Promise.all([run?.end() ?? {}, release()]))[0];
   const holds = await run.end();
@@ -72,7 +72,7 @@ function leaksOf({ scan: { found }, accepted }: FoundLeaks): JsonObject {
 
 /** What is not on record did not pass. */
 async function recordEnd(job: LiveJob): Promise<void> {
-  const { verdict } = job.facts();
+  const { verdict } = job;
   try {
     await job.record("JobEnded", verdict === "passed" ? "success" : "failure", {
       verdict,
@@ -94,17 +94,7 @@ async function keepReport(id: string, { job, state }: OpenJob, holds: JobHolding
     await book.removeLogs(await book.jobs.end(id, state === "blocked" ? "blocked" : "finished", JSON.parse(JSON.stringify(report)), holds));
     return report;
   } catch (error) {
-    job.leftBehind.push({ what: "its report is not kept", why: messageOf(error).slice(0, 500) });
+    job.remains("its report is not kept", error);
     return buildReport(job.facts());
-  }
-}
-
-/** What fails is told among what is left behind. */
-export async function attempt<T>(job: LiveJob, what: string, work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    job.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
-    return undefined;
   }
 }

@@ -173,7 +173,7 @@ export class JobSecrets {
         try {
           if (!this.#folder.take(name)) return;
         } catch (error) {
-          job.leftBehind.push({ what: `secret ${name}, past its time`, why: messageOf(error).slice(0, 500) });
+          job.remains(`secret ${name}, past its time`, error);
         }
         job
           .record("SecretTakenBack", "success", { name })

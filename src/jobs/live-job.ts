@@ -1,7 +1,7 @@
 /** What is known of a job while it goes on, gathered step by step; in the end the facts of its report. */
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
 import type { ImageInspect } from "../engine/index.ts";
-import { type Clock, CofferdamError, isoTime, type JsonObject, wrapError } from "../foundation/index.ts";
+import { type Clock, CofferdamError, isoTime, type JsonObject, messageOf, wrapError } from "../foundation/index.ts";
 import type { KeptEvidence } from "../monitor/index.ts";
 import type { IsolatedNetwork, NetworkTraffic } from "../network/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
@@ -115,6 +115,12 @@ export class LiveJob {
     return this.#startedAt !== undefined;
   }
 
+  /** As things stand. */
+  get verdict(): Verdict {
+    if (this.stoppedBy !== undefined) return this.started ? "stopped" : "blocked";
+    return this.exit === 0 ? "passed" : "failed";
+  }
+
   pass(name: CheckName, why: string): void {
     this.checks[name] = { state: "passed", why };
   }
@@ -133,6 +139,21 @@ export class LiveJob {
   /** The first reason stays: what follows it is its consequence. */
   stop(error: CofferdamError): void {
     this.stoppedBy ??= { code: error.code, message: error.message.slice(0, 2000), ...(error.hint === undefined ? {} : { hint: error.hint }) };
+  }
+
+  /** What could not be taken away, or done at the end, is told in the report. */
+  remains(what: string, error: unknown): void {
+    this.leftBehind.push({ what, why: messageOf(error).slice(0, 500) });
+  }
+
+  /** What fails is told as what {@link remains}; undefined then. */
+  async attempt<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.remains(what, error);
+      return undefined;
+    }
   }
 
   workloadStarted(): void {
@@ -207,7 +228,7 @@ export class LiveJob {
     const { files, variables } = this.secrets;
     const facts: JobFacts = {
       ...{ jobId, repository, level, command, exit: this.exit, stoppedBy: this.stoppedBy, reconciled: this.reconciled },
-      verdict: aborted ? "aborted" : this.#verdict(),
+      verdict: aborted ? "aborted" : this.verdict,
       identity: { ...this.authority, uid },
       image: { reference: image, id: this.image?.Id, digest: this.digest, scanned: "not-scanned" },
       times: {
@@ -236,11 +257,6 @@ export class LiveJob {
       auditTrail: { first: this.#first, last: this.#last, ...this.trail, events: this.#events },
     };
     return maskedFacts(facts, this.masks);
-  }
-
-  #verdict(): Verdict {
-    if (this.stoppedBy !== undefined) return this.started ? "stopped" : "blocked";
-    return this.exit === 0 ? "passed" : "failed";
   }
 
   #resources(): Omit<JobResources, "percent"> {

@@ -16,7 +16,7 @@ import { DefaultSecrets } from "./default-secrets.ts";
 import { interruptionOf, withDeadline } from "./interruption.ts";
 import { JobBook, logPath } from "./job-book.ts";
 import { contextOf, type JobSecurityContext } from "./job-context.ts";
-import { attempt, endJob } from "./job-end.ts";
+import { endJob } from "./job-end.ts";
 import { JobGate } from "./job-gate.ts";
 import { type JobConfig, type JobSpec, jobIdOf, parseJobConfig, parseJobSpec } from "./job-spec.ts";
 import { hasEnded, type JobHoldings } from "./job-store.ts";
@@ -328,9 +328,9 @@ export class SecurityOrchestrator {
       job.stop(interruptionOf(signal) ?? wrapError(error, "INTERNAL", "job"));
       open.state = "blocked";
       const { code = "INTERNAL", message = "" } = job.stoppedBy ?? {};
-      await attempt(job, "resources", async () => await this.quota.releaseResources(id));
-      await attempt(job, "network", async () => await networks?.removeNetwork(id));
-      await attempt(job, "record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
+      await job.attempt("resources", async () => await this.quota.releaseResources(id));
+      await job.attempt("network", async () => await networks?.removeNetwork(id));
+      await job.attempt("record", async () => await job.record("JobBlocked", "failure", { code, reason: message.slice(0, 1000) }));
       tellAll(this.events, "jobBlocked", { jobId: id, reason: message });
     }
   }

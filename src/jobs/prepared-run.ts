@@ -1,6 +1,6 @@
 /** A container that somebody else made for a job, made anew or refused; it runs when it is started here, after its proof. */
 import type { ContainerEngine } from "../engine/index.ts";
-import { type Clock, CofferdamError, messageOf } from "../foundation/index.ts";
+import { type Clock, CofferdamError } from "../foundation/index.ts";
 import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
@@ -9,7 +9,6 @@ import type { HardenedContainer } from "./container/hardened.ts";
 import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { prepareSecureContainer } from "./container/prepare.ts";
 import { containerProfile } from "./container/profile.ts";
-import { attempt } from "./job-end.ts";
 import { connectJob } from "./job-network.ts";
 import { JobSecrets } from "./job-secrets.ts";
 import type { JobHoldings, JobStore } from "./job-store.ts";
@@ -128,7 +127,7 @@ export class PreparedRun {
     const id = this.#containerId;
     const holds = { container: id, folder: `${this.#parts.folder}/${jobId}` };
     await this.#watch?.end();
-    await attempt(this.#job, "secrets", async () => await this.#secrets?.close());
+    await this.#job.attempt("secrets", async () => await this.#secrets?.close());
     if (this.#kept !== undefined && id !== undefined) {
       this.#job.leftBehind.push({ what: `container ${id.slice(0, 12)}, frozen`, why: this.#kept });
       return { ...holds, kept: this.#kept };
@@ -142,7 +141,7 @@ export class PreparedRun {
       this.#containerId = undefined;
       return {};
     } catch (error) {
-      this.#job.leftBehind.push({ what: "container", why: messageOf(error).slice(0, 500) });
+      this.#job.remains("container", error);
       return holds;
     }
   }
