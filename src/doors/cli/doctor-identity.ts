@@ -5,6 +5,7 @@ import { formatDuration, messageOf } from "../../foundation/index.ts";
 import type { EffectivePolicy } from "../../policy/index.ts";
 import { type IdentityStatus, RBACSystem } from "../../rbac/index.ts";
 import type { CommandContext } from "./command.ts";
+import { counted } from "./counted.ts";
 import type { Check } from "./doctor.ts";
 import { openPolicy, withState } from "./session.ts";
 
@@ -83,8 +84,4 @@ function exposedKey(state: string): Finding | undefined {
     costs: "second factors: whoever read it and the database makes their codes",
     fix: `chmod 600 ${path}, and enrol second factors anew`,
   };
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

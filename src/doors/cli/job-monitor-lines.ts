@@ -1,5 +1,6 @@
 /** What the monitor saw of a job, in lines of its report. */
 import type { JobReport, Threat } from "../../jobs/index.ts";
+import { counted } from "./counted.ts";
 import { line } from "./line.ts";
 
 /** What a threat of the monitor was, under its line. */
@@ -22,7 +23,7 @@ export function seenLines({ monitoring }: Pick<JobReport, "monitoring">): string
     ...(gaps > 0 ? ["for a while nobody looked"] : []),
     ...(lacks.length > 0 ? [`not ${lacks.map((one) => line(one)).join(", ")}`] : []),
   ];
-  return [`seen     ${events} events of ${programs} ${programs === 1 ? "program" : "programs"}, ${missed.length === 0 ? "none lost" : missed.join(", ")}`];
+  return [`seen     ${events} events of ${counted(programs, "program")}, ${missed.length === 0 ? "none lost" : missed.join(", ")}`];
 }
 
 /** What is no threat, and worth a line of the whole page. */

@@ -2,6 +2,7 @@
 import { formatBytes } from "../../foundation/index.ts";
 import type { JobReport } from "../../jobs/index.ts";
 import { reasonText, ruleFor } from "../../network/index.ts";
+import { counted } from "./counted.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
 
@@ -42,7 +43,7 @@ export function blockedLines(report: JobReport): string[] {
     ...(blocked.length > SHOWN ? [`         and ${blocked.length - SHOWN} more (--json lists them)`] : []),
     ...observed.slice(0, SHOWN).map(({ name, rule }) => `observed ${line(name)}: would be blocked, ${whyLine(rule)}`),
     ...(report.network.notes ?? []).slice(0, SHOWN).map((note) => `note     network: ${line(note, 300)}`),
-    ...(report.network.dropped ?? []).map(({ packets, means }) => `dropped  ${packets} ${packets === 1 ? "packet" : "packets"}: ${line(means)}`),
+    ...(report.network.dropped ?? []).map(({ packets, means }) => `dropped  ${counted(packets, "packet")}: ${line(means)}`),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** `job report ID` in words, and the document of `job run --json`. What is not covered is said with what that means. */
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
 import { CHECK_NAMES, type CheckName, type JobReport, type Score } from "../../jobs/index.ts";
+import { counted } from "./counted.ts";
 import { observedLines } from "./job-monitor-lines.ts";
 import { headline, measureLines, noteLines, recordText, shortImage, shown } from "./job-report.ts";
 import { line } from "./line.ts";
@@ -89,7 +90,7 @@ function networkLines({ network }: JobReport): string[] {
 function resultLines(report: JobReport): string[] {
   const { workspace, log, auditTrail } = report;
   const path = workspace.path === undefined ? "" : ` of ${line(workspace.path)}`;
-  const back = workspace.copiedOut === undefined ? "" : `, ${workspace.copiedOut.files} ${workspace.copiedOut.files === 1 ? "file" : "files"} came back`;
+  const back = workspace.copiedOut === undefined ? "" : `, ${counted(workspace.copiedOut.files, "file")} came back`;
   const checked = `${auditTrail.verified ? "verified" : "not verified"}, ${auditTrail.anchored ? "anchored" : "not anchored"}`;
   return [
     ...secretLines(report),
@@ -108,7 +109,7 @@ function secretLines({ secretsUsed, secretVariables = [] }: JobReport): string[]
 function leakLines({ leakScan }: JobReport): string[] {
   if (leakScan === undefined) return [];
   const { outputBytes, files, found, accepted, notLookedAt } = leakScan;
-  const results = files === 0 ? "" : ` and ${files} ${files === 1 ? "file" : "files"}`;
+  const results = files === 0 ? "" : ` and ${counted(files, "file")}`;
   const except = accepted === 0 ? "" : `, ${accepted} accepted by the policy`;
   return [
     `leaks    ${found === 0 ? "none" : found} found in ${formatBytes(outputBytes)} of output${results}${except}`,

@@ -4,6 +4,7 @@
  */
 import { ERROR_TABLE, formatBytes, formatDuration } from "../../foundation/index.ts";
 import { type JobReport, type ResourceAmounts, sizeText, type Threat } from "../../jobs/index.ts";
+import { counted } from "./counted.ts";
 import { keptLines, saidLine, seenLines } from "./job-monitor-lines.ts";
 import { blockedLines, reachedLines, refusedDestinations } from "./job-network-lines.ts";
 import { line } from "./line.ts";
@@ -61,7 +62,7 @@ function ending(report: JobReport): string {
   const blocked = refusedDestinations(report).length;
   const refused = [
     ...(report.refused.length === 0 ? [] : [`, ${report.refused.length} refused`]),
-    ...(blocked === 0 ? [] : [`, ${blocked} ${blocked === 1 ? "destination" : "destinations"} blocked`]),
+    ...(blocked === 0 ? [] : [`, ${counted(blocked, "destination")} blocked`]),
   ].join("");
   return `${commandText(report.command)} ${report.exit === undefined ? "ended, nobody saw how" : `exited ${report.exit}`}${refused}`;
 }

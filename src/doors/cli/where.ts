@@ -3,6 +3,7 @@ import { CofferdamError, systemClock } from "../../foundation/index.ts";
 import { type PackageName, parsePackage } from "../../inventory/index.ts";
 import { type FoundInstall, InstallHistory, labelOf, type RememberedScript, type WherePage } from "../../packages/index.ts";
 import type { Command, CommandContext } from "./command.ts";
+import { counted } from "./counted.ts";
 import { plain } from "./output.ts";
 import { withState } from "./session.ts";
 
@@ -113,8 +114,4 @@ function listed(texts: readonly string[], all: number): string {
 
 function line(text: string): string {
   return `         ${text}`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
