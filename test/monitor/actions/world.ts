@@ -7,11 +7,10 @@ import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import type { ContainerEngine } from "../../../src/engine/index.ts";
 import type { ArchiveEntry } from "../../world/archives.ts";
 import { imageArchive } from "../../world/images.ts";
+import { type Held, runHeld } from "../held.ts";
 import { type Action, INTRUDER, MARK } from "./action.ts";
 
-export interface Done {
-  readonly exitCode: number;
-  readonly output: string;
+export interface Done extends Held {
   /** Paths that are other than in the image. */
   readonly changes: readonly string[];
 }
@@ -128,34 +127,19 @@ export class ActionWorld {
 
   /** Does it, in a container of its own that is gone afterwards. @param watch is told its id before anything runs in it. */
   async run(action: Action, script: string = action.script, watch: (id: string) => Promise<void> = async () => undefined): Promise<Done> {
-    const { containers } = this.#engine;
     const { capabilities = [], terminal = false, user = "", unfiltered = false } = action;
-    // It waits for a line before it begins: a watch needs its process, which is there only once it was started.
-    const { Id } = await containers.create({
-      ...{ Image: this.#image, Cmd: ["bash", "-c", `read line; ${script}\nexit`], User: user, Tty: terminal, OpenStdin: true, StdinOnce: true },
-      Env: [PATH, "CANARY=from-the-job", "HOME=/root"],
+    const container = {
+      ...{ Image: this.#image, User: user, Env: [PATH, "CANARY=from-the-job", "HOME=/root"] },
       HostConfig: {
         NetworkMode: `container:${this.#peer}`,
         CapAdd: capabilities,
         SecurityOpt: unfiltered || capabilities.includes("SYS_ADMIN") ? ["seccomp=unconfined", "apparmor=unconfined"] : [],
         Tmpfs: { "/dev/shm": "rw,exec" },
       },
-    });
-    try {
-      const attachment = await containers.attach(Id, { tty: terminal, stdin: true });
-      const { exit } = await containers.startWait(Id, { condition: "next-exit" });
-      await containers.start(Id);
-      await watch(Id);
-      // The end of its input would hang a terminal up.
-      if (terminal) attachment.stdin.write("go\n");
-      else attachment.stdin.end("go\n");
-      let output = "";
-      for await (const { bytes } of attachment.output) output += Buffer.from(bytes).toString();
-      const { exitCode } = await exit;
-      const changes = (await containers.changes(Id)).map(({ Path }) => Path);
-      return { exitCode, output, changes };
-    } finally {
-      await containers.remove(Id, { force: true });
-    }
+    };
+    return await runHeld(this.#engine, { script: `${script}\nexit`, container, terminal, watch }, async (id, held) => ({
+      ...held,
+      changes: (await this.#engine.containers.changes(id)).map(({ Path }) => Path),
+    }));
   }
 }

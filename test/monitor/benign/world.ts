@@ -10,6 +10,7 @@ import { packageFolder } from "../../../src/foundation/index.ts";
 import type { ArchiveEntry } from "../../world/archives.ts";
 import type { TestDocker } from "../../world/docker.ts";
 import { imageArchive } from "../../world/images.ts";
+import { runHeld } from "../held.ts";
 
 const PATH = "PATH=/opt/node/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Where Debian has what is in /usr; and what lives in mounts of the builds' own. */
@@ -39,38 +40,20 @@ export class BuildWorld implements AsyncDisposable {
 
   /** @param watch is told the container's id before the build begins. */
   async run(script: string, watch: (id: string) => Promise<void>): Promise<string> {
-    const { containers } = this.#engine;
     // This checkout's own, whatever the machine has.
     const node = dirname(dirname(realpathSync(process.execPath)));
     const npm = join(packageFolder(), "tools", "runtime", "node_modules", "npm");
     const root = this.#overlay();
     const bind = (source: string, target: string, readOnly = false): string => `${source}:${target}${readOnly ? ":ro" : ""}`;
-    const { Id } = await containers.create({
-      ...{
-        Image: this.#image,
-        Cmd: ["bash", "-c", `read line; cd /work; npm() { node /opt/npm/bin/npm-cli.js "$@"; }; ${script}`],
-        OpenStdin: true,
-        StdinOnce: true,
-      },
-      Env: [PATH, "HOME=/root", "LANG=C.UTF-8"],
+    const container = {
+      ...{ Image: this.#image, Env: [PATH, "HOME=/root", "LANG=C.UTF-8"] },
       HostConfig: {
         NetworkMode: "none",
         Binds: [...["usr", "etc", "var"].map((name) => bind(join(root, name), `/${name}`)), bind(node, "/opt/node", true), bind(npm, "/opt/npm", true)],
       },
-    });
-    try {
-      const attachment = await containers.attach(Id, { tty: false, stdin: true });
-      const { exit } = await containers.startWait(Id, { condition: "next-exit" });
-      await containers.start(Id);
-      await watch(Id);
-      attachment.stdin.end("go\n");
-      let output = "";
-      for await (const { bytes } of attachment.output) output += Buffer.from(bytes).toString();
-      await exit;
-      return output;
-    } finally {
-      await containers.remove(Id, { force: true });
-    }
+    };
+    const whole = `cd /work; npm() { node /opt/npm/bin/npm-cli.js "$@"; }; ${script}`;
+    return await runHeld(this.#engine, { script: whole, container, watch }, async (_, { output }) => output);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
