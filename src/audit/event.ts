@@ -1,6 +1,6 @@
 /** Audit events: what callers give, and what is recorded. */
 import { z } from "zod";
-import { CofferdamError, type JsonObject, parseInput } from "../foundation/index.ts";
+import { CofferdamError, type JsonObject, parseInput, type TrailEvent } from "../foundation/index.ts";
 
 export const SCHEMA_VERSION = 1;
 /** Most bytes of one event in canonical form. */
@@ -8,21 +8,8 @@ export const MAX_EVENT_BYTES: number = 64 * 1024;
 /** Deepest nesting inside `details`. */
 export const MAX_DETAILS_DEPTH = 32;
 
-/** What a caller records. `category` and `action` are open vocabularies of one grammar. */
-export interface AuditEventInput {
-  readonly category: string;
-  readonly action: string;
-  readonly result: "success" | "failure";
-  readonly userId?: string | undefined;
-  readonly sessionId?: string | undefined;
-  readonly resourceType?: string | undefined;
-  readonly resourceId?: string | undefined;
-  readonly details?: JsonObject | undefined;
-  /**
-   * What is about a person and may have to be erased: sealed with a key of that person's before it is hashed. Destroying the
-   * key ({@link AuditLogger.eraseSubject}) erases it everywhere, also in copies of the log, and every hash stands.
-   */
-  readonly personal?: { readonly subject: string; readonly data: JsonObject } | undefined;
+/** What a caller records. */
+export interface AuditEventInput extends TrailEvent {
   readonly compliance?:
     | {
         readonly standards?: readonly string[] | undefined;

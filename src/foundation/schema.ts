@@ -26,6 +26,10 @@ export function parseInput<T>(schema: z.ZodType<T>, input: unknown, what: string
   throw new CofferdamError(code, `${what}: ${sentence}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ""}`, { details: { problems } });
 }
 
+/** For values that callers bring along (a store, a clock): what they can do is their type's to say. */
+export const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
+export const isFunction = (value: unknown): boolean => typeof value === "function";
+
 /** A problem as one sentence. */
 export function describeProblem(problem: InputProblem): string {
   const where = problem.path === "" ? "" : `${problem.path}: `;

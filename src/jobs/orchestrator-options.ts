@@ -2,7 +2,7 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { AuditLogger } from "../audit/index.ts";
-import { type Clock, CofferdamError, goneFrom, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, goneFrom, isObject, ownName, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
 import type { NetworkIsolationOptions } from "../network/index.ts";
 import { type EffectivePolicy, LEVELS, type Level, loadPolicy } from "../policy/index.ts";
 import type { JobFacts, SecretInjector, SecretReader } from "../secrets/index.ts";
@@ -51,7 +51,6 @@ export interface SecretParts {
   readonly injector: SecretInjector;
 }
 
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 const schema: z.ZodType<OrchestratorOptions> = z.strictObject({
   securityLevel: z.enum(LEVELS).optional(),
   components: z

@@ -3,7 +3,7 @@
  * nothing inside, and decides nothing: what becomes of a threat is whose it was told to.
  */
 import { EventEmitter } from "node:events";
-import { type Clock, CofferdamError, messageOf, parseInput, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, messageOf, parseInput, systemClock, type Trail } from "../foundation/index.ts";
 import { noveltyOf, outOfRange } from "./baseline/baseline.ts";
 import { type BaselineKey, BaselineStore } from "./baseline/baseline-store.ts";
 import { Observation } from "./baseline/observation.ts";
@@ -14,15 +14,7 @@ import { type NamedRules, RuleSet } from "./rules/rule-set.ts";
 import { HashCache } from "./sensors/hash-cache.ts";
 import { KernelSensor } from "./sensors/kernel-sensor.ts";
 import { ContainerResponse, type FrozenAt } from "./watch/container-response.ts";
-import {
-  type MonitorEngine,
-  type MonitoringMetadata,
-  type MonitorOptions,
-  type MonitorSensor,
-  type MonitorTrail,
-  metadataSchema,
-  monitorOptionsSchema,
-} from "./watch/options.ts";
+import { type MonitorEngine, type MonitoringMetadata, type MonitorOptions, type MonitorSensor, metadataSchema, monitorOptionsSchema } from "./watch/options.ts";
 import { expectedRules, SUSPICIOUS_RULE, suspiciousRules, UNEXPECTED_RULE } from "./watch/process-lists.ts";
 import type { MonitorThreat } from "./watch/threat.ts";
 import { type MonitoringSummary, WatchedContainer } from "./watch/watched-container.ts";
@@ -74,7 +66,7 @@ const ABSENT: SensorStatus = { kind: "status", time: 0, state: "absent", source:
 export class RuntimeSecurityMonitor implements AsyncDisposable {
   readonly events: EventEmitter<MonitorEvents> = new EventEmitter();
   readonly #engine: MonitorEngine;
-  readonly #audit: MonitorTrail;
+  readonly #audit: Trail;
   readonly #options: MonitorOptions;
   readonly #clock: Clock;
   readonly #watched = new Map<string, Entry>();
@@ -82,7 +74,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
   #looking = false;
 
   /** Does nothing yet. Throws INVALID_ARGUMENT, with what was probably meant. */
-  constructor(dockerAPI: MonitorEngine, auditLogger: MonitorTrail, options: MonitorOptions = {}) {
+  constructor(dockerAPI: MonitorEngine, auditLogger: Trail, options: MonitorOptions = {}) {
     this.#engine = dockerAPI;
     this.#audit = auditLogger;
     this.#options = parseInput(monitorOptionsSchema, options, "options of RuntimeSecurityMonitor");

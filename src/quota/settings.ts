@@ -1,6 +1,6 @@
 /** Options of ResourceQuotaManager, and a job's request: one schema each, and what they come to. */
 import { z } from "zod";
-import type { Clock } from "../foundation/index.ts";
+import { type Clock, isObject } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
 import { type LimitsInput, limitsSchema, type ResourceLimits } from "./limits.ts";
 import type { PoolSettings } from "./pool.ts";
@@ -68,7 +68,6 @@ export interface ResourceRequest {
 const MAX_WAIT = 7 * 86_400_000;
 const share = z.number().min(1).max(100).optional();
 const flag = z.boolean().optional();
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 const name = z.string().min(1).max(100);
 const repository = z
   .string()
@@ -97,13 +96,13 @@ export const quotaOptionsSchema: z.ZodType<ParsedOptions> = z.strictObject({
   overcommitMemory: flag,
   hostShare: z.number().min(1).max(100).optional(),
   slots: z.int().min(1).max(100_000).optional(),
-  store: z.custom<Store>((value) => isObject(value)).optional(),
+  store: z.custom<Store>(isObject).optional(),
   workspaces: z.string().startsWith("/").max(1000).optional(),
   hostNetwork: z.string().startsWith("/").max(1000).optional(),
   monitoringInterval: z.int().min(50).max(3_600_000).optional(),
   lease: z.int().min(1000).max(86_400_000).optional(),
   alerts: z.strictObject({ cpu: share, memory: share, disk: share, network: share, pids: share, io: share }).optional(),
-  clock: z.custom<Clock>((value) => isObject(value)).optional(),
+  clock: z.custom<Clock>(isObject).optional(),
 });
 
 export interface ParsedRequest extends Omit<ResourceRequest, "requestedResources"> {

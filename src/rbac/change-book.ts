@@ -3,9 +3,9 @@
  * before the caller hears of it; a process that is killed in between leaves it for the next one. So no change is without its
  * event, and an event may be recorded twice: `details.change` is the same then.
  */
-import { type Clock, CofferdamError, type JsonObject, newId } from "../foundation/index.ts";
+import { type Clock, CofferdamError, type JsonObject, newId, type TrailEvent } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
-import type { AuditTrail, TrailEvent } from "./trail.ts";
+import type { AuditTrail } from "./trail.ts";
 
 export interface Change<T> {
   readonly result: T;

@@ -2,10 +2,10 @@
  * Decisions on record: every refusal, and of what is allowed the first of each user and permission and every so many after it.
  * An event has what the decision was made of, so that another policy can be asked the same later ({@link ./dry-run.ts}).
  */
-import type { JsonObject } from "../foundation/index.ts";
+import type { JsonObject, TrailEvent } from "../foundation/index.ts";
 import type { Answer } from "./asking.ts";
 import type { Decision } from "./contract.ts";
-import { type AuditTrail, CATEGORY, type TrailEvent } from "./trail.ts";
+import { type AuditTrail, CATEGORY } from "./trail.ts";
 
 /** Users and permissions that are counted; when there are more, counting begins anew, and each is recorded once more. */
 const MOST_COUNTED = 10_000;

@@ -55,4 +55,4 @@ export type { GitHubCredentials } from "./repositories/github-api.ts";
 export type { RepositoryInput } from "./repositories/stored-facts.ts";
 export type { AssignOptions, RoleInput, RolePatch, UserInput, UserPatch } from "./schemas.ts";
 export { RBACSystem } from "./system.ts";
-export type { AuditTrail, TrailEvent } from "./trail.ts";
+export type { AuditTrail } from "./trail.ts";

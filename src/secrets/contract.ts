@@ -3,8 +3,6 @@
  * of a job, whoever says that the job exists and may have it, and whoever carries it into a container.
  */
 
-import type { JsonObject } from "../foundation/index.ts";
-
 /** Who may have a secret. A list that is absent restricts nothing; what a list asks for and nobody knows is a refusal. */
 export interface SecretAllowList {
   /** `owner/name`, compared without case; `*` stands for any text without a slash: `acme/*`. */
@@ -129,20 +127,6 @@ export interface AccessRequest {
 export interface Authorizer {
   /** @returns the rule that decided, for the record. */
   authorize(request: AccessRequest): Promise<{ readonly allowed: boolean; readonly rule: string }>;
-}
-
-/** What is done goes on record here. AuditLogger is one. */
-export interface SecretTrail {
-  log(event: {
-    readonly category: string;
-    readonly action: string;
-    readonly result: "success" | "failure";
-    readonly userId?: string | undefined;
-    readonly sessionId?: string | undefined;
-    readonly resourceType?: string | undefined;
-    readonly resourceId?: string | undefined;
-    readonly details?: JsonObject | undefined;
-  }): Promise<unknown>;
 }
 
 /** One secret under the name that the job knows it by. */

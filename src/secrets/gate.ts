@@ -1,13 +1,13 @@
 /** What stands before every operation: may they, and is it on record. A refusal is recorded as well, and never with a value. */
 import type { EventEmitter } from "node:events";
-import { CofferdamError, type JsonObject, wrapError } from "../foundation/index.ts";
-import type { Authorizer, SecretPermission, SecretTrail } from "./contract.ts";
+import { CofferdamError, type JsonObject, type Trail, wrapError } from "../foundation/index.ts";
+import type { Authorizer, SecretPermission } from "./contract.ts";
 import { type SecretEvents, tell } from "./events.ts";
 import type { SecretActor } from "./inputs.ts";
 
 export interface GateParts {
   readonly authorizer: Authorizer | undefined;
-  readonly audit: SecretTrail | undefined;
+  readonly audit: Trail | undefined;
   readonly events: EventEmitter<SecretEvents>;
 }
 

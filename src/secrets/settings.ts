@@ -1,9 +1,9 @@
 /** Options of SecretManagementSystem: one strict schema, and what they come to. */
 import { join } from "node:path";
 import { z } from "zod";
-import { type Clock, CofferdamError, parseInput, stateDirectory, systemClock } from "../foundation/index.ts";
+import { type Clock, CofferdamError, isFunction, isObject, parseInput, stateDirectory, systemClock, type Trail } from "../foundation/index.ts";
 import type { Store } from "../store/index.ts";
-import type { Authorizer, JobFacts, SecretBackend, SecretInjector, SecretTrail, StorePosition } from "./contract.ts";
+import type { Authorizer, JobFacts, SecretBackend, SecretInjector, StorePosition } from "./contract.ts";
 import type { KdfCost } from "./keys/passphrase.ts";
 import type { RotationProvider } from "./rotation.ts";
 import { durationLike, providerName } from "./said.ts";
@@ -57,7 +57,7 @@ export interface SecretOptions {
   /** Default: the database of the state directory. What is brought along stays open. */
   readonly store?: Store | undefined;
   /** Where everything goes on record. Without one nothing does: for tests, and for those who listen to the events. */
-  readonly audit?: SecretTrail | undefined;
+  readonly audit?: Trail | undefined;
   /** Who may do what. Default: whoever runs this process may do all. */
   readonly authorizer?: Authorizer | undefined;
   /** Which jobs there are. Without it no job gets anything. */
@@ -95,8 +95,6 @@ const HOUR = 3_600_000;
 const DAY: number = 24 * HOUR;
 const MAX_TIME: number = 10 * 366 * DAY;
 
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
-const isFunction = (value: unknown): boolean => typeof value === "function";
 const time = (min: number): z.ZodType<number, number | string> => z.union([z.number(), durationLike("24h")]).pipe(z.int().min(min).max(MAX_TIME));
 const path = z.string().min(1).max(1000);
 
@@ -127,7 +125,7 @@ const schema = z.strictObject({
   readsPerJob: z.int().min(1).max(1_000_000).optional(),
   stateDir: path.optional(),
   store: z.custom<Store>(isObject).optional(),
-  audit: z.custom<SecretTrail>(isObject).optional(),
+  audit: z.custom<Trail>(isObject).optional(),
   authorizer: z.custom<Authorizer>(isObject).optional(),
   jobs: z.custom<JobFacts>(isObject).optional(),
   injector: z.custom<SecretInjector>(isObject).optional(),

@@ -1,9 +1,8 @@
 /** An RBACSystem on a store and a real audit log, and what was recorded. */
 import { join } from "node:path";
 import { type AuditEvent, AuditLogger } from "../../src/audit/index.ts";
-import type { Clock } from "../../src/foundation/index.ts";
+import type { Clock, TrailEvent } from "../../src/foundation/index.ts";
 import { type AuditTrail, type RBACOptions, RBACSystem } from "../../src/rbac/index.ts";
-import type { TrailEvent } from "../../src/rbac/trail.ts";
 import { SqliteStore } from "../../src/store/index.ts";
 
 export interface RbacWorld extends AsyncDisposable {

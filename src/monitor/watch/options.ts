@@ -1,6 +1,6 @@
 /** Options of RuntimeSecurityMonitor: the seed's, and what a caller brings along. */
 import { z } from "zod";
-import type { Clock, JsonObject } from "../../foundation/index.ts";
+import { type Clock, isFunction, isObject } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
 import { type RulesFile, rulesFileSchema } from "../rules/schema.ts";
@@ -16,19 +16,6 @@ export interface MonitorEngine {
       readonly GraphDriver?: { readonly Name: string; readonly Data: unknown } | undefined;
     }>;
   };
-}
-
-/** AuditLogger is one. */
-export interface MonitorTrail {
-  log(event: {
-    readonly category: string;
-    readonly action: string;
-    readonly result: "success" | "failure";
-    readonly sessionId?: string | undefined;
-    readonly resourceType?: string | undefined;
-    readonly resourceId?: string | undefined;
-    readonly details?: JsonObject | undefined;
-  }): Promise<unknown>;
 }
 
 /** KernelSensor is one. */
@@ -75,8 +62,6 @@ export interface MonitoringMetadata {
 
 const programs = z.array(z.string().min(1).max(256)).max(1000);
 const name = z.string().min(1).max(256);
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
-const isFunction = (value: unknown): boolean => typeof value === "function";
 
 export const monitorOptionsSchema: z.ZodType<MonitorOptions> = z.strictObject({
   monitoringInterval: z.int().min(0).max(86_400_000).optional(),

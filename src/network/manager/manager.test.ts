@@ -10,7 +10,7 @@ import { startDocker, type TestDocker } from "../../../test/world/docker.ts";
 import { busyboxImage } from "../../../test/world/images.ts";
 import { has, requires } from "../../../test/world/needs.ts";
 import { EngineClient } from "../../engine/index.ts";
-import { startOf } from "../../foundation/index.ts";
+import { startOf, type TrailEvent } from "../../foundation/index.ts";
 import { SqliteStore } from "../../store/index.ts";
 import { NetworkIsolationManager } from "./manager.ts";
 import type { NetworkIsolationOptions } from "./settings.ts";
@@ -21,7 +21,7 @@ let image: string;
 let server: Server;
 let manager: NetworkIsolationManager;
 let folder: string;
-let audited: { action: string; resourceId: string }[];
+let audited: TrailEvent[];
 
 beforeAll(async () => {
   if (!has("docker") || !has("network")) return;

@@ -1,23 +1,10 @@
 /** Options of NetworkIsolationManager, what a job asks for, and the one policy that both come to. */
 import { z } from "zod";
-import { type Clock, CofferdamError, type JsonObject, parseInput } from "../../foundation/index.ts";
+import { type Clock, CofferdamError, isFunction, isObject, parseInput, type Trail } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { IsolationMode, NetworkPolicy, UpstreamSettings } from "../contract.ts";
 import { readNameServer } from "../resolver/index.ts";
 import { isolationModeSchema, type NetworkPolicies, networkPoliciesSchema, networkPolicySchema, portsSchema, rulesOfPolicies } from "../rules/index.ts";
-
-/** Where what is done to networks goes on record. AuditLogger of audit/ is one. */
-export interface NetworkAudit {
-  log(event: {
-    readonly category: string;
-    readonly action: string;
-    readonly result: "success" | "failure";
-    readonly resourceType: string;
-    readonly resourceId: string;
-    readonly sessionId: string;
-    readonly details: JsonObject;
-  }): Promise<unknown>;
-}
 
 /** Options of the seed first; the rest is ours. */
 export interface NetworkIsolationOptions {
@@ -45,7 +32,7 @@ export interface NetworkIsolationOptions {
   /** Where it is written down who has which subnet. Default: in memory, for this process alone. */
   readonly store?: Store | undefined;
   /** Default: nothing is put on record. */
-  readonly audit?: NetworkAudit | undefined;
+  readonly audit?: Trail | undefined;
   readonly clock?: Clock | undefined;
   /** Instead of sockets of this host. */
   readonly connect?: UpstreamSettings["connect"];
@@ -66,7 +53,6 @@ export interface JobNetworkConfig {
 }
 
 const MAX_READY = 512;
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 const nameServer = z
   .string()
   .max(64)
@@ -94,9 +80,9 @@ const optionsSchema: z.ZodType<ParsedNetworkOptions> = z.strictObject({
   ready: z.int().min(0).max(MAX_READY).optional(),
   ipv6: z.boolean().optional(),
   store: z.custom<Store>(isObject).optional(),
-  audit: z.custom<NetworkAudit>(isObject).optional(),
+  audit: z.custom<Trail>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),
-  connect: z.custom<NonNullable<UpstreamSettings["connect"]>>((value) => typeof value === "function").optional(),
+  connect: z.custom<NonNullable<UpstreamSettings["connect"]>>(isFunction).optional(),
 });
 
 interface ParsedConfig extends Omit<JobNetworkConfig, "isolationMode"> {

@@ -1,8 +1,7 @@
 /** What lets a user in, set, changed and taken away: passwords and second factors. Each change is on record; no secret is. */
-import { CofferdamError } from "../../foundation/index.ts";
+import { CofferdamError, type TrailEvent } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
 import type { Actor, User } from "../contract.ts";
-import type { TrailEvent } from "../trail.ts";
 import type { Client } from "./client.ts";
 import type { LoginDesk, LoginInput } from "./login-desk.ts";
 import { activeUser, attempt, changed, type IdentityParts, isSelf, requireSelfOr } from "./parts.ts";

@@ -1,10 +1,10 @@
 /** What the desks of identity work with, and how they word events. */
-import { type Clock, CofferdamError, type JsonObject } from "../../foundation/index.ts";
+import { type Clock, CofferdamError, type JsonObject, type TrailEvent } from "../../foundation/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { ChangeBook } from "../change-book.ts";
 import type { Actor, User, UserDirectory } from "../contract.ts";
 import type { UserInput } from "../schemas.ts";
-import type { AuditTrail, TrailEvent } from "../trail.ts";
+import type { AuditTrail } from "../trail.ts";
 import { type Client, personalOf } from "./client.ts";
 import type { IdentityClock } from "./identity-clock.ts";
 import type { PasswordHasher } from "./password.ts";

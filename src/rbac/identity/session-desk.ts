@@ -1,10 +1,9 @@
 /** Opening, checking and ending sessions, each of it on record. */
 import { z } from "zod";
-import { CofferdamError, parseInput } from "../../foundation/index.ts";
+import { CofferdamError, parseInput, type TrailEvent } from "../../foundation/index.ts";
 import type { Transaction } from "../../store/index.ts";
 import type { AccessLimits, Actor, Authentication, Session, SessionMetadata, SessionPort, User, VerifiedSession } from "../contract.ts";
 import { line } from "../schemas.ts";
-import type { TrailEvent } from "../trail.ts";
 import { type Client, clientSchema, ipAddressSchema, userAgentSchema } from "./client.ts";
 import { actorName, attempt, changed, type IdentityParts, isSelf } from "./parts.ts";
 import type { NewSessionFacts, Refusal, SessionRecord } from "./sessions.ts";
