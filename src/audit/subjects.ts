@@ -2,8 +2,8 @@
  * Personal data under a key of each person's (GDPR Art. 17). What is hashed is the ciphertext: when the key is destroyed the
  * data is gone, from every copy of the log too, and every hash, proof and checkpoint stands.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { CofferdamError, canonicalBytes, type JsonObject, newId } from "../foundation/index.ts";
+import { randomBytes } from "node:crypto";
+import { CofferdamError, canonicalBytes, type JsonObject, newId, openBytes, sealBytes } from "../foundation/index.ts";
 import type { Store, Transaction } from "../store/index.ts";
 import type { AuditEvent, AuditEventInput, SealedData, SealedInput } from "./event.ts";
 import type { LogIdentity } from "./log-table.ts";
@@ -13,8 +13,6 @@ import type { Writer } from "./writer.ts";
 
 /** Action of the event that an erasure leaves. */
 export const ERASED = "subject_erased";
-const NONCE = 12;
-const TAG = 16;
 
 export class Subjects {
   readonly #store: Store;
@@ -30,11 +28,7 @@ export class Subjects {
     if (personal === undefined) return event;
     const plain = canonicalBytes(personal.data);
     const { id, key } = (await this.#store.read((tx) => keyOf(tx, personal.subject))) ?? (await this.#store.write((tx) => makeKey(tx, personal.subject)));
-    const nonce = randomBytes(NONCE);
-    const cipher = createCipheriv("aes-256-gcm", key, nonce);
-    cipher.setAAD(this.#purpose(id));
-    const sealed = Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
-    return { ...event, personal: { key: id, sealed: sealed.toString("base64") } };
+    return { ...event, personal: { key: id, sealed: sealBytes(key, plain, this.#purpose(id)).toString("base64") } };
   }
 
   /** What was sealed, or undefined when the key was destroyed. Throws INTEGRITY_FAILURE for what does not open with its key. */
@@ -61,17 +55,14 @@ export class Subjects {
   #unseal({ key: id, sealed }: SealedData, key: Buffer): JsonObject {
     const bytes = strictBase64(sealed);
     try {
-      if (bytes === undefined || bytes.length < NONCE + TAG) throw new Error("too short");
-      const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, NONCE));
-      decipher.setAAD(this.#purpose(id));
-      decipher.setAuthTag(bytes.subarray(-TAG));
-      return JSON.parse(Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()]).toString("utf8"));
+      if (bytes === undefined) throw new Error("not base64");
+      return JSON.parse(openBytes(key, bytes, this.#purpose(id)).toString("utf8"));
     } catch (error) {
       throw new CofferdamError("INTEGRITY_FAILURE", "personal data of an audit event does not open with its key", { cause: error });
     }
   }
 
-  /** Additional data: each part with its length in front, so that no two lists of parts are the same bytes. */
+  /** Additional data: each part with its length in front, in the machine's byte order (logs have it so, `lengthFramed` is big-endian). */
   #purpose(id: string): Buffer {
     const parts = ["cofferdam/audit/personal/v1", this.#log.logId, id].map((part) => Buffer.from(part));
     return Buffer.concat(parts.flatMap((part) => [Buffer.from(Uint32Array.of(part.length).buffer), part]));

@@ -15,6 +15,7 @@ export { bootTime, goneFrom, lifeOf, type Owner, ownIdentity, ownName, startOf }
 export { productVersion } from "./product-version.ts";
 export { replaceFile } from "./replace-file.ts";
 export { describeProblem, type InputProblem, isFunction, isObject, parseInput, problemsOf } from "./schema.ts";
+export { lengthFramed, openBytes, SEAL_OVERHEAD, sealBytes, sealInto } from "./sealed-bytes.ts";
 export { stateDirectory } from "./state-directory.ts";
 export { nearestWord } from "./suggest.ts";
 export { type CommandOptions, programPath, runCommand } from "./system-program.ts";

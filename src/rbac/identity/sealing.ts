@@ -2,14 +2,12 @@
  * Secrets that must be read again (of second factors) are sealed before they go into the database: AES-256-GCM with a key in a
  * file beside it, 0600. That keeps them out of copies of the database. It does not keep them from whoever may read the file.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { linkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { CofferdamError, errnoOf, makeFolder, newId, readBounded, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, errnoOf, lengthFramed, makeFolder, newId, openBytes, readBounded, sealBytes, wrapError } from "../../foundation/index.ts";
 
 const KEY_BYTES = 32;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 
 export class Sealing {
   readonly #path: string | undefined;
@@ -22,19 +20,13 @@ export class Sealing {
 
   /** @param about what the text belongs to: it opens for that alone. Throws ENVIRONMENT_UNFIT, INTEGRITY_FAILURE for a key file that is none. */
   async seal(text: Buffer, about: readonly string[]): Promise<string> {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv("aes-256-gcm", await this.#theKey(true), nonce).setAAD(additional(about));
-    return Buffer.concat([nonce, cipher.update(text), cipher.final(), cipher.getAuthTag()]).toString("base64");
+    return sealBytes(await this.#theKey(true), text, additional(about)).toString("base64");
   }
 
   /** Throws INTEGRITY_FAILURE for what was not sealed with this key about this. */
   async open(sealed: string, about: readonly string[]): Promise<Buffer> {
-    const bytes = Buffer.from(sealed, "base64");
     try {
-      const key = await this.#theKey(false);
-      const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES }).setAAD(additional(about));
-      decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-      return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+      return openBytes(await this.#theKey(false), Buffer.from(sealed, "base64"), additional(about));
     } catch (error) {
       if (error instanceof CofferdamError) throw error;
       throw new CofferdamError("INTEGRITY_FAILURE", "a sealed secret of a second factor does not open", {
@@ -81,14 +73,6 @@ async function makeKey(path: string): Promise<Buffer> {
   return made;
 }
 
-/** Each part behind its length: no two lists of parts give the same bytes. */
 function additional(about: readonly string[]): Buffer {
-  const parts = ["cofferdam identity v1", "aes-256-gcm", ...about].map((part) => Buffer.from(part));
-  return Buffer.concat(parts.flatMap((part) => [lengthOf(part), part]));
-}
-
-function lengthOf(part: Buffer): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(part.length);
-  return length;
+  return lengthFramed(["cofferdam identity v1", "aes-256-gcm", ...about]);
 }

@@ -1,27 +1,18 @@
-/** AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce a box: format byte, nonce, ciphertext, 128-bit tag. */
-import { createCipheriv, createDecipheriv, randomFillSync } from "node:crypto";
-import { CofferdamError } from "../../foundation/index.ts";
+/** A box of AES-256-GCM: format byte, nonce, ciphertext, tag. */
+import { CofferdamError, openBytes, SEAL_OVERHEAD, sealInto } from "../../foundation/index.ts";
 
 export const ALGORITHM = "AES-256-GCM";
 /** Bytes of every key. */
 export const KEY_BYTES = 32;
 const FORMAT = 1;
-const NONCE = 12;
-const TAG = 16;
 /** What a box has besides its content, bytes. */
-export const OVERHEAD: number = 1 + NONCE + TAG;
+export const OVERHEAD: number = 1 + SEAL_OVERHEAD;
 
 /** @param bound see {@link additionalData}. */
 export function sealBox(key: Uint8Array, content: Uint8Array, bound: Uint8Array): Buffer {
   const box = Buffer.allocUnsafe(OVERHEAD + content.length);
   box[0] = FORMAT;
-  const nonce = randomFillSync(box.subarray(1, 1 + NONCE));
-  const cipher = createCipheriv("aes-256-gcm", key, nonce, { authTagLength: TAG });
-  cipher.setAAD(bound);
-  box.set(cipher.update(content), 1 + NONCE);
-  // Of a stream cipher, final() has no bytes left; it makes the tag.
-  cipher.final();
-  box.set(cipher.getAuthTag(), box.length - TAG);
+  sealInto(box.subarray(1), key, content, bound);
   return box;
 }
 
@@ -29,12 +20,7 @@ export function sealBox(key: Uint8Array, content: Uint8Array, bound: Uint8Array)
 export function openBox(key: Uint8Array, box: Uint8Array, bound: Uint8Array): Buffer {
   if (box.length < OVERHEAD || box[0] !== FORMAT) throw cannotOpen();
   try {
-    const decipher = createDecipheriv("aes-256-gcm", key, box.subarray(1, 1 + NONCE), { authTagLength: TAG });
-    decipher.setAAD(bound);
-    decipher.setAuthTag(box.subarray(box.length - TAG));
-    const content = decipher.update(box.subarray(1 + NONCE, box.length - TAG));
-    decipher.final();
-    return content;
+    return openBytes(key, box.subarray(1), bound);
   } catch {
     throw cannotOpen();
   }
