@@ -9,8 +9,8 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 90_000,
     hookTimeout: 60_000,
     reporters: ["./test/reporter.ts"],
-    // Real kernels and sockets: a hanging test must not hide behind a retry.
-    retry: 0,
+    // Real kernels, engines and sockets on a busy machine: one more try, told by name at the end. What hangs has none.
+    retry: { count: 1, condition: /^(?![\s\S]*timed out)/i },
   },
 });
 export default config;

@@ -1,5 +1,6 @@
 /**
- * Reporter of `./dev test`: failures in full, seconds per room, every skip with its reason, and the closing line
+ * Reporter of `./dev test`: failures in full, seconds per room, every skip with its reason, what passed at its second try only,
+ * and the closing line
  * `tests: N passed, N failed, N skipped` that CI reads.
  */
 import type { Reporter, TestCase, TestModule, TestRunEndReason, Vitest } from "vitest/node";
@@ -15,6 +16,7 @@ export default class RoomReporter implements Reporter {
     const counts = { passed: 0, failed: 0, skipped: 0 };
     const rooms = new Map<string, number>();
     const skips: string[] = [];
+    const flaky: string[] = [];
     for (const module of modules) {
       const file = module.moduleId.replace(`${this.#root}/`, "");
       const room = file.split("/").slice(0, 2).join("/");
@@ -23,7 +25,16 @@ export default class RoomReporter implements Reporter {
         counts.failed += 1;
         print(`FAILED ${file}\n${error.stack ?? error.message}`);
       }
-      for (const test of module.children.allTests()) this.#count(test, file, counts, skips);
+      for (const test of module.children.allTests()) {
+        this.#count(test, file, counts, skips);
+        if (test.diagnostic()?.flaky === true)
+          flaky.push(
+            `${file} > ${test.fullName}\n${test
+              .result()
+              .errors?.map(({ message }) => message)
+              .join("\n")}`,
+          );
+      }
     }
     for (const error of unhandled) {
       counts.failed += 1;
@@ -31,6 +42,7 @@ export default class RoomReporter implements Reporter {
     }
     for (const [room, ms] of [...rooms].sort((a, b) => b[1] - a[1])) print(`${(ms / 1000).toFixed(1).padStart(7)} s  ${room}`);
     for (const skip of skips) print(`not run: ${skip}`);
+    for (const test of flaky) print(`passed at the second try: ${test}`);
     if (reason === "interrupted") print("interrupted");
     print(`tests: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   }
