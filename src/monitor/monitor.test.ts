@@ -206,3 +206,20 @@ test("threats without end: the first two hundred are told one by one, then each 
   const counted = one.monitor.summary(ID).threats.filter(({ type }) => type === "miner-words");
   expect(counted.reduce((sum, { times }) => sum + times, 0)).toBe(500);
 });
+
+test("more programs than can be remembered: a threat while they run, a line of the report when they are over", async () => {
+  await using one = await made();
+  const args = new Array<string>(4).fill("x".repeat(1000));
+  for (let i = 0; i < 200; i++) one.tell({ exec: "/bin/cc", args, as: "cc" }, { open: `/out/${i}.o`, write: true, by: "cc" }, { exit: 0, by: "cc" });
+  one.tell({ exec: "/bin/sleep", args, times: 1500 });
+  expect(one.threats).toEqual([]);
+  one.tell({ exec: "/bin/sleep", args, times: 1000 });
+  expect(one.threats).toMatchObject([
+    { type: "programs-forgotten", severity: "medium", details: { message: expect.stringMatching(/^\d+ processes that run are known by name/) } },
+  ]);
+  expect(one.monitor.summary(ID).notes).toContainEqual({
+    rule: "programs-forgotten",
+    message: expect.stringContaining("forgotten"),
+    times: expect.any(Number),
+  });
+});

@@ -1,9 +1,10 @@
 /**
  * What each process of a job runs, and from what it came, as rules see it: as it was when it was made. A process that makes
  * another and then executes a trusted program has not lent its child that program's name. Bounded in every direction, and
- * what was dropped for it is counted.
+ * what was dropped for it is counted: first of those that ended and of files, and of what runs never the name before the rest.
  */
 import type { ExecEvent, ForkEvent, OpenEvent, ProcessEvent, ProcessKey } from "../event.ts";
+import { bare, type KeptProgram, keptProgram, Weight } from "./kept-program.ts";
 import { type JobProcesses, type ProgramFacts, procKey } from "./program.ts";
 
 export interface ProgramLimits {
@@ -13,46 +14,66 @@ export interface ProgramLimits {
   readonly files: number;
   /** Programs in a chain from the first to the last. */
   readonly depth: number;
+  /** All of it together, about. */
+  readonly bytes: number;
 }
 
-const LIMITS: ProgramLimits = { processes: 20_000, files: 50_000, depth: 64 };
+/** How many had to be forgotten for the limits. */
+export interface Forgotten {
+  /** Of those that run: what is left of one is its name, or nothing. */
+  readonly running: number;
+  /** Of those that ended, and of files: who wrote them. */
+  readonly finished: number;
+}
+
+const LIMITS: ProgramLimits = { processes: 20_000, files: 50_000, depth: 64, bytes: 8 << 20 };
 /** An event of a process may come after its exit: of another processor, later in the ring. */
 const REMEMBERED_ENDED = 1000;
 const MAX_ARGS = 128;
 const MAX_ARGS_TEXT = 8192;
+/** A file's name and its place in the map, bytes. */
+const FILE_BYTES = 120;
 
 export class JobPrograms implements JobProcesses {
   readonly #limits: ProgramLimits;
-  readonly #running = new Map<ProcessKey, ProgramFacts>();
-  readonly #ended = new Map<ProcessKey, ProgramFacts>();
-  readonly #writers = new Map<string, ProgramFacts>();
+  readonly #running = new Map<ProcessKey, KeptProgram>();
+  readonly #ended = new Map<ProcessKey, KeptProgram>();
+  readonly #writers = new Map<string, KeptProgram>();
   /** By {@link procKey}. */
-  readonly #before = new Map<string, ProgramFacts>();
-  #forgotten = 0;
+  readonly #before = new Map<string, KeptProgram>();
+  readonly #weight = new Weight();
+  #forgotten: Forgotten = { running: 0, finished: 0 };
 
   constructor(limits: Partial<ProgramLimits> = {}) {
     this.#limits = { ...LIMITS, ...limits };
   }
 
-  /** Processes and writers that had to be forgotten for the limits. */
-  get forgotten(): number {
+  get forgotten(): Forgotten {
     return this.#forgotten;
+  }
+
+  /** What is remembered takes so many bytes, about. */
+  get bytes(): number {
+    return this.#weight.bytes + FILE_BYTES * this.#writers.size;
   }
 
   /** In the order in which they began. */
   get running(): Iterable<ProgramFacts> {
-    return this.#running.values();
+    return factsOf(this.#running);
   }
 
   /** Those that run, and the last that ended: /proc shows some of them for a while. */
   *known(): Generator<ProgramFacts, void, undefined> {
-    yield* this.#running.values();
-    yield* this.#ended.values();
+    yield* factsOf(this.#running);
+    yield* factsOf(this.#ended);
   }
 
   /** What ran before the first event, as /proc showed it: its key is /proc's, and whether its file is fresh is not known. */
   ranBefore(program: ProgramFacts): void {
-    this.#before.set(program.key, program);
+    const kept = keptProgram({ ...program, args: bounded(program.args) }, undefined);
+    const fits = this.bytes + kept.texts.bytes <= this.#limits.bytes / 2;
+    if (!fits) this.#forget("running", 1);
+    this.#put(this.#before, program.key, fits ? kept : bare(kept));
   }
 
   /** To be told of every event before anybody asks about it. */
@@ -64,73 +85,126 @@ export class JobPrograms implements JobProcesses {
   }
 
   get(key: ProcessKey): ProgramFacts | undefined {
-    return this.#running.get(key) ?? this.#ended.get(key) ?? (this.#before.size === 0 ? undefined : this.#before.get(procKey(key)));
+    return this.#of(key)?.facts;
   }
 
   writerOf(id: string): ProgramFacts | undefined {
-    return this.#writers.get(id);
+    return this.#writers.get(id)?.facts;
+  }
+
+  #of(key: ProcessKey): KeptProgram | undefined {
+    return this.#running.get(key) ?? this.#ended.get(key) ?? (this.#before.size === 0 ? undefined : this.#before.get(procKey(key)));
   }
 
   #exec(event: ExecEvent): void {
     const { actor, program, asked, args, cwd, time } = event;
-    const before = this.get(actor.key) ?? this.get(actor.parent);
-    this.#ended.delete(actor.key);
-    this.#put(this.#running, actor.key, {
+    const from = this.#chain(this.#of(actor.key) ?? this.#of(actor.parent));
+    const facts: ProgramFacts = {
       ...{ key: actor.key, pid: actor.pid, insidePid: actor.inside.pid, program, asked, args: bounded(args), cwd, uid: actor.euid, since: time },
-      from: this.#chain(before),
-    });
+      from: from?.facts,
+    };
+    this.#begin(actor.key, keptProgram(facts, from));
   }
 
   #fork({ actor, child, time }: ForkEvent): void {
     // A thread is no process: it runs what its process runs.
     if (child.pid !== child.tid) return;
-    const parent = this.get(actor.key);
+    const parent = this.#of(actor.key);
     const numbers = { key: child.key, pid: child.pid, insidePid: child.inside.pid };
     const unknown = { program: undefined, asked: "", args: [], cwd: "", uid: actor.euid, from: undefined };
-    this.#put(this.#running, child.key, { ...(parent ?? unknown), ...numbers, since: time });
+    this.#begin(child.key, keptProgram({ ...(parent?.facts ?? unknown), ...numbers, since: time }, parent?.from, parent));
+  }
+
+  #begin(key: ProcessKey, program: KeptProgram): void {
+    this.#put(this.#running, key, program);
+    this.#drop(this.#ended, key);
+    if (this.#running.size > this.#limits.processes) this.#forget("running", this.#dropOldest(this.#running));
+    this.#fit(key);
   }
 
   #exit(key: ProcessKey): void {
     const program = this.#running.get(key);
     if (program === undefined) return;
-    this.#running.delete(key);
-    this.#ended.set(key, program);
-    if (this.#ended.size > REMEMBERED_ENDED) dropOldest(this.#ended);
+    this.#put(this.#ended, key, program);
+    this.#drop(this.#running, key);
+    if (this.#ended.size > REMEMBERED_ENDED) this.#dropOldest(this.#ended);
   }
 
   #open({ actor, file, access, result }: OpenEvent): void {
     if (result < 0 || "claimed" in file || (access !== "write" && access !== "both")) return;
-    const writer = this.get(actor.key);
+    const writer = this.#of(actor.key);
     if (writer === undefined) return;
-    this.#writers.delete(file.id);
-    this.#writers.set(file.id, writer);
-    if (this.#writers.size <= this.#limits.files) return;
-    dropOldest(this.#writers);
-    this.#forgotten++;
+    this.#put(this.#writers, file.id, writer);
+    if (this.#writers.size > this.#limits.files) this.#forget("finished", this.#dropOldest(this.#writers));
+    this.#fit(actor.key);
   }
 
-  #put(map: Map<ProcessKey, ProgramFacts>, key: ProcessKey, program: ProgramFacts): void {
-    map.delete(key);
+  /** @param key whose turn it is: its program stays whole. */
+  #fit(key: ProcessKey): void {
+    const most = this.#limits.bytes;
+    while (this.bytes > most) {
+      const dropped = this.#dropOldest(this.#ended) || this.#dropOldest(this.#writers);
+      if (dropped === 0) break;
+      this.#forget("finished", dropped);
+    }
+    if (this.bytes <= most) return;
+    // All of them at once, and then room for as much again: else the next event would find it full, and the next.
+    for (const [other, program] of this.#running) {
+      if (other === key) continue;
+      this.#replace(this.#running, other, bare(program));
+      this.#forget("running", 1);
+    }
+    while (this.bytes > most / 2 && this.#running.size > 1) this.#forget("running", this.#dropOldest(this.#running));
+  }
+
+  #forget(what: keyof Forgotten, count: number): void {
+    this.#forgotten = { ...this.#forgotten, [what]: this.#forgotten[what] + count };
+  }
+
+  /** At the end of a map: it is the youngest. */
+  #put(map: Map<string, KeptProgram>, key: string, program: KeptProgram): void {
+    this.#weight.hold(program);
+    this.#drop(map, key);
     map.set(key, program);
-    if (map.size <= this.#limits.processes) return;
-    dropOldest(map);
-    this.#forgotten++;
+  }
+
+  /** At its place. */
+  #replace(map: Map<string, KeptProgram>, key: string, program: KeptProgram): void {
+    const old = map.get(key);
+    this.#weight.hold(program);
+    if (old !== undefined) this.#weight.release(old);
+    map.set(key, program);
+  }
+
+  #drop(map: Map<string, KeptProgram>, key: string): void {
+    const old = map.get(key);
+    if (old === undefined) return;
+    map.delete(key);
+    this.#weight.release(old);
+  }
+
+  /** @returns how many were dropped: one, or none. */
+  #dropOldest(map: Map<string, KeptProgram>): number {
+    for (const key of map.keys()) {
+      this.#drop(map, key);
+      return 1;
+    }
+    return 0;
   }
 
   /** A process that executes itself for ever must not be remembered for ever: the last ones count. */
-  #chain(from: ProgramFacts | undefined): ProgramFacts | undefined {
-    const line: ProgramFacts[] = [];
+  #chain(from: KeptProgram | undefined): KeptProgram | undefined {
+    const line: KeptProgram[] = [];
     for (let one = from; one !== undefined; one = one.from) line.push(one);
     if (line.length < 2 * this.#limits.depth) return from;
-    return line.slice(0, this.#limits.depth).reduceRight<ProgramFacts | undefined>((before, one) => ({ ...one, from: before }), undefined);
+    return line
+      .slice(0, this.#limits.depth)
+      .reduceRight<KeptProgram | undefined>((before, one) => keptProgram({ ...one.facts, from: before?.facts }, before, one), undefined);
   }
 }
 
-function dropOldest<K, V>(map: Map<K, V>): void {
-  for (const key of map.keys()) {
-    map.delete(key);
-    return;
-  }
+function* factsOf(map: ReadonlyMap<string, KeptProgram>): Generator<ProgramFacts, void, undefined> {
+  for (const { facts } of map.values()) yield facts;
 }
 
 function bounded(args: readonly string[]): readonly string[] {

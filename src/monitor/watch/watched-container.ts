@@ -64,6 +64,8 @@ export class WatchedContainer {
   #moreNotes = 0;
   #events = 0;
   #lost = 0;
+  /** Processes that are known by name alone, as far as it was told. */
+  #nameless = 0;
   #checked = 0;
 
   constructor(parts: WatchedParts) {
@@ -81,10 +83,12 @@ export class WatchedContainer {
     this.programs.take(event);
     this.#survey.take(event);
     this.parts.observation?.take(event, this.programs);
-    this.#recent[this.#events % RECENT] = event;
+    // Its environment is for the rules alone.
+    this.#recent[this.#events % RECENT] = event.kind === "exec" ? { ...event, env: undefined } : event;
     const program = this.programs.get(event.actor.key);
     if (event.kind === "exec" && this.#ran.size < MAX_PROGRAMS) this.#ran.add(event.program.path);
-    return this.#judges.flatMap((judge) => judge(event)).flatMap((match) => this.#matched(match, event, program));
+    const found = this.#judges.flatMap((judge) => judge(event)).flatMap((match) => this.#matched(match, event, program));
+    return this.programs.forgotten.running === this.#nameless ? found : [...found, ...this.#forgot()];
   }
 
   lose({ count, where }: LossEvent): readonly MonitorThreat[] {
@@ -97,6 +101,13 @@ export class WatchedContainer {
   missed(ms: number, why: string): readonly MonitorThreat[] {
     const said = { title: "nobody watched for a while", message: `for ${Math.round(ms)} ms nobody watched: ${why}`, attack: ["T1562"] };
     return this.#tell("sensor-gap", "medium", said, "sensor-gap", []);
+  }
+
+  /** What rules know of processes that run became less. */
+  #forgot(): readonly MonitorThreat[] {
+    this.#nameless = this.programs.forgotten.running;
+    const message = `${this.#nameless} processes that run are known by name alone: they are more than can be remembered`;
+    return this.#tell("programs-forgotten", "medium", { title: "more runs than can be remembered", message, attack: ["T1562"] }, "programs-forgotten", []);
   }
 
   /** Looks at processes of it. @param complete whether every event of theirs was told. */
@@ -124,8 +135,11 @@ export class WatchedContainer {
 
   summary(): MonitoringSummary {
     const threats = new Map(this.#told.map(({ threat: { type, severity }, key }) => [key, { type, severity, times: this.#repeats.times(key) }]));
+    const { finished } = this.programs.forgotten;
+    const message = "of what ended, and of files, it was forgotten who they were and who wrote them: more than can be remembered";
+    const forgotten = finished === 0 ? [] : [{ rule: "programs-forgotten", message, times: finished }];
     return {
-      ...{ events: this.#events, lost: this.#lost, threats: [...threats.values()], notes: [...this.#notes.values()] },
+      ...{ events: this.#events, lost: this.#lost, threats: [...threats.values()], notes: [...this.#notes.values(), ...forgotten] },
       ...{ moreNotes: this.#moreNotes, programs: this.#ran.size },
     };
   }
