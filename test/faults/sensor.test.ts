@@ -1,13 +1,14 @@
 /** The sensor that is killed, stopped, refused or not there: said, counted, and come back from. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent, type SensorStatus } from "../../src/monitor/index.ts";
 import { requires } from "../world/needs.ts";
+import { argumentSeen, sensorPid, statusTold } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
 const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
@@ -33,11 +34,11 @@ describe("a sensor in trouble", () => {
     await sensor.initialize();
     await using shell = await WatchedShell.start("/bin/true first; read -r line; /bin/true second");
     await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
-    const [firstSeen, rest] = [argument(sensor, "first"), heard(sensor)];
+    const [firstSeen, rest] = [argumentSeen(sensor, "first"), heard(sensor)];
     shell.release();
     await firstSeen;
-    const away = status(sensor, "absent");
-    const back = status(sensor, "watching");
+    const away = statusTold(sensor, "absent");
+    const back = statusTold(sensor, "watching");
     const gap = once(sensor, "gap");
     process.kill(sensorPid(), "SIGKILL");
     expect((await away).why).toBe("the sensor ended: it was ended by SIGKILL; it is started again");
@@ -45,7 +46,7 @@ describe("a sensor in trouble", () => {
     const [told]: GapEvent[] = await gap;
     expect(told?.why).toBe("the sensor ended: it was ended by SIGKILL");
     expect(told?.to).toBeGreaterThanOrEqual(told?.from ?? Number.POSITIVE_INFINITY);
-    const secondSeen = argument(sensor, "second");
+    const secondSeen = argumentSeen(sensor, "second");
     await shell.go();
     await secondSeen;
     expect(rest.losses).toEqual([]);
@@ -71,8 +72,8 @@ describe("a sensor in trouble", () => {
     requires(context, "sensor");
     await using sensor = new KernelSensor();
     await sensor.initialize();
-    const away = status(sensor, "absent");
-    const back = status(sensor, "watching");
+    const away = statusTold(sensor, "absent");
+    const back = statusTold(sensor, "watching");
     process.kill(sensorPid(), "SIGSTOP");
     expect((await away).why).toBe("the sensor ended: it said nothing for five seconds; it is started again");
     await back;
@@ -89,7 +90,7 @@ describe("a sensor in trouble", () => {
     const events: ProcessEvent[] = [];
     sensor.on("event", (event) => events.push(event));
     await using _watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
-    const seen = argument(sensor, "kept for the look");
+    const seen = argumentSeen(sensor, "kept for the look");
     shell.release();
     const run = await seen;
     expect(run.program.path).toMatch(/\/(da)?sh$/);
@@ -148,7 +149,7 @@ describe("a sensor in trouble", () => {
       throw new Error("not yours");
     });
     sensor.on("event", () => Promise.reject(new Error("nor this")));
-    const seen = argument(sensor, "seen");
+    const seen = argumentSeen(sensor, "seen");
     await shell.go();
     expect((await seen).env).toBeUndefined();
   });
@@ -159,32 +160,11 @@ describe("a sensor in trouble", () => {
     await sensor.initialize();
     await using shell = await WatchedShell.start("A_SECRET=value /bin/true seen");
     await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
-    const seen = argument(sensor, "seen");
+    const seen = argumentSeen(sensor, "seen");
     await shell.go();
     expect((await seen).env).toContain("A_SECRET=value");
   });
 });
-
-/** The next status of that kind. */
-async function status(sensor: KernelSensor, state: SensorStatus["state"]): Promise<SensorStatus> {
-  return await new Promise((resolve) => {
-    const hear = (found: SensorStatus): void => {
-      if (found.state !== state) return;
-      sensor.off("status", hear);
-      resolve(found);
-    };
-    sensor.on("status", hear);
-  });
-}
-
-/** The exec that has this argument. */
-async function argument(sensor: KernelSensor, text: string): Promise<Extract<ProcessEvent, { kind: "exec" }>> {
-  return await new Promise((resolve) => {
-    sensor.on("event", (event) => {
-      if (event.kind === "exec" && event.args.includes(text)) resolve(event);
-    });
-  });
-}
 
 function heard(sensor: KernelSensor): { readonly losses: LossEvent[] } {
   const losses: LossEvent[] = [];
@@ -196,12 +176,4 @@ function fifo(folder: string): string {
   const path = join(folder, "fifo");
   execFileSync("mkfifo", [path]);
   return path;
-}
-
-/** The one child of a process that is a sensor. */
-function sensorPid(of: number | undefined = process.pid): number {
-  const pids = readdirSync(`/proc/${of}/task`).flatMap((task) => readFileSync(`/proc/${of}/task/${task}/children`, "utf8").trim().split(" "));
-  const found = pids.filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-senso"));
-  if (found.length !== 1) throw new Error(`${found.length} sensors`);
-  return Number(found[0]);
 }

@@ -5,15 +5,15 @@
 import { EventEmitter } from "node:events";
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { z } from "zod";
-import { CofferdamError, errnoOf, messageOf, packageFolder, parseInput } from "../../foundation/index.ts";
+import { CofferdamError, errnoOf, packageFolder, parseInput } from "../../foundation/index.ts";
 import type { ExecEvent, GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
 import { decodeRecord } from "../reader/decode.ts";
 import { AT, SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
-import type { FromThread, Refusal, ThreadData, ToThread } from "./messages.ts";
+import type { FromThread, Refusal, ToThread, WatchOrder } from "./messages.ts";
 import { EVENT_BYTES } from "./outbox.ts";
+import { ReaderThread } from "./reader-thread.ts";
 import { SENSITIVE, type SensitiveNames, sensitiveSchema, sensitiveWords } from "./sensitive.ts";
 
 export interface KernelSensorEvents {
@@ -51,6 +51,13 @@ export interface Watch extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+interface Watched {
+  readonly job: string;
+  readonly container: string | undefined;
+  readonly order: WatchOrder;
+  readonly spaces: Spaces;
+}
+
 interface Waiting {
   resolve(): void;
   reject(error: CofferdamError): void;
@@ -80,12 +87,15 @@ const requestSchema: z.ZodType<WatchRequest> = z.strictObject({
  */
 export class KernelSensor extends EventEmitter<KernelSensorEvents> implements AsyncDisposable {
   readonly #options: KernelSensorOptions;
-  readonly #watches = new Map<number, { readonly job: string; readonly container: string | undefined; readonly pid: number; readonly spaces: Spaces }>();
+  readonly #watches = new Map<number, Watched>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #hashing = new Map<number, (sha256: string | undefined) => void>();
-  #worker: Worker | undefined;
+  #thread: ReaderThread | undefined;
   #starting: Promise<SensorStatus> | undefined;
   #status: SensorStatus | undefined;
+  /** Since when nobody reads, and why. */
+  #missing: { readonly from: number; readonly why: string } | undefined;
+  #lastSign = 0;
   #next = 1;
   #closed = false;
 
@@ -116,15 +126,15 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
    *
    * Throws NOT_FOUND when there is no such process, FAILED_PRECONDITION when it shares a namespace with this process (then the
    * host would be watched), PERMISSION_DENIED without root, CONFLICT when it is watched already, RESOURCE_EXHAUSTED when 4,096 are,
-   * ENVIRONMENT_UNFIT when the thread itself died, NOT_INITIALIZED. While the sensor is absent a watch waits for it: see {@link status}.
+   * ENVIRONMENT_UNFIT when its thread does not start, NOT_INITIALIZED. While the sensor is absent a watch waits for it: see {@link status}.
    */
   async watch(request: WatchRequest): Promise<Watch> {
     const { job, container, pid } = parseInput(requestSchema, request, "watch");
     const spaces = spacesOf(pid);
     const id = this.#next++;
-    this.#watches.set(id, { job, container, pid, spaces });
     const { pidns, mntns } = spaces;
     const order = { id, pidns, mntns, pid, rate: this.#options.rate ?? DEFAULT_RATE, env: this.#options.env ?? false };
+    this.#watches.set(id, { job, container, order, spaces });
     try {
       await this.#ask(`watched ${id}`, { type: "watch", order });
     } catch (error) {
@@ -151,13 +161,13 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
    * over 1 GiB, or the sensor is not there. Nothing is kept: {@link HashCache} does that.
    */
   hash(event: ExecEvent): Promise<string | undefined> {
-    if (this.#worker === undefined || this.#closed) return Promise.resolve(undefined);
+    if (this.#thread?.runs !== true || this.#closed) return Promise.resolve(undefined);
     const { path, size, mtime, ctime, anonymous } = event.program;
     const watch = [...this.#watches.values()].find((one) => one.job === event.job && one.container === event.container);
     const serial = this.#next++;
     return new Promise((resolve) => {
       this.#hashing.set(serial, resolve);
-      const request = { pid: event.actor.pid, neighbour: watch?.pid ?? event.actor.ppid, file: { path, size, mtime, ctime, anonymous } };
+      const request = { pid: event.actor.pid, neighbour: watch?.order.pid ?? event.actor.ppid, file: { path, size, mtime, ctime, anonymous } };
       this.#send({ type: "hash", serial, request });
     });
   }
@@ -167,12 +177,12 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     if (this.#closed) return;
     this.#closed = true;
     for (const { spaces } of this.#watches.values()) spaces.release();
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    worker.ref();
-    const ended = new Promise((resolve) => worker.once("exit", resolve));
-    this.#send({ type: "close" });
-    await ended;
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    this.#thread = undefined;
+    await thread.close();
+    this.#settleAll();
+    this.#becomeAbsent("closed");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -181,25 +191,29 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
 
   async #start(): Promise<SensorStatus> {
     const program = this.#options.program ?? join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
-    const data: ThreadData = { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) };
-    const file = new URL(import.meta.url.endsWith(".ts") ? "./sensor-worker.ts" : "./sensor-worker.js", import.meta.url);
-    const worker = new Worker(file, { workerData: data, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 } });
-    this.#worker = worker;
-    worker.on("message", (message: FromThread) => this.#hear(message));
-    worker.on("error", (error) => this.#threadEnded(messageOf(error)));
-    worker.on("exit", () => this.#threadEnded("it ended"));
-    const status = await new Promise<SensorStatus>((resolve) => {
+    this.#lastSign = Date.now();
+    const told = new Promise<SensorStatus>((resolve) => {
       this.once("status", resolve);
     });
+    const thread = new ReaderThread({
+      data: { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) },
+      hear: (message) => this.#hear(message),
+      died: (why, again) => this.#died(why, again),
+      returned: () => {
+        for (const { order } of this.#watches.values()) this.#send({ type: "watch", order });
+      },
+    });
+    this.#thread = thread;
+    const status = await told;
     // Only who waits for an answer keeps the process going.
-    worker.unref();
+    thread.keepProcess(this.#waiting.size > 0);
     return status;
   }
 
   async #unwatch(id: number): Promise<void> {
     const spaces = this.#watches.get(id)?.spaces;
     try {
-      if (!this.#closed && this.#worker !== undefined) await this.#ask(`unwatched ${id}`, { type: "unwatch", id });
+      if (!this.#closed && this.#thread !== undefined) await this.#ask(`unwatched ${id}`, { type: "unwatch", id });
     } finally {
       this.#watches.delete(id);
       spaces?.release();
@@ -207,22 +221,26 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   }
 
   #ask(name: string, message: ToThread): Promise<void> {
-    if (this.#worker === undefined) {
+    const thread = this.#thread;
+    if (thread === undefined) {
       if (this.#closed || this.#status === undefined) throw new CofferdamError("NOT_INITIALIZED", "KernelSensor.initialize() was not called");
       throw new CofferdamError("ENVIRONMENT_UNFIT", `nothing can be watched: ${this.#status.why}`);
     }
+    // The next thread is told of every watch as it begins.
+    if (!thread.runs) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiting.set(name, { resolve, reject });
-      this.#worker?.ref();
+      thread.keepProcess(true);
       this.#send(message);
     });
   }
 
   #send(message: ToThread): void {
-    this.#worker?.postMessage(message);
+    this.#thread?.send(message);
   }
 
   #hear(message: FromThread): void {
+    this.#lastSign = Date.now();
     switch (message.type) {
       case "batch":
         this.#decode(Buffer.from(message.bytes.buffer), message.clockOffset);
@@ -235,6 +253,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
         break;
       }
       case "status":
+        if (message.status.state !== "absent") this.#tellMissing();
         this.#status = message.status;
         this.#tell("status", message.status);
         break;
@@ -283,31 +302,37 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   #settle(name: string, error: Refusal | undefined): void {
     const waiting = this.#waiting.get(name);
     this.#waiting.delete(name);
-    if (this.#waiting.size === 0) this.#worker?.unref();
+    if (this.#waiting.size === 0) this.#thread?.keepProcess(false);
     if (error === undefined) waiting?.resolve();
     else waiting?.reject(new CofferdamError(error.code, error.message));
   }
 
-  #threadEnded(why: string): void {
-    if (this.#worker === undefined) return;
-    this.#worker = undefined;
-    const closed = this.#closed;
-    for (const waiting of this.#waiting.values()) {
-      if (closed) waiting.resolve();
-      else waiting.reject(new CofferdamError("INTERNAL", `the monitor's thread ended: ${why}`));
-    }
+  #died(why: string, again: boolean): void {
+    const sentence = `the monitor's thread ended: ${why}`;
+    this.#missing ??= { from: this.#lastSign, why: sentence };
+    if (!again) this.#thread = undefined;
+    this.#settleAll();
+    this.#becomeAbsent(again ? `${sentence}; it is started again` : sentence);
+  }
+
+  /** Nobody answers any more: what was asked is the next thread's to know from its beginning. */
+  #settleAll(): void {
+    for (const { resolve } of this.#waiting.values()) resolve();
     this.#waiting.clear();
     for (const resolve of this.#hashing.values()) resolve(undefined);
     this.#hashing.clear();
-    this.#status = {
-      kind: "status",
-      time: Date.now(),
-      state: "absent",
-      source: "none",
-      why: closed ? "closed" : `the monitor's thread ended: ${why}`,
-      lacks: ["everything"],
-    };
+  }
+
+  #becomeAbsent(why: string): void {
+    this.#status = { kind: "status", time: Date.now(), state: "absent", source: "none", why, lacks: ["everything"] };
     this.#tell("status", this.#status);
+  }
+
+  /** Somebody reads again. */
+  #tellMissing(): void {
+    const missing = this.#missing;
+    this.#missing = undefined;
+    if (missing !== undefined && this.#watches.size > 0) this.#tell("gap", { kind: "gap", ...missing, to: Date.now() });
   }
 
   /** A listener's failure is its own. */

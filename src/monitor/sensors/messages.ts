@@ -39,6 +39,8 @@ export type FromThread =
   | { readonly type: "event"; readonly id: number; readonly event: ConnectorEvent }
   | { readonly type: "status"; readonly status: SensorStatus }
   | { readonly type: "gap"; readonly gap: GapEvent }
+  /** Every second, behind everything that was said before. */
+  | { readonly type: "alive" }
   | { readonly type: "loss"; readonly id: number | undefined; readonly where: LossEvent["where"]; readonly count: number }
   /** After an unwatch nothing more comes of it. */
   | { readonly type: "watched" | "unwatched"; readonly id: number; readonly error: Refusal | undefined }

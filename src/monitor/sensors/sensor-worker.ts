@@ -1,9 +1,9 @@
-/** The thread that reads the sensor. Started by kernel-sensor.ts; whatever its parent does, it reads on. */
+/** The thread that reads the sensor. Started by reader-thread.ts; whatever its parent does, it reads on. */
 import { parentPort, workerData } from "node:worker_threads";
 import { hashProgram } from "./hashing.ts";
 import type { FromThread, ThreadData, ToThread } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
-import { failure, Supervisor } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("this file is a thread of the monitor");
@@ -14,7 +14,12 @@ const outbox = new Outbox({ post, clockOffset: () => supervisor.clockOffset });
 const supervisor: Supervisor = new Supervisor(data, outbox);
 
 port.on("message", (message: ToThread) => {
-  obey(message).catch((error: unknown) => post(failure(error), []));
+  // What it cannot deal with ends the thread: then it is known that something was missed, and another one begins.
+  obey(message).catch((error: unknown) =>
+    setImmediate(() => {
+      throw error;
+    }),
+  );
 });
 
 async function obey(message: ToThread): Promise<void> {

@@ -8,7 +8,7 @@ import type { SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
 import { Connector } from "./connector.ts";
 import { readCounters, type WatchCounters } from "./counters.ts";
-import type { FromThread, Refusal, ThreadData, WatchOrder } from "./messages.ts";
+import type { Refusal, ThreadData, WatchOrder } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import { type Ended, SensorProcess } from "./sensor-process.ts";
 
@@ -242,6 +242,7 @@ export class Supervisor {
 
   /** Once a second: one that says nothing for long is ended, which starts it again. */
   #lookAtSensor(): void {
+    this.#outbox.tell({ type: "alive" });
     const sensor = this.#sensor;
     if (sensor === undefined) return;
     this.#silent = sensor.heard === this.#heardBefore ? this.#silent + 1 : 0;
@@ -275,18 +276,3 @@ const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
   ],
   none: ["everything"],
 };
-
-/** For a message that the thread itself could not deal with. */
-export function failure(error: unknown): FromThread {
-  return {
-    type: "status",
-    status: {
-      kind: "status",
-      time: Date.now(),
-      state: "absent",
-      source: "none",
-      why: `the monitor's thread failed: ${error instanceof Error ? error.message : String(error)}`,
-      lacks: LACKS.none,
-    },
-  };
-}
