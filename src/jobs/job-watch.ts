@@ -23,6 +23,8 @@ export class JobWatch {
   readonly #monitor: RuntimeSecurityMonitor;
   readonly #heard: (status: SensorStatus) => void;
   #worst: SensorStatus;
+  /** As it was put on record at the beginning. */
+  #told: SensorStatus["state"] = "watching";
   #ended = false;
 
   private constructor(parts: JobWatchParts, job: LiveJob, containerId: string, monitor: RuntimeSecurityMonitor) {
@@ -62,13 +64,18 @@ export class JobWatch {
     try {
       await monitor.startContainerMonitoring(containerId, jobId, { repository, job: usualName(command), mask: (text) => job.masks.text(text) });
       monitor.given(containerId, [...job.secrets.files, ...job.secrets.variables]);
-      return watch;
     } catch (error) {
       monitor.events.off("statusChanged", watch.#heard);
-      job.monitoring = { ...NOTHING, state: "absent", why: messageOf(error).slice(0, 500) };
-      if (monitoring === "require") throw unfit(messageOf(error));
+      const why = messageOf(error).slice(0, 500);
+      job.monitoring = { ...NOTHING, state: "absent", why };
+      if (monitoring === "require") throw unfit(why);
+      await unwatched(job, { state: "absent", why, lacks: ["everything"] });
       return undefined;
     }
+    const { state } = watch.#worst;
+    watch.#told = state;
+    if (state !== "watching") await unwatched(job, watch.#worst);
+    return watch;
   }
 
   /** Waits for answers that are on their way: what they want of the container is gone afterwards. Never throws. Idempotent. */
@@ -87,6 +94,8 @@ export class JobWatch {
       this.#job.monitoring = { ...NOTHING, state: "absent", why: messageOf(error).slice(0, 500) };
     }
     this.#monitor.events.off("statusChanged", this.#heard);
+    // A trail that takes no more is said by the end of the job, which is recorded after this.
+    if (RANK[this.#worst.state] > RANK[this.#told]) await unwatched(this.#job, this.#worst).catch(() => undefined);
     // The last events are judged as the watch ends.
     await this.#parts.settled(jobId);
   }
@@ -97,6 +106,11 @@ export class JobWatch {
     if (exit !== 0 || stoppedBy !== undefined || threats.length > 0) return false;
     return !(await this.#parts.book.hasOpenThreat(identity.repository).catch(() => true));
   }
+}
+
+/** On record: of this job not everything was seen, or nothing. */
+async function unwatched(job: LiveJob, { state, why, lacks }: Pick<SensorStatus, "state" | "why" | "lacks">): Promise<void> {
+  await job.record("JobUnwatched", "failure", { state, ...(why === undefined ? {} : { why }), lacks: [...lacks] });
 }
 
 /** Nobody names the jobs of a repository: what is run again is the same one. Only a hash, whatever its words hold. */

@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly input?: string;
   /** It is a pipe that stays open. */
   readonly openInput?: boolean;
+  /** Another package than this checkout. */
+  readonly root?: string;
 }
 
 export interface JobSpecification extends StartOptions {
@@ -100,8 +102,8 @@ export class JobWorld implements AsyncDisposable {
     };
   }
 
-  start(args: readonly string[], { env = {}, cwd = this.base, input, openInput = false }: StartOptions = {}): ChildProcess {
-    const child = spawn(process.execPath, [join(ROOT, "bin", "cofferdam.js"), ...args], {
+  start(args: readonly string[], { env = {}, cwd = this.base, input, openInput = false, root = ROOT }: StartOptions = {}): ChildProcess {
+    const child = spawn(process.execPath, [join(root, "bin", "cofferdam.js"), ...args], {
       cwd,
       env: { ...this.env, ...env },
       stdio: [input === undefined && !openInput ? "ignore" : "pipe", "pipe", "pipe"],

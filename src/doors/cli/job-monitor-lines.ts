@@ -15,13 +15,22 @@ export function keptLines({ monitoring }: JobReport): string[] {
   return (monitoring?.evidence ?? []).map(({ path, sha256 }) => `kept     ${line(path, 400)} (sha256 ${line(sha256, 16)})`);
 }
 
+/** Whoever did not turn it off is told that it was not there. */
+export function unseenLines({ monitoring, verdict }: JobReport): string[] {
+  if (monitoring === undefined || verdict === "blocked" || (monitoring.state !== "absent" && monitoring.state !== "degraded")) return [];
+  const { state, why, lacks, events } = monitoring;
+  const nobody = `${events > 0 ? "for a while " : ""}nobody watched what its processes did`;
+  const what = state === "absent" ? nobody : `of what its processes did: ${lacks.map((one) => line(one)).join(", ")}`;
+  return [`unseen   ${what}${why === undefined ? "" : ` (${line(why, 300)})`}`, "         fix: cofferdam doctor; jobs: {monitor: off} if it is to be so"];
+}
+
 export function seenLines({ monitoring }: Pick<JobReport, "monitoring">): string[] {
-  if (monitoring === undefined || monitoring.state === "off" || monitoring.state === "absent") return [];
-  const { events, programs, lost, gaps, lacks } = monitoring;
+  if (monitoring === undefined || monitoring.state === "off" || (monitoring.state === "absent" && monitoring.events === 0)) return [];
+  const { state, events, programs, lost, gaps, lacks } = monitoring;
   const missed = [
     ...(lost > 0 ? [`${lost} lost`] : []),
     ...(gaps > 0 ? ["for a while nobody looked"] : []),
-    ...(lacks.length > 0 ? [`not ${lacks.map((one) => line(one)).join(", ")}`] : []),
+    ...(lacks.length > 0 && state === "degraded" ? [`not ${lacks.map((one) => line(one)).join(", ")}`] : []),
   ];
   return [`seen     ${events} events of ${counted(programs, "program")}, ${missed.length === 0 ? "none lost" : missed.join(", ")}`];
 }

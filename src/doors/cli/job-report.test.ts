@@ -74,6 +74,20 @@ describe("job run", () => {
     );
   });
 
+  test("nobody watched, though it was to be: told also where all is well; turned off, it is as it was asked for", () => {
+    const monitoring: NonNullable<JobFacts["monitoring"]> = {
+      ...{ state: "absent", why: "only root may look", lacks: ["everything"], events: 0, lost: 0, gaps: 0, programs: 0, notes: [], evidence: [] },
+    };
+    const fix = "\n         fix: cofferdam doctor; jobs: {monitor: off} if it is to be so\n";
+    expect(end({ monitoring })).toContain(`\nunseen   nobody watched what its processes did (only root may look)${fix}`);
+    expect(end({ monitoring: { ...monitoring, events: 7 } })).toContain("\nunseen   for a while nobody watched what its processes did (only root may look)\n");
+    expect(end({ monitoring: { ...monitoring, state: "degraded", lacks: ["files", "network"] } })).toContain(
+      `\nunseen   of what its processes did: files, network (only root may look)${fix}`,
+    );
+    expect(end({ monitoring: { ...monitoring, state: "off" } })).not.toContain("unseen");
+    expect(end({ verdict: "blocked", monitoring })).not.toContain("unseen");
+  });
+
   test("blocked: why, how to go on, and nothing of what it used", () => {
     const text = end({
       ...{ verdict: "blocked", exit: undefined, proof: undefined },

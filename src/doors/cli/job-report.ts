@@ -5,7 +5,7 @@
 import { ERROR_TABLE, formatBytes, formatDuration } from "../../foundation/index.ts";
 import { type JobReport, type ResourceAmounts, sizeText, type Threat } from "../../jobs/index.ts";
 import { counted } from "./counted.ts";
-import { keptLines, saidLine, seenLines } from "./job-monitor-lines.ts";
+import { keptLines, saidLine, seenLines, unseenLines } from "./job-monitor-lines.ts";
 import { blockedLines, reachedLines, refusedDestinations } from "./job-network-lines.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
@@ -83,6 +83,7 @@ export function noteLines(report: JobReport): string[] {
     ...shown(differs, ({ name, what, expected, actual }) => `differs  ${line(name)}, ${line(what)}: expected ${line(expected)}, found ${line(actual)}`),
     ...shown(threats, (threat) => `${threatLine(threat)}${saidLine(threat)}`),
     ...keptLines(report),
+    ...unseenLines(report),
     ...shown(violations, ({ rule, message, times }) => `violated ${line(rule)}: ${line(message)}${times > 1 ? `, ${times} times` : ""}`),
     ...shown(refused, (one) => `refused  ${line(one)}`),
     ...blockedLines(report),

@@ -180,7 +180,8 @@ function unwatched(monitoring: JobMonitoring | undefined, short: (text: string) 
   if (state === "watching") return [];
   const reason = why === undefined ? "" : `: ${short(why)}`;
   if (state === "degraded") return [{ what: "part of the runtime monitor", means: `not everything that its processes did was seen${reason}` }];
-  return [{ what: "runtime monitor", means: `nobody watched what its processes did${reason}` }];
+  const once = (monitoring?.events ?? 0) > 0 ? "for a while " : "";
+  return [{ what: "runtime monitor", means: `${once}nobody watched what its processes did${reason}` }];
 }
 
 function monitoringOf({ why, lacks, notes, evidence, ...counts }: JobMonitoring, bounds: Bounds, short: (text: string) => string): JobMonitoring {
