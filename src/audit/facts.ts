@@ -106,7 +106,7 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   ...kindOf("authorization", "role", ["role_created", "role_updated", "role_deleted", "repository_updated", "policy_imported"]),
   ...kindOf("authorization", "permission", ["permission_granted", "permission_denied"]),
   ...kindOf("jobs", "threat", ["ThreatHandled", "ThreatResolved"]),
-  ...kindOf("monitor", "threat", ["EvidenceKept"]),
+  ...kindOf("monitor", "threat", ["EvidenceKept", "EvidenceRemoved"]),
   ...kindOf("network", "network", [
     ...["NetworkCreated", "NetworkConnected", "NetworkPolicyApplied", "NetworkViolation", "NetworkDisconnected"],
     ...["NetworkLost", "NetworkRemoved", "NetworkReconciled"],

@@ -82,6 +82,19 @@ export async function activeHolds(tx: Transaction): Promise<readonly Hold[]> {
   return [...holds.values()];
 }
 
+/** One that covers an event of this session: what is kept of it besides stays too. Throws as {@link activeHolds}. */
+export async function holdOfSession(tx: Transaction, sessionId: string): Promise<Hold | undefined> {
+  const holds = await activeHolds(tx);
+  if (holds.length === 0) return undefined;
+  for await (const { body } of tx.iterate("SELECT body FROM audit_events WHERE session_id = ? AND body IS NOT NULL", [sessionId])) {
+    const event = typeof body === "string" ? parseBody(body) : undefined;
+    const hold = event === undefined ? undefined : holds.find((one) => isHeld(event, [one]));
+    if (hold !== undefined) return hold;
+  }
+  // Its texts may be gone; its name is enough for who was meant.
+  return holds.find(({ scope }) => scope.sessionId === sessionId);
+}
+
 export function isHeld(event: EventBody, holds: readonly Hold[]): boolean {
   return holds.some(({ scope }) => {
     const { from, until, ...members } = scope;

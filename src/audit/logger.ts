@@ -303,6 +303,13 @@ export class AuditLogger implements GuardedTrail {
     return await this.#store.read(activeHolds);
   }
 
+  /** A hold that covers something of this session; undefined: none does. Throws INTEGRITY_FAILURE for one that cannot be read. */
+  async holdOn(sessionId: string): Promise<Hold | undefined> {
+    this.#open();
+    const { holdOfSession } = await import("./holds.ts");
+    return await this.#store.read(async (tx) => await holdOfSession(tx, sessionId));
+  }
+
   /** Takes no more events, waits for those that are being written and for the checkpoint that is due, then closes. */
   async close(): Promise<void> {
     const opened = this.#opened;

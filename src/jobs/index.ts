@@ -3,7 +3,8 @@ export type { RunHooks } from "./container-run.ts";
 export type { JobAuthority } from "./job-authority.ts";
 export { JobBook, type JobBookOptions, type ListedJob } from "./job-book.ts";
 export type { JobSecurityContext } from "./job-context.ts";
-export type { JobConfig, JobCredential, JobSpec } from "./job-spec.ts";
+export { evidenceFolder, type JobEvidenceParts, pruneEvidence, whyNeeded } from "./job-evidence.ts";
+export { ciNameSchema, type JobConfig, type JobCredential, type JobSpec } from "./job-spec.ts";
 export type { JobState } from "./job-store.ts";
 export type { JobTrail } from "./job-trail.ts";
 export type { SecurityMetrics } from "./metrics.ts";
@@ -29,5 +30,15 @@ export { CATALOGUE, type Control, type UnitKind } from "./score/catalogue.ts";
 export { installUnits } from "./score/install-evidence.ts";
 export { isPinned, jobUnit, type TrailState } from "./score/job-evidence.ts";
 export { computeScore, type Score, type ScoreInput, type ScoreLine, type ScoreUnit } from "./score/score.ts";
-export { ACTIONS, type Action, type ActionOutcome, planResponse, RESPONSES, respond, type ThreatActions } from "./threats/response.ts";
+export {
+  ACTIONS,
+  type Action,
+  type ActionOutcome,
+  planReason,
+  planResponse,
+  RESPONSES,
+  RULE_ANSWERS,
+  respond,
+  type ThreatActions,
+} from "./threats/response.ts";
 export { newThreat, resolved, SEVERITIES, type Severity, type Threat, type ThreatInput, threatSchema } from "./threats/threat.ts";

@@ -5,6 +5,7 @@ import type { NetworkIsolationManager } from "../network/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { ResourceQuotaManager } from "../quota/index.ts";
 import type { JobBook } from "./job-book.ts";
+import { pruneEvidence } from "./job-evidence.ts";
 import type { FoundLeaks } from "./job-leaks.ts";
 import { judgeTraffic } from "./job-network.ts";
 import type { JobHoldings } from "./job-store.ts";
@@ -24,12 +25,13 @@ export interface EndParts {
   readonly networks: NetworkIsolationManager | undefined;
   readonly policy: EffectivePolicy;
   readonly clock: Clock;
+  readonly stateDir: string;
   readonly events: EventEmitter<OrchestratorEvents>;
 }
 
 /** Never throws. Nothing of the job may go on any more. */
 export async function endJob(id: string, open: OpenJob, parts: EndParts): Promise<JobReport> {
-  const { audit, book, networks, policy, quota } = parts;
+  const { audit, book, clock, networks, policy, quota, stateDir } = parts;
   const { job } = open;
   const holds = await takeAway(id, open, quota);
   job.traffic = (await job.attempt("network", async () => await networks?.removeNetwork(id))) ?? job.traffic;
@@ -37,6 +39,8 @@ export async function endJob(id: string, open: OpenJob, parts: EndParts): Promis
   judgeTraffic(job, policy);
   await job.attempt("threats of leaked secrets", async () => await tellLeaks(job, parts));
   job.threats = (await job.attempt("threats", async () => await book.threats.ofJob(id))) ?? job.threats;
+  const by = `uid:${job.identity.uid}`;
+  await job.attempt("old evidence", async () => await pruneEvidence({ book, audit, stateDir }, { policy, clock, by }));
   await recordEnd(job);
   job.trail = await verifiedSince(audit, job.askedAt);
   return await keepReport(id, open, holds, book);

@@ -14,6 +14,14 @@ export interface JobConfig {
   readonly credential?: JobCredential | undefined;
   /** Place in the queue, and the tier. Default normal. */
   readonly priority?: Priority | undefined;
+  /**
+   * What a CI calls this job. With the repository they name the baseline of what it usually does, and nothing else: whoever calls
+   * claims them. Without a job its command names it.
+   */
+  readonly workflow?: string | undefined;
+  readonly job?: string | undefined;
+  /** Where these names are from, for the report: `GITHUB_JOB`. Default: the caller. */
+  readonly namesFrom?: string | undefined;
   /** Tag, digest or id. */
   readonly image?: string | undefined;
   readonly resources?: LimitsInput | undefined;
@@ -61,6 +69,13 @@ const limits: z.ZodType<LimitsInput> = z.custom<LimitsInput>().superRefine((valu
   for (const { message, path } of limitsSchema.safeParse(value).error?.issues ?? []) context.addIssue({ code: "custom", message, path });
 });
 
+/** A name that is shown on one line. */
+export const ciNameSchema: z.ZodType<string> = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), "a character that no name has");
+
 const configSchema: z.ZodType<JobConfig> = z.strictObject({
   repository,
   userId: z.string().max(256).optional(),
@@ -74,6 +89,9 @@ const configSchema: z.ZodType<JobConfig> = z.strictObject({
     .refine(({ session, token }) => session === undefined || token === undefined, "a session or a token, not both")
     .optional(),
   priority: z.enum(PRIORITIES).optional(),
+  workflow: ciNameSchema.optional(),
+  job: ciNameSchema.optional(),
+  namesFrom: ciNameSchema.optional(),
   image: imageReference.optional(),
   resources: limits.optional(),
   egress: z.array(z.string().min(1).max(512)).max(1000).optional(),

@@ -6,6 +6,8 @@ import type { TrailState } from "./score/job-evidence.ts";
 export interface JobTrail extends GuardedTrail {
   verifyIntegrity(startDate?: Date | string, endDate?: Date | string): Promise<VerifyReport>;
   searchPage(query?: AuditQuery): Promise<AuditPage>;
+  /** A legal hold on the records of a job. */
+  holdOn(sessionId: string): Promise<{ readonly id: string } | undefined>;
 }
 
 /** Whether the records since then hold. One that cannot be looked at does not. */

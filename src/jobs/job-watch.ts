@@ -5,6 +5,7 @@ import type { RuntimeSecurityMonitor, SensorStatus } from "../monitor/index.ts";
 import type { Monitoring } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
+import type { JobMonitoring } from "./report/schema.ts";
 
 export interface JobWatchParts {
   /** What `jobs.monitor` says. */
@@ -60,9 +61,11 @@ export class JobWatch {
     const monitor = await JobWatch.ready(parts, job);
     if (monitor === undefined) return undefined;
     const watch = new JobWatch(parts, job, containerId, monitor);
-    const { repository, jobId, command } = job.identity;
+    const { repository, workflow, job: name, jobId, command } = job.identity;
     try {
-      await monitor.startContainerMonitoring(containerId, jobId, { repository, job: usualName(command), mask: (text) => job.masks.text(text) });
+      await monitor.startContainerMonitoring(containerId, jobId, {
+        ...{ repository, workflow, job: name ?? usualName(command), mask: (text: string) => job.masks.text(text) },
+      });
       monitor.given(containerId, [...job.secrets.files, ...job.secrets.variables]);
     } catch (error) {
       monitor.events.off("statusChanged", watch.#heard);
@@ -85,11 +88,16 @@ export class JobWatch {
     const { jobId } = this.#job.identity;
     await this.#parts.settled(jobId);
     try {
-      const { events, lost, programs, notes, threats } = await this.#monitor.stopContainerMonitoring(this.#containerId, { train: await this.#teaches() });
+      const { events, lost, programs, notes, threats, baselineRuns } = await this.#monitor.stopContainerMonitoring(this.#containerId, {
+        train: await this.#teaches(),
+      });
       const gaps = threats.filter(({ type }) => type === "sensor-gap").reduce((sum, { times }) => sum + times, 0);
       const { state, why, lacks } = this.#worst;
       const evidence = this.#job.evidence.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }));
-      this.#job.monitoring = { state, ...(why === undefined ? {} : { why }), lacks, events, lost, gaps, programs, notes, evidence };
+      this.#job.monitoring = {
+        ...{ state, ...(why === undefined ? {} : { why }), lacks, events, lost, gaps, programs, notes, evidence },
+        ...(baselineRuns === undefined ? {} : { baseline: { ...this.#named(), runs: baselineRuns } }),
+      };
     } catch (error) {
       this.#job.monitoring = { ...NOTHING, state: "absent", why: messageOf(error).slice(0, 500) };
     }
@@ -98,6 +106,13 @@ export class JobWatch {
     if (RANK[this.#worst.state] > RANK[this.#told]) await unwatched(this.#job, this.#worst).catch(() => undefined);
     // The last events are judged as the watch ends.
     await this.#parts.settled(jobId);
+  }
+
+  /** What its baseline goes by. */
+  #named(): Omit<NonNullable<JobMonitoring["baseline"]>, "runs"> {
+    const { workflow, job, namesFrom = "the caller" } = this.#job.identity;
+    if (workflow === undefined && job === undefined) return { from: "its command" };
+    return { ...(workflow === undefined ? {} : { workflow }), ...(job === undefined ? {} : { job }), from: namesFrom };
   }
 
   /** Only a run that passed, of a repository of which nobody looks into an incident. */
@@ -113,7 +128,7 @@ async function unwatched(job: LiveJob, { state, why, lacks }: Pick<SensorStatus,
   await job.record("JobUnwatched", "failure", { state, ...(why === undefined ? {} : { why }), lacks: [...lacks] });
 }
 
-/** Nobody names the jobs of a repository: what is run again is the same one. Only a hash, whatever its words hold. */
+/** Of a job that nobody named: what is run again is the same one. Only a hash, whatever its words hold. */
 function usualName(command: readonly string[]): string {
   return `command:${hash("sha256", canonicalText(command)).slice(0, 32)}`;
 }

@@ -21,6 +21,10 @@ export interface JobIdentity {
   readonly repository: string;
   readonly image: string;
   readonly command: readonly string[];
+  /** As a CI calls it; claims, see {@link JobConfig}. */
+  readonly workflow?: string | undefined;
+  readonly job?: string | undefined;
+  readonly namesFrom?: string | undefined;
   readonly level: Level;
   readonly uid: number;
   /** When it was asked for, milliseconds since the epoch. Absent: now. */

@@ -1,10 +1,10 @@
 /** The monitor of an orchestrator's jobs: started for the first that runs, with what the policy says, answered as the level says. */
-import { join } from "node:path";
 import type { ContainerEngine } from "../engine/index.ts";
 import type { Clock } from "../foundation/index.ts";
 import { type MonitorThreat, RuntimeSecurityMonitor } from "../monitor/index.ts";
 import type { EffectivePolicy } from "../policy/index.ts";
 import type { Store } from "../store/index.ts";
+import { evidenceFolder } from "./job-evidence.ts";
 import type { JobTrail } from "./job-trail.ts";
 import { planResponse } from "./threats/response.ts";
 
@@ -52,7 +52,7 @@ export class MonitorOfJobs {
     const { engine, audit, policy, store, stateDir, clock, tell } = this.#parts;
     const { level, mode } = policy.values;
     const monitor = new RuntimeSecurityMonitor(engine, audit, {
-      ...{ store, clock, evidence: join(stateDir, "evidence") },
+      ...{ store, clock, evidence: evidenceFolder(stateDir) },
       ...{ suspiciousProcesses: policy.values["jobs.suspicious"], detectionRules: policy.values["jobs.monitor-rules"] },
       freezes: (threat) => planResponse(level, threat, mode).includes("freeze"),
     });

@@ -308,18 +308,23 @@ export class SecurityOrchestrator {
   async #create(id: string, config: JobConfig, command: readonly string[], holds: JobHoldings): Promise<OpenJob> {
     const { audit, clock, policy, owner, book, open: jobs } = this.#parts();
     const { level } = policy.values;
-    const identity = { jobId: id, repository: config.repository, image: config.image ?? "", command, level, uid: process.getuid?.() ?? -1 };
+    const { repository, image = "", workflow, job, namesFrom } = config;
+    const identity = { jobId: id, repository, image, command, level, uid: process.getuid?.() ?? -1 };
     await book.jobs.create({ ...identity, owner }, holds);
-    return jobs.open(new LiveJob(identity, policy, audit, clock));
+    return jobs.open(new LiveJob({ ...identity, workflow, job, namesFrom }, policy, audit, clock));
   }
 
   /** Never throws: a refusal is the job's state. */
   async #decide(open: OpenJob, config: JobConfig, signal: AbortSignal): Promise<void> {
     const { job } = open;
-    const { jobId: id, image, command, level } = job.identity;
+    const { jobId: id, image, command, level, workflow, job: name } = job.identity;
     const { audit, clock, networks, policy, stateDir } = this.#parts();
     try {
-      const asked = job.record("JobRequested", "success", { image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest });
+      const asked = job.record("JobRequested", "success", {
+        ...{ image, command: command.join(" ").slice(0, 2000), level, policy: policy.digest },
+        ...(workflow === undefined ? {} : { workflow }),
+        ...(name === undefined ? {} : { job: name }),
+      });
       const rbac = this.#options.components?.rbac === false ? undefined : this.#options.rbac;
       await new JobGate({ engine: this.#engine, quota: this.quota, networks, policy, stateDir, audit, clock, rbac }).check(job, config, asked, signal);
       open.state = "ready";

@@ -11,7 +11,7 @@ import type { LiveJob } from "./live-job.ts";
 import type { OpenJobs } from "./open-jobs.ts";
 import { type OrchestratorEvents, tellAll } from "./orchestrator-events.ts";
 import { threatActions } from "./threat-actions.ts";
-import { type ActionOutcome, planResponse, respond } from "./threats/response.ts";
+import { type ActionOutcome, planReason, planResponse, respond } from "./threats/response.ts";
 import { newThreat, type Threat } from "./threats/threat.ts";
 
 export interface ThreatDeskParts {
@@ -38,7 +38,7 @@ const ACTION_LIMIT = 10_000;
 /** Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE; what an action could not do is in its outcome. */
 export async function handleThreat(input: unknown, parts: ThreatDeskParts): Promise<HandledThreat> {
   const { engine, networks, book, open, policy, clock, events } = parts;
-  const told = newThreat(input, clock);
+  const told = answered(newThreat(input, clock), policy);
   const found = await jobOf(told, parts);
   const live = found === undefined ? undefined : open.find(found.jobId);
   const threat = found === undefined ? told : { ...told, ...withoutSecrets(told, live?.job), jobId: found.jobId };
@@ -57,6 +57,12 @@ export async function handleThreat(input: unknown, parts: ThreatDeskParts): Prom
   const outcomes = await respond(threat, planResponse(policy.values.level, threat, policy.values.mode), actions, { clock, limitMs: ACTION_LIMIT });
   tellAll(events, "threatHandled", { threat, outcomes });
   return { threat, outcomes };
+}
+
+/** With who asked for what is done about it, where that is not the level alone. */
+function answered(threat: Threat, { values: { level, mode } }: EffectivePolicy): Threat {
+  const answer = planReason(level, threat, mode);
+  return answer === undefined ? threat : { ...threat, details: { ...threat.details, answer } };
 }
 
 /** Arguments and addresses that a sensor saw may hold what the job was given. */

@@ -1,7 +1,16 @@
 /** Monitor: what the processes of a job do, from the kernel, and what of it is a threat. */
 export type * from "./event.ts";
 export { type MonitorEvents, RuntimeSecurityMonitor } from "./monitor.ts";
-export type { KeptEvidence } from "./response/index.ts";
+export {
+  type EvidenceFile,
+  EvidenceFolder,
+  type EvidenceLimits,
+  type EvidencePruning,
+  type KeptEvidence,
+  type PruneOptions,
+  type ReadEvidence,
+  type RemovedEvidence,
+} from "./response/index.ts";
 export {
   builtInFolder,
   builtInRules,
@@ -11,6 +20,8 @@ export {
   type Match,
   type NamedRules,
   type ProgramFacts,
+  RULE_ACTIONS,
+  type RuleAction,
   type RuleFacts,
   type RuleFile,
   RuleSet,

@@ -161,6 +161,28 @@ test("a threat whose answer is to stop stops at once; one that failed to is left
   one.monitor.thaw(ID);
 });
 
+test("what a rule asks for is told with the threat, and without it nothing is", async () => {
+  const rule = { title: "ours", says: "{process.line}", severity: "low", attack: ["T1059"], on: ["exec"], when: { "process.name": "true" } } as const;
+  await using one = await made({
+    detectionRules: [
+      {
+        rules: [
+          { ...rule, id: "ours", action: "freeze" },
+          { ...rule, id: "plain" },
+        ],
+      },
+    ],
+    freezes: ({ action }) => action === "freeze",
+  });
+  one.tell({ exec: "/bin/true" });
+  expect(one.threats.map(({ type, severity, action }) => [type, severity, action])).toEqual([
+    ["ours", "low", "freeze"],
+    ["plain", "low", undefined],
+  ]);
+  expect(await one.monitor.freeze(ID)).toMatchObject({ afterMs: expect.any(Number) });
+  one.monitor.thaw(ID);
+});
+
 test("what is kept of one container has an end", async () => {
   const evidence = mkdtempSync(join(tmpdir(), "cofferdam-kept-"));
   await using one = await made({ evidence });

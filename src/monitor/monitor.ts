@@ -140,7 +140,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
             if (novelty !== undefined) this.#tellAll(id, watched.anomaly(`new-${aspect}`, "medium", novelty.message, program), event);
           });
     const watched: WatchedContainer = new WatchedContainer({
-      ...{ containerId: id, jobId, cgroup: cgroupOf(State.Pid), rules: [rules, ...own], clock: this.#clock, observation },
+      ...{ containerId: id, jobId, cgroup: cgroupOf(State.Pid), rules: [rules, ...own], clock: this.#clock, observation, baselineRuns: baseline?.runs },
       ...{ cooldown: this.#options.cooldown ?? DEFAULT_COOLDOWN, mask },
       hashOf: ({ program }) => (program === undefined ? undefined : hashes?.known(program)),
     });

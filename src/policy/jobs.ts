@@ -18,6 +18,8 @@ export interface JobsFile {
   readonly monitor?: Monitoring | undefined;
   readonly "monitor-rules"?: readonly string[] | undefined;
   readonly suspicious?: readonly string[] | undefined;
+  readonly "evidence-keep"?: string | undefined;
+  readonly "evidence-size"?: string | undefined;
   readonly profile?: JobProfile | undefined;
   readonly authorization?: JobAuthorization | undefined;
   readonly unscanned?: "accept" | "deny" | undefined;
@@ -39,6 +41,8 @@ export interface JobValues {
   readonly "jobs.monitor": Monitoring;
   readonly "jobs.monitor-rules": readonly string[];
   readonly "jobs.suspicious": readonly string[];
+  readonly "jobs.evidence-keep": number;
+  readonly "jobs.evidence-size": number;
   readonly "jobs.profile": JobProfile;
   readonly "jobs.authorization": JobAuthorization;
   readonly "jobs.unscanned": "accept" | "deny";
@@ -75,6 +79,8 @@ export const jobsSchema: z.ZodType<JobsFile> = z.strictObject({
     .optional()
     .describe("files of rules besides those of the product, and of exceptions (docs/rules.md)"),
   suspicious: programs.optional().describe("programs, by name or path, that are a threat in every job"),
+  "evidence-keep": duration.optional().describe("how long evidence of stopped containers is kept, once nobody needs it any more"),
+  "evidence-size": bytes.optional().describe("most bytes of all evidence; past it the oldest that nobody needs goes"),
   profile: z.enum(JOB_PROFILES).optional().describe("what root in the container keeps: build is what apt and databases need, none is nothing"),
   authorization: z
     .enum(JOB_AUTHORIZATIONS)
@@ -108,6 +114,7 @@ export function jobPreset(level: Level): JobValues {
     ...{ "jobs.profile": "build", "jobs.authorization": "owner", "jobs.unscanned": lax, "jobs.timeout": 3_600_000, "jobs.log": 64 * 2 ** 20 },
     ...{ "jobs.network": NETWORK_OF[level], "jobs.egress": [], "jobs.on-refusal": "note", "jobs.name-servers": [] },
     ...{ "jobs.monitor": level === "high" || level === "paranoid" ? "require" : "watch", "jobs.monitor-rules": [], "jobs.suspicious": [] },
+    ...{ "jobs.evidence-keep": (level === "low" ? 90 : 365) * 86_400_000, "jobs.evidence-size": 2 * 2 ** 30 },
     ...{ "jobs.secrets": {}, "jobs.secret-variables": lax },
   };
 }
@@ -120,6 +127,8 @@ export function jobValues(file: JobsFile | undefined): Optional<JobValues> {
     "jobs.monitor": file?.monitor,
     "jobs.monitor-rules": file?.["monitor-rules"],
     "jobs.suspicious": file?.suspicious,
+    "jobs.evidence-keep": file?.["evidence-keep"] === undefined ? undefined : parseDuration(file["evidence-keep"]),
+    "jobs.evidence-size": file?.["evidence-size"] === undefined ? undefined : parseBytes(file["evidence-size"]),
     "jobs.profile": file?.profile,
     "jobs.authorization": file?.authorization,
     "jobs.unscanned": file?.unscanned,

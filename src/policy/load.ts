@@ -259,6 +259,8 @@ const POLICY_KEYS: readonly PolicyKey[] = [
   "jobs.monitor",
   "jobs.monitor-rules",
   "jobs.suspicious",
+  "jobs.evidence-keep",
+  "jobs.evidence-size",
   "quota.enforcement",
   "quota.host-share",
   "quota.slots",

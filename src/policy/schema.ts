@@ -203,6 +203,8 @@ export const KEYS: readonly KeyRule[] = [
   { key: "jobs.monitor", merge: "replace", loosens: (before, after) => watching(after) < watching(before) },
   { key: "jobs.monitor-rules", merge: "add", loosens: adds },
   { key: "jobs.suspicious", merge: "add", loosens: harmless },
+  { key: "jobs.evidence-keep", merge: "replace", loosens: keepsLess },
+  { key: "jobs.evidence-size", merge: "replace", loosens: changes },
   { key: "quota.enforcement", merge: "replace", loosens: (before, after) => before === "hard" && after === "soft" },
   { key: "quota.host-share", merge: "replace", loosens: growing },
   { key: "quota.slots", merge: "replace", loosens: changes },

@@ -77,6 +77,23 @@ test("the sensor is killed in the middle: a threat, a line, on record; and what 
   expect(auditTrail.events.map(({ action }) => action)).toContain("JobUnwatched");
 });
 
+test("a job is compared with those that its CI calls the same, whatever they run; the report says whose word that is", async () => {
+  const named = await world.job({ options: ["--workflow", "CI", "--job", "test"], command: ["true"] });
+  expect(named.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "--workflow, --job", runs: 0 });
+  const env = { GITHUB_ACTIONS: "true", GITHUB_WORKFLOW: "CI", GITHUB_JOB: "test" };
+  const claimed = await world.job({ env, command: ["sh", "-c", ":"] });
+  expect(claimed.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "GITHUB_WORKFLOW, GITHUB_JOB", runs: 1 });
+  expect((await world.cli(["job", "report", claimed.report.jobId])).stdout).toContain(
+    "\nbaseline 1 run before it, by workflow CI, job test (GITHUB_WORKFLOW, GITHUB_JOB)\n",
+  );
+  const other = await world.job({ env: { ...env, GITHUB_JOB: "other" }, command: ["sh", "-c", ":"] });
+  expect(other.report.monitoring?.baseline).toMatchObject({ job: "other", runs: 0 });
+  const asked = JSON.parse((await world.cli(["audit", "search", "--action", "JobRequested", "--session", claimed.report.jobId, "--json"])).stdout);
+  expect(JSON.stringify(asked)).toContain('"workflow":"CI"');
+  const broken = await world.start(["job", "run", "--image", world.image, "--repo", "acme/web", "--job", "a\nb", "--", "true"]);
+  expect(await outcomeOf(broken)).toMatchObject({ exit: 2, stderr: expect.stringContaining("no name has") });
+});
+
 test("turned off by the policy: said", async () => {
   world.policy("version: 1\njobs: {unscanned: accept, monitor: off}\n");
   try {
@@ -109,6 +126,25 @@ test("monitor check and watch look at a job of another process; monitor rules an
   expect((await world.cli(["monitor", "check", id])).exit).toBe(2);
   expect((await world.cli(["monitor", "rules"])).stdout).toMatch(/^critical shell-on-network/m);
   expect(await world.cli(["monitor", "test"])).toMatchObject({ exit: 0, stderr: expect.stringMatching(/(\d+) of \1 tests of rules passed/) });
+});
+
+test("a rule's own action raises what the level does, in the act itself, and the report says who asked for what", async () => {
+  const file = join(world.base, "asking.yaml");
+  const rule =
+    "{id: our-word, title: ours, says: '{process.line}', severity: low, action: freeze, attack: [T1059], on: [exec], when: {process.args: word-of-ours}}";
+  writeFileSync(file, `rules:\n  - ${rule}\n`);
+  world.policy(`version: 1\njobs: {unscanned: accept, monitor-rules: [${file}]}\n`);
+  try {
+    expect((await world.cli(["monitor", "rules"])).stdout).toContain("\n         action   freeze; at level medium: record, alert, freeze, evidence, kill\n");
+    const { exit, stderr, report } = await world.job({ command: ["sh", "-c", "/bin/echo word-of-ours; sleep 1000"] });
+    const answer = "record, alert, freeze, evidence, kill: its rule asks for freeze, level medium for record";
+    expect(exit).toBe(3);
+    expect(report).toMatchObject({ verdict: "stopped", threats: [{ type: "our-word", severity: "low", action: "freeze", details: { answer } }] });
+    expect(JSON.parse(readFileSync(report.monitoring?.evidence[0]?.path ?? "", "utf8"))).toMatchObject({ frozen: true, threat: { action: "freeze" } });
+    expect(stderr).toContain(`\n         done: ${answer}\n`);
+  } finally {
+    world.policy("version: 1\njobs: {unscanned: accept}\n");
+  }
 });
 
 test("rules of a user: read with their place in every complaint, tested, and in force in jobs", async () => {

@@ -8,7 +8,7 @@ export const gdpr: StandardTable = {
     {
       id: "Art. 5(1)(e)",
       title: "Personal data is kept no longer than needed",
-      evidence: [...RETENTION, ...ERASURES],
+      evidence: [...RETENTION, ...ERASURES, "monitor/EvidenceRemoved"],
       notCovered: "personal data outside of this trail",
     },
     {

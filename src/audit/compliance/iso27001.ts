@@ -104,7 +104,7 @@ export const iso27001: StandardTable = {
     {
       id: "A.8.10",
       title: "Information that is no longer needed is deleted",
-      evidence: [...RETENTION, "audit/subject_erased"],
+      evidence: [...RETENTION, "audit/subject_erased", "monitor/EvidenceRemoved"],
       notCovered: "information outside of this trail",
     },
     {

@@ -243,6 +243,9 @@ describe("the table", () => {
     expect(of("monitor", "EvidenceKept", { details: { threat: "thr_1", path: "/evidence/1.json" } })).toMatchObject([
       { activity_id: 2, status_id: 2, finding_info: { uid: "thr_1" }, message: "evidence kept: /evidence/1.json" },
     ]);
+    expect(of("monitor", "EvidenceRemoved", { details: { threat: "thr_1", path: "/evidence/1.json" } })).toMatchObject([
+      { activity_id: 2, status_id: 4, finding_info: { uid: "thr_1" }, message: "evidence removed: /evidence/1.json" },
+    ]);
     expect(of("jobs", "ThreatResolved", { resourceType: "threat", resourceId: "thr_1", details: { type: "escape-file" } })).toMatchObject([
       { activity_id: 3, status_id: 4, finding_info: { uid: "thr_1" } },
     ]);

@@ -3,11 +3,12 @@ import type { JobReport, Threat } from "../../jobs/index.ts";
 import { counted } from "./counted.ts";
 import { line } from "./line.ts";
 
-/** What a threat of the monitor was, under its line. */
+/** What a threat of the monitor was, under its line, and what was done about it where its rule had a say. */
 export function saidLine({ source, details }: Threat): string {
-  const { message, times } = details;
+  const { message, times, answer } = details;
   if (source !== "monitor" || typeof message !== "string") return "";
-  return `\n         ${line(message, 300)}${typeof times === "number" && times > 1 ? `, ${times} times` : ""}`;
+  const done = typeof answer === "string" ? `\n         done: ${line(answer, 300)}` : "";
+  return `\n         ${line(message, 300)}${typeof times === "number" && times > 1 ? `, ${times} times` : ""}${done}`;
 }
 
 /** Where what it was doing is kept. */
@@ -33,6 +34,14 @@ export function seenLines({ monitoring }: Pick<JobReport, "monitoring">): string
     ...(lacks.length > 0 && state === "degraded" ? [`not ${lacks.map((one) => line(one)).join(", ")}`] : []),
   ];
   return [`seen     ${events} events of ${counted(programs, "program")}, ${missed.length === 0 ? "none lost" : missed.join(", ")}`];
+}
+
+/** What it was compared with, and who says that it is that job. */
+export function baselineLines({ monitoring }: JobReport): string[] {
+  if (monitoring?.baseline === undefined) return [];
+  const { workflow, job, from, runs } = monitoring.baseline;
+  const names = [...(workflow === undefined ? [] : [`workflow ${line(workflow)}`]), ...(job === undefined ? [] : [`job ${line(job)}`])];
+  return [`baseline ${counted(runs, "run")} before it, by ${names.length === 0 ? line(from) : `${names.join(", ")} (${line(from)})`}`];
 }
 
 /** What is no threat, and worth a line of the whole page. */

@@ -2,7 +2,7 @@
 import { formatBytes, formatDuration } from "../../foundation/index.ts";
 import { CHECK_NAMES, type CheckName, type JobReport, type Score } from "../../jobs/index.ts";
 import { counted } from "./counted.ts";
-import { observedLines } from "./job-monitor-lines.ts";
+import { baselineLines, observedLines } from "./job-monitor-lines.ts";
 import { headline, measureLines, noteLines, recordText, shortImage, shown } from "./job-report.ts";
 import { line } from "./line.ts";
 
@@ -12,7 +12,7 @@ export function jobPage(report: JobReport): string {
     [...aboutLines(report), ...checkLines(report)],
     noteLines(report),
     shown(observedLines(report), (one) => one),
-    [...measureLines(report), ...totalLines(report), ...networkLines(report), ...resultLines(report)],
+    [...measureLines(report), ...baselineLines(report), ...totalLines(report), ...networkLines(report), ...resultLines(report)],
     scoreLines(report.score),
     report.notCovered.map(({ what, means }) => `absent   ${line(what)}: ${line(means)}`),
     report.recommendations.flatMap(({ priority, message, fix }) => [`${priority.padEnd(8)} ${line(message, 400)}`, `         fix: ${line(fix, 400)}`]),

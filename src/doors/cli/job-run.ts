@@ -9,6 +9,7 @@ import { PRIORITIES } from "../../quota/index.ts";
 import { SecretManagementSystem } from "../../secrets/index.ts";
 import { CLIENT } from "./client.ts";
 import type { Command, CommandContext, OptionValue } from "./command.ts";
+import { jobNames, NAME_OPTIONS } from "./job-names.ts";
 import { jobRunDocument } from "./job-page.ts";
 import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
 import { ENGINE_OPTION, type JobSession, withJobs } from "./job-session.ts";
@@ -31,6 +32,7 @@ export const jobRun: Command = {
     image: { type: "string", value: "IMAGE", describe: "tag, digest or id; it must be there: nothing is pulled" },
     load: { type: "string", value: "FILE", describe: "an archive of `docker save` with one image, loaded first; --image may then be left out" },
     repo: { type: "string", value: "OWNER/NAME", describe: "whose job it is" },
+    ...NAME_OPTIONS,
     workspace: { type: "string", value: "DIR", describe: "a folder for the job, at /workspace: copied in, and its results out" },
     bind: { type: "boolean", describe: "the workspace itself, not a copy of it (below level paranoid)" },
     workdir: { type: "string", value: "PATH", describe: "where the command starts (default /workspace, else the image's)" },
@@ -62,6 +64,7 @@ async function execute(context: CommandContext): Promise<number> {
   if (values["priority"] !== undefined && priority === undefined) throw new CofferdamError("INVALID_ARGUMENT", `--priority is one of ${PRIORITIES.join(", ")}`);
   const config = {
     repository,
+    ...jobNames(context),
     priority,
     credential: credentialOf(context),
     wait: duration(values["wait"]),

@@ -86,11 +86,11 @@ async function rolesOf(places: SecretPlaces, policy: EffectivePolicy, env: NodeJ
 }
 
 /** Opens the book alone: no engine, and no more rights than reading the state directory takes. */
-export async function withBook<T>(context: CommandContext, work: (book: JobBook) => Promise<T>): Promise<T> {
+export async function withBook<T>(context: CommandContext, work: (book: JobBook, audit: AuditLogger) => Promise<T>): Promise<T> {
   return await withState(context, async ({ store, audit }) => {
     const book = new JobBook({ store, audit, clock: systemClock, stateDir: context.globals.state, isGone: goneFrom(ownName()) });
     await book.initialize();
-    return await work(book);
+    return await work(book, audit);
   });
 }
 

@@ -4,7 +4,20 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
-import { builtInFolder, builtInRules, type NamedRules, RuleSet, readRules, readRuleTests, rulesIn, type TestedRule, testRule } from "../../monitor/index.ts";
+import { type Action, planResponse } from "../../jobs/index.ts";
+import {
+  builtInFolder,
+  builtInRules,
+  type NamedRules,
+  type RuleFacts,
+  RuleSet,
+  readRules,
+  readRuleTests,
+  rulesIn,
+  type TestedRule,
+  testRule,
+} from "../../monitor/index.ts";
+import type { PolicyValues } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionSpec } from "./command.ts";
 import { ENGINE_OPTION } from "./job-session.ts";
 import { line } from "./line.ts";
@@ -26,11 +39,15 @@ const rules: Command = {
     const { values } = await openPolicy(context);
     const set = new RuleSet([...(await builtInRules()), ...(await allOf([...values["jobs.monitor-rules"], ...filesOf(context)]))]);
     const today = new Date().toISOString().slice(0, 10);
-    const shown = set.rules.map(({ exceptions, ...rule }) => ({ ...rule, exceptions: exceptions.map((one) => ({ ...one, expired: one.until < today })) }));
+    const shown = set.rules.map(({ exceptions, ...rule }) => ({
+      ...{ ...rule, answer: answerOf(rule, values) },
+      exceptions: exceptions.map((one) => ({ ...one, expired: one.until < today })),
+    }));
     if (context.globals.json) context.out.json({ schema: "cofferdam/monitor-rules/v1", rules: shown });
     else {
-      for (const { id, severity, title, attack, exceptions } of shown) {
+      for (const { id, severity, title, action, answer, attack, exceptions } of shown) {
         context.out.data(`${severity.padEnd(8)} ${id.padEnd(36)} ${line(title)} (${attack.join(", ")})\n`);
+        if (action !== undefined) context.out.data(`         action   ${action}; at level ${values.level}: ${answer.join(", ")}\n`);
         for (const { reason, until, expired } of exceptions) context.out.data(`         except   ${line(reason)}, ${expired ? "EXPIRED" : "until"} ${until}\n`);
       }
     }
@@ -100,6 +117,11 @@ export const monitorCommands: CommandGroup = {
   summary: "What the processes of a job do, and what of it is a threat.",
   commands: [watchCommand, check, rules, test],
 };
+
+/** What is done in a job about what a rule finds: about a note nothing. */
+function answerOf({ severity, action }: Pick<RuleFacts, "severity" | "action">, { level, mode }: PolicyValues): readonly Action[] {
+  return severity === "note" ? [] : planResponse(level, { severity, anomaly: false, action }, mode);
+}
 
 function filesOf({ values, cwd }: CommandContext): readonly string[] {
   return [values["rules"] ?? []].flat().flatMap((file) => (typeof file === "string" ? [resolve(cwd, file)] : []));

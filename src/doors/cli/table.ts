@@ -28,6 +28,7 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "audit", summary: "search, export or verify the audit trail", load: async () => (await import("./audit.ts")).auditCommands },
   { name: "quota", summary: "how much of this host jobs get, have and use", load: async () => (await import("./quota.ts")).quotaCommands },
   { name: "threats", summary: "what was seen in jobs: list, show, resolve", load: async () => (await import("./threats.ts")).threatCommands },
+  { name: "evidence", summary: "what was kept of stopped containers: list, show, prune", load: async () => (await import("./evidence.ts")).evidenceCommands },
   { name: "monitor", summary: "what a job's processes do: watch, check, rules, test", load: async () => (await import("./monitor.ts")).monitorCommands },
   { name: "rbac", summary: "who may do what: users, roles, check, explain, tokens, sessions", load: async () => (await import("./rbac.ts")).rbacCommands },
   { name: "policy", summary: "show, explain, check, trust, allow or learn", load: async () => (await import("./policy.ts")).policyCommands },

@@ -184,7 +184,7 @@ function unwatched(monitoring: JobMonitoring | undefined, short: (text: string) 
   return [{ what: "runtime monitor", means: `${once}nobody watched what its processes did${reason}` }];
 }
 
-function monitoringOf({ why, lacks, notes, evidence, ...counts }: JobMonitoring, bounds: Bounds, short: (text: string) => string): JobMonitoring {
+function monitoringOf({ why, lacks, notes, evidence, baseline, ...counts }: JobMonitoring, bounds: Bounds, short: (text: string) => string): JobMonitoring {
   return {
     ...counts,
     ...(why === undefined ? {} : { why: short(why) }),
@@ -193,8 +193,13 @@ function monitoringOf({ why, lacks, notes, evidence, ...counts }: JobMonitoring,
       ...{ rule: short(rule), message: short(message), times },
       ...(excepted === undefined ? {} : { excepted: short(excepted) }),
     })),
+    ...(baseline === undefined ? {} : { baseline: baselineOf(baseline, short) }),
     evidence: bounds.list("monitoring.evidence", evidence, SHARES.limits, ({ path, sha256, bytes }) => ({ path: short(path), sha256, bytes })),
   };
+}
+
+function baselineOf({ workflow, job, from, runs }: NonNullable<JobMonitoring["baseline"]>, short: (text: string) => string): JobMonitoring["baseline"] {
+  return { ...(workflow === undefined ? {} : { workflow: short(workflow) }), ...(job === undefined ? {} : { job: short(job) }), from: short(from), runs };
 }
 
 function worstFirst(threats: readonly Threat[]): readonly Threat[] {

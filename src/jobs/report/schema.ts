@@ -91,6 +91,8 @@ export interface JobMonitoring {
   readonly programs: number;
   /** What is no threat, and worth a line: the rule, what it said first, how often. */
   readonly notes: readonly { readonly rule: string; readonly message: string; readonly times: number; readonly excepted?: string | undefined }[];
+  /** What it was compared with: runs before it, by the names that whoever called gave it. Absent where nothing was. */
+  readonly baseline?: { readonly workflow?: string | undefined; readonly job?: string | undefined; readonly from: string; readonly runs: number } | undefined;
   /** What was kept of the container as it stood: on the host, known by its hash, which is on record. */
   readonly evidence: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[];
 }
@@ -287,6 +289,7 @@ export const jobReportSchema: z.ZodType<JobReport> = z.strictObject({
         programs: count,
       },
       notes: z.array(z.strictObject({ rule: text, message: text, times: count, excepted: text.optional() })),
+      baseline: z.strictObject({ workflow: text.optional(), job: text.optional(), from: text, runs: count }).optional(),
       evidence: z.array(z.strictObject({ path: text, sha256: text, bytes: count })),
     })
     .optional(),

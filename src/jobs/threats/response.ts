@@ -3,6 +3,7 @@
  * action does to a container is the orchestrator's ({@link ThreatActions}); that each is tried, timed and told is here.
  */
 import { type Clock, CofferdamError, messageOf } from "../../foundation/index.ts";
+import type { RuleAction } from "../../monitor/index.ts";
 import type { Level, Mode } from "../../policy/index.ts";
 import type { Severity, Threat } from "./threat.ts";
 
@@ -31,13 +32,37 @@ export const RESPONSES: Readonly<Record<Level, Readonly<Record<Column, readonly 
   paranoid: { critical: KEEP, high: KILL, medium: KILL, low: ALERT, anomaly: KILL },
 };
 
+/** What a rule's own action stands for. */
+export const RULE_ANSWERS: Readonly<Record<RuleAction, readonly Action[]>> = { alert: ALERT, disconnect: CUT, freeze: CAPTURE, kill: KILL, "stop-job": KEEP };
+
 /** Those that change nothing for the job: what is left of a plan in mode observe. */
 const OBSERVING: ReadonlySet<Action> = new Set(["record", "alert"]);
+const ENDING: ReadonlySet<Action> = new Set(["kill", "stop-job"]);
 
-/** What a level does about a threat, in order. */
-export function planResponse(level: Level, threat: Pick<Threat, "severity" | "anomaly">, mode: Mode = "enforce"): readonly Action[] {
-  const plan = RESPONSES[level][threat.anomaly ? "anomaly" : threat.severity];
+type Answered = Pick<Threat, "severity" | "anomaly" | "action">;
+
+/** What is done about a threat, in order: what the level does about its severity, and what its rule asks for besides. */
+export function planResponse(level: Level, threat: Answered, mode: Mode = "enforce"): readonly Action[] {
+  const usual = usually(level, threat);
+  const plan = threat.action === undefined ? usual : raised(usual, RULE_ANSWERS[threat.action]);
   return mode === "observe" ? plan.filter((action) => OBSERVING.has(action)) : plan;
+}
+
+/** Who asked for what of it, where a rule asked: `record, alert, kill: its rule asks for kill, level medium for record, alert`. */
+export function planReason(level: Level, threat: Answered, mode: Mode = "enforce"): string | undefined {
+  if (threat.action === undefined) return undefined;
+  const observed = mode === "observe" ? "; mode observe does no more" : "";
+  return `${planResponse(level, threat, mode).join(", ")}: its rule asks for ${threat.action}, level ${level} for ${usually(level, threat).join(", ")}${observed}`;
+}
+
+function usually(level: Level, { severity, anomaly }: Answered): readonly Action[] {
+  return RESPONSES[level][anomaly ? "anomaly" : severity];
+}
+
+/** Nothing is taken away by it. A container ends or stays for whoever looks, never both: where the level says which, that counts. */
+function raised(usual: readonly Action[], asked: readonly Action[]): readonly Action[] {
+  const decided = usual.some((action) => ENDING.has(action));
+  return ACTIONS.filter((action) => usual.includes(action) || (asked.includes(action) && !(decided && ENDING.has(action))));
 }
 
 /** One method an action; each throws when it could not be done. What it returns is told: `it has no network`. */

@@ -78,6 +78,14 @@ export class ThreatStore {
     return rows.map((row) => found(row, String(row["id"])));
   }
 
+  /** An open one of a job, or this one while it is open. */
+  async openOf(jobId: string, threatId: string | undefined): Promise<string | undefined> {
+    const row = await this.#store.read((tx) =>
+      tx.get("SELECT id FROM threats WHERE state = 'open' AND (job_id = ? OR id = ?) LIMIT 1", [jobId, threatId ?? jobId]),
+    );
+    return row === undefined ? undefined : String(row["id"]);
+  }
+
   /** Every open one, by severity. */
   async open(): Promise<readonly { readonly severity: Severity; readonly state: "open" }[]> {
     const rows = await this.#store.read((tx) => tx.all("SELECT id, body FROM threats WHERE state = 'open'"));

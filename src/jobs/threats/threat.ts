@@ -1,6 +1,7 @@
 /** Threats: what a sensor or a caller tells (the seed's event), and what is kept of it until somebody resolves it. */
 import { z } from "zod";
 import { type Clock, CofferdamError, canonicalText, isoTime, type JsonObject, type JsonValue, newId, parseInput } from "../../foundation/index.ts";
+import { RULE_ACTIONS, type RuleAction } from "../../monitor/index.ts";
 
 export const SEVERITIES = ["critical", "high", "medium", "low"] as const;
 export type Severity = (typeof SEVERITIES)[number];
@@ -12,6 +13,8 @@ export interface ThreatInput {
   readonly severity: Severity;
   /** Off the baseline of its job, and no more is known: it is answered as an anomaly, whatever its severity. */
   readonly anomaly?: boolean | undefined;
+  /** What whoever saw it asks for: it raises what the level does about it, and never lowers that. */
+  readonly action?: RuleAction | undefined;
   /** ISO 8601; now, when absent. */
   readonly timestamp?: string | undefined;
   /** Component that saw it. */
@@ -70,6 +73,7 @@ const severity = z.enum(SEVERITIES);
 const told = {
   type: word,
   severity,
+  action: z.enum(RULE_ACTIONS).optional(),
   containerId: label.optional(),
   jobId: label.optional(),
   recommendedAction: text.optional(),

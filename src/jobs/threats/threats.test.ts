@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../foundation/index.ts";
+import { RULE_ACTIONS } from "../../monitor/index.ts";
 import { LEVELS } from "../../policy/index.ts";
-import { ACTIONS, type Action, planResponse, RESPONSES, respond, type ThreatActions } from "./response.ts";
+import { ACTIONS, type Action, planReason, planResponse, RESPONSES, respond, type ThreatActions } from "./response.ts";
 import { MAX_DETAILS_BYTES, newThreat, resolved, SEVERITIES, type Threat, threatSchema } from "./threat.ts";
 
 const threat = (more: object = {}): Threat => newThreat({ type: "suspicious_process", severity: "high", ...more }, systemClock);
@@ -100,6 +101,57 @@ describe("the response table", () => {
       const byLevel = LEVELS.map((level) => reach(RESPONSES[level][column]));
       expect(byLevel).toEqual(byLevel.toSorted((a, b) => a - b));
     }
+  });
+});
+
+describe("what a rule asks for", () => {
+  test.each([
+    // Raised, from the table of its severity.
+    ["medium", "low", "alert", "record, alert: its rule asks for alert, level medium for record"],
+    ["medium", "medium", "kill", "record, alert, kill: its rule asks for kill, level medium for record, alert"],
+    ["medium", "high", "freeze", "record, alert, freeze, evidence, disconnect, kill: its rule asks for freeze, level medium for record, alert, disconnect"],
+    ["low", "critical", "stop-job", "record, alert, freeze, evidence, stop-job: its rule asks for stop-job, level low for record, alert"],
+    // What the level does is never less for it, and whether a container ends or stays is the level's.
+    ["high", "critical", "alert", "record, alert, freeze, evidence, kill: its rule asks for alert, level high for record, alert, freeze, evidence, kill"],
+    [
+      "paranoid",
+      "critical",
+      "kill",
+      "record, alert, freeze, evidence, stop-job: its rule asks for kill, level paranoid for record, alert, freeze, evidence, stop-job",
+    ],
+    ["paranoid", "high", "stop-job", "record, alert, freeze, evidence, kill: its rule asks for stop-job, level paranoid for record, alert, kill"],
+  ] as const)("level %s, %s, %s", (level, severity, action, reason) => {
+    const asked = { severity, anomaly: false, action };
+    expect(planReason(level, asked)).toBe(reason);
+    expect(planResponse(level, asked).join(", ")).toBe(reason.split(":")[0]);
+  });
+
+  test("mode observe does none of it, and says so", () => {
+    const asked = { severity: "low", anomaly: false, action: "kill" } as const;
+    expect(planReason("medium", asked, "observe")).toBe("record, alert: its rule asks for kill, level medium for record; mode observe does no more");
+    expect(planReason("medium", { severity: "low", anomaly: false })).toBeUndefined();
+  });
+
+  test("at every level: no less than without it, one ending at most, and what was asked for unless the level ends it otherwise", () => {
+    const ends = (plan: readonly Action[]): readonly Action[] => plan.filter((action) => action === "kill" || action === "stop-job");
+    for (const level of LEVELS)
+      for (const column of [...SEVERITIES, "anomaly"] as const)
+        for (const action of RULE_ACTIONS) {
+          const about = column === "anomaly" ? { severity: "low" as const, anomaly: true } : { severity: column, anomaly: false };
+          const usual = planResponse(level, about);
+          const plan = planResponse(level, { ...about, action });
+          expect(plan).toEqual(expect.arrayContaining([...usual]));
+          expect(plan).toEqual(ACTIONS.filter((one) => plan.includes(one)));
+          expect(ends(plan).length).toBeLessThanOrEqual(1);
+          if (ends(usual).length > 0) expect(ends(plan)).toEqual(ends(usual));
+          else if (action === "freeze" || action === "kill") expect(ends(plan)).toEqual(["kill"]);
+          else expect(plan).toContain(action);
+        }
+  });
+
+  test("is one of the known words, in what a caller tells as well", () => {
+    expect(threat({ action: "kill" }).action).toBe("kill");
+    for (const action of ["record", "thaw", ""]) expect(() => threat({ action })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   });
 });
 

@@ -3,9 +3,9 @@
  * its hash, which the audit trail gets: whoever shows it later shows this and nothing else.
  */
 import { hash } from "node:crypto";
-import { open } from "node:fs/promises";
+import { link, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type JsonValue, makeFolder } from "../../foundation/index.ts";
+import { type JsonValue, makeFolder, syncFolder } from "../../foundation/index.ts";
 import { descriptorsOf, type ProcProcess, readProcess } from "../survey/proc-process.ts";
 import type { ChangedFiles } from "./changed-files.ts";
 
@@ -38,6 +38,8 @@ export interface KeptEvidence {
 }
 
 export const MAX_EVIDENCE_BYTES: number = 2 * 1024 * 1024;
+/** Ending of a file while it is being written. */
+export const UNFINISHED = ".part";
 const MAX_PROCESSES = 200;
 
 export function snapshotOf(pids: readonly number[]): Pick<Evidence, "processes" | "moreProcesses"> {
@@ -49,18 +51,25 @@ export function snapshotOf(pids: readonly number[]): Pick<Evidence, "processes" 
 }
 
 /**
- * Writes it, for root alone; a file that is there is never written over. When it is too large the oldest events go first, then
+ * Writes it, for root alone; a file that is there is never written over, and one of this name is whole. When it is too large the oldest events go first, then
  * changed files. @param mask takes secrets out of a text. Throws the system's error.
  */
 export async function keepEvidence(evidence: Evidence, path: string, mask: (text: string) => string): Promise<KeptEvidence> {
   const { kept, text } = bounded(evidence, mask);
   makeFolder(dirname(path), 0o700);
-  const file = await open(path, "wx", 0o600);
+  const unfinished = `${path}${UNFINISHED}`;
   try {
-    await file.writeFile(text);
-    await file.sync();
+    const file = await open(unfinished, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await link(unfinished, path);
+    syncFolder(dirname(path));
   } finally {
-    await file.close();
+    await rm(unfinished, { force: true });
   }
   const { processes, changedFiles, events } = kept;
   return {

@@ -16,7 +16,7 @@ export interface NamedRules {
 }
 
 /** What there is to say of a rule. */
-export interface RuleFacts extends Pick<RuleFile, "id" | "title" | "severity" | "attack" | "on"> {
+export interface RuleFacts extends Pick<RuleFile, "id" | "title" | "severity" | "action" | "attack" | "on"> {
   readonly path: string;
   readonly exceptions: readonly ExceptionFile[];
 }
@@ -99,11 +99,11 @@ export class RuleSet {
 
 function compileRule(rule: RuleFile, path: string, exceptions: readonly ExceptionFile[], words: Vocabulary): Compiled {
   const where = `${path}: ${rule.id}`;
-  const { id, title, severity, attack, on, when, unless, count } = rule;
+  const { id, title, severity, action, attack, on, when, unless, count } = rule;
   const holds = compileCondition(when, on, words, `${where}.when`);
   const spared = unless === undefined ? undefined : compileCondition(unless, on, words, `${where}.unless`);
   return {
-    facts: { id, title, severity, attack, on, path, exceptions },
+    facts: { id, title, severity, action, attack, on, path, exceptions },
     test: spared === undefined ? holds : (subject) => holds(subject) && !spared(subject),
     message: compileMessage(rule.says, `${where}.says`),
     count: count === undefined ? undefined : compileCount(count, `${where}.count`),

@@ -227,6 +227,15 @@ describe("files of rules", () => {
   });
 });
 
+test("an action is one that a level knows, and a note has none", () => {
+  const file = (text: string): RulesFile =>
+    parseYaml(`rules: [{id: r, title: t, says: x, attack: [T1059], on: [exec], when: {uid: 0}, ${text}}]`, rulesFileSchema, "a.yaml");
+  expect(file("severity: low, action: stop-job").rules?.[0]).toMatchObject({ action: "stop-job" });
+  expect(() => file("severity: low, action: record")).toThrow(/a\.yaml:1:\d+: .*action/);
+  expect(() => file("severity: note, action: kill")).toThrow(/a note is answered by nobody/);
+  expect(said(setOf({ rules: [{ ...RULE, action: "kill" }] }), [{ exec: "/usr/bin/nc" }])).toMatchObject([{ rule: { action: "kill" } }]);
+});
+
 describe("strangers' texts", () => {
   test("property: a message is one bounded line that colours nothing", () => {
     fc.assert(

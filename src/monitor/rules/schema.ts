@@ -13,6 +13,12 @@ export const KINDS: readonly ProcessEventKind[] = [
 /** A `note` is no threat: it is told in the report of its job, and answered by nobody. */
 export const SEVERITIES = ["critical", "high", "medium", "low", "note"] as const;
 export type RuleSeverity = (typeof SEVERITIES)[number];
+/**
+ * What a rule may ask for besides what its severity means. It raises what is done, and never lowers it: `freeze` stops every
+ * process, keeps evidence and ends the container; `stop-job` leaves it frozen.
+ */
+export const RULE_ACTIONS = ["alert", "disconnect", "freeze", "kill", "stop-job"] as const;
+export type RuleAction = (typeof RULE_ACTIONS)[number];
 
 export interface CountFile {
   /** So many make it a threat. */
@@ -30,6 +36,7 @@ export interface RuleFile {
   /** What happened, with `{field}` in it. */
   readonly says: string;
   readonly severity: RuleSeverity;
+  readonly action?: RuleAction | undefined;
   /** MITRE ATT&CK techniques. */
   readonly attack: readonly string[];
   readonly on: readonly ProcessEventKind[];
@@ -67,20 +74,23 @@ const count: z.ZodType<CountFile> = z.strictObject({
   per: z.enum(["job", "process"]).optional(),
 });
 
-export const ruleSchema: z.ZodType<RuleFile> = z.strictObject({
-  id: word,
-  title: sentence,
-  says: sentence,
-  severity: z.enum(SEVERITIES),
-  attack: z
-    .array(z.string().regex(/^T\d{4}(\.\d{3})?$/, "an ATT&CK technique, like T1059.004"))
-    .min(1)
-    .max(8),
-  on: z.array(z.enum(KINDS)).min(1).max(KINDS.length),
-  when: condition,
-  unless: condition.optional(),
-  count: count.optional(),
-});
+export const ruleSchema: z.ZodType<RuleFile> = z
+  .strictObject({
+    id: word,
+    title: sentence,
+    says: sentence,
+    severity: z.enum(SEVERITIES),
+    action: z.enum(RULE_ACTIONS).optional(),
+    attack: z
+      .array(z.string().regex(/^T\d{4}(\.\d{3})?$/, "an ATT&CK technique, like T1059.004"))
+      .min(1)
+      .max(8),
+    on: z.array(z.enum(KINDS)).min(1).max(KINDS.length),
+    when: condition,
+    unless: condition.optional(),
+    count: count.optional(),
+  })
+  .refine(({ severity, action }) => severity !== "note" || action === undefined, "a note is answered by nobody: with an action it needs another severity");
 
 export const rulesFileSchema: z.ZodType<RulesFile> = z.strictObject({
   lists: z.record(word, z.array(z.string().max(256)).max(1000)).optional(),

@@ -4,6 +4,7 @@ import type { ProcessEvent } from "../event.ts";
 import { endpointText } from "../rules/fields.ts";
 import { shown } from "../rules/message.ts";
 import { lineOf, nameOf, type ProgramFacts } from "../rules/program.ts";
+import type { RuleAction } from "../rules/schema.ts";
 
 export type ThreatSeverity = "critical" | "high" | "medium" | "low";
 
@@ -13,6 +14,8 @@ export interface MonitorThreat {
   readonly severity: ThreatSeverity;
   /** Off the baseline of its job, and no more is known. */
   readonly anomaly: boolean;
+  /** What its rule asks for, whatever else is done about its severity. */
+  readonly action?: RuleAction | undefined;
   /** ISO 8601. */
   readonly timestamp: string;
   readonly source: "monitor";

@@ -6,6 +6,7 @@ import { type ContainerCgroup, processesOf } from "../response/container-cgroup.
 import { nameOf, type ProgramFacts } from "../rules/program.ts";
 import { JobPrograms } from "../rules/programs.ts";
 import type { Match, RuleSet } from "../rules/rule-set.ts";
+import type { RuleAction } from "../rules/schema.ts";
 import { type ProcProcess, readProcess } from "../survey/proc-process.ts";
 import { Survey, type SurveyFinding } from "../survey/survey.ts";
 import { Repeats } from "./repeats.ts";
@@ -22,6 +23,8 @@ export interface WatchedParts {
   readonly mask: (text: string) => string;
   readonly hashOf: (program: ProgramFacts) => string | undefined;
   readonly observation: Observation | undefined;
+  /** That its baseline had learnt from as the watch began; undefined without one. */
+  readonly baselineRuns: number | undefined;
 }
 
 /** What came of watching a container. */
@@ -36,6 +39,8 @@ export interface MonitoringSummary {
   readonly moreNotes: number;
   /** Different programs that ran. */
   readonly programs: number;
+  /** Runs that it was compared with; undefined where there is no baseline. */
+  readonly baselineRuns: number | undefined;
 }
 
 interface Told {
@@ -140,14 +145,14 @@ export class WatchedContainer {
     const forgotten = finished === 0 ? [] : [{ rule: "programs-forgotten", message, times: finished }];
     return {
       ...{ events: this.#events, lost: this.#lost, threats: [...threats.values()], notes: [...this.#notes.values(), ...forgotten] },
-      ...{ moreNotes: this.#moreNotes, programs: this.#ran.size },
+      ...{ moreNotes: this.#moreNotes, programs: this.#ran.size, baselineRuns: this.parts.baselineRuns },
     };
   }
 
   /** A threat that something else found: what is off the baseline. */
   anomaly(type: string, severity: ThreatSeverity, message: string, program: ProgramFacts | undefined): readonly MonitorThreat[] {
     const said = { title: "not what this job usually does", message, attack: [] };
-    return this.#tell(type, severity, said, `${type} ${message}`, lineEvidence(program, this.parts.hashOf), true);
+    return this.#tell(type, severity, said, `${type} ${message}`, lineEvidence(program, this.parts.hashOf), { anomaly: true });
   }
 
   #matched({ rule, message, excepted }: Match, event: ProcessEvent, program: ProgramFacts | undefined): readonly MonitorThreat[] {
@@ -161,7 +166,7 @@ export class WatchedContainer {
       ...subjectOf(event),
       process: nameOf(program ?? { program: undefined, args: [] }),
     };
-    return this.#tell(rule.id, rule.severity, said, key, lineEvidence(program, this.parts.hashOf));
+    return this.#tell(rule.id, rule.severity, said, key, lineEvidence(program, this.parts.hashOf), { action: rule.action });
   }
 
   #found({ type, severity, title, attack, message, process, program }: SurveyFinding): readonly MonitorThreat[] {
@@ -187,7 +192,7 @@ export class WatchedContainer {
     details: MonitorThreat["details"],
     about: string,
     evidence: MonitorThreat["evidence"],
-    anomaly = false,
+    { anomaly = false, action }: { readonly anomaly?: boolean; readonly action?: RuleAction | undefined } = {},
   ): readonly MonitorThreat[] {
     const { containerId, jobId, clock } = this.parts;
     const now = clock.now();
@@ -195,6 +200,7 @@ export class WatchedContainer {
     const key = this.#told.length < MANY || this.#repeats.times(about) > 0 ? about : type;
     if (!this.#repeats.add(key, now)) return [];
     const threat: MonitorThreat = {
+      ...(action === undefined ? {} : { action }),
       ...{ type, severity, anomaly, timestamp: new Date(now).toISOString(), source: "monitor", containerId, jobId },
       details: { ...Object.fromEntries(Object.entries(details).map(([name, one]) => [name, this.#masked(one)])), times: this.#repeats.times(key) },
       evidence: evidence.map((one) => this.#masked(one)),
