@@ -25,6 +25,24 @@ test("a quiet job: watched from its first program on, nothing lost, and proven i
   expect(stderr).not.toContain("threat");
 });
 
+// Before there is an open threat: nothing is learnt while there is one.
+test("a job is compared with those that its CI calls the same, whatever they run; the report says whose word that is", async () => {
+  const named = await world.job({ options: ["--workflow", "CI", "--job", "test"], command: ["true"] });
+  expect(named.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "--workflow, --job", runs: 0 });
+  const env = { GITHUB_ACTIONS: "true", GITHUB_WORKFLOW: "CI", GITHUB_JOB: "test" };
+  const claimed = await world.job({ env, command: ["sh", "-c", ":"] });
+  expect(claimed.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "GITHUB_WORKFLOW, GITHUB_JOB", runs: 1 });
+  expect((await world.cli(["job", "report", claimed.report.jobId])).stdout).toContain(
+    "\nbaseline 1 run before it, by workflow CI, job test (GITHUB_WORKFLOW, GITHUB_JOB)\n",
+  );
+  const other = await world.job({ env: { ...env, GITHUB_JOB: "other" }, command: ["sh", "-c", ":"] });
+  expect(other.report.monitoring?.baseline).toMatchObject({ job: "other", runs: 0 });
+  const asked = JSON.parse((await world.cli(["audit", "search", "--action", "JobRequested", "--session", claimed.report.jobId, "--json"])).stdout);
+  expect(JSON.stringify(asked)).toContain('"workflow":"CI"');
+  const broken = await world.start(["job", "run", "--image", world.image, "--repo", "acme/web", "--job", "a\nb", "--", "true"]);
+  expect(await outcomeOf(broken)).toMatchObject({ exit: 2, stderr: expect.stringContaining("no name has") });
+});
+
 test("a critical act: the job stands still, is kept, and ends; who did it is told", async () => {
   const { exit, stderr, report } = await world.job({ command: ["sh", "-c", "echo x > /tmp/release_agent; echo went on; sleep 1000"] });
   expect(exit).toBe(3);
@@ -77,23 +95,6 @@ test("the sensor is killed in the middle: a threat, a line, on record; and what 
   expect(auditTrail.events.map(({ action }) => action)).toContain("JobUnwatched");
 });
 
-test("a job is compared with those that its CI calls the same, whatever they run; the report says whose word that is", async () => {
-  const named = await world.job({ options: ["--workflow", "CI", "--job", "test"], command: ["true"] });
-  expect(named.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "--workflow, --job", runs: 0 });
-  const env = { GITHUB_ACTIONS: "true", GITHUB_WORKFLOW: "CI", GITHUB_JOB: "test" };
-  const claimed = await world.job({ env, command: ["sh", "-c", ":"] });
-  expect(claimed.report.monitoring?.baseline).toEqual({ workflow: "CI", job: "test", from: "GITHUB_WORKFLOW, GITHUB_JOB", runs: 1 });
-  expect((await world.cli(["job", "report", claimed.report.jobId])).stdout).toContain(
-    "\nbaseline 1 run before it, by workflow CI, job test (GITHUB_WORKFLOW, GITHUB_JOB)\n",
-  );
-  const other = await world.job({ env: { ...env, GITHUB_JOB: "other" }, command: ["sh", "-c", ":"] });
-  expect(other.report.monitoring?.baseline).toMatchObject({ job: "other", runs: 0 });
-  const asked = JSON.parse((await world.cli(["audit", "search", "--action", "JobRequested", "--session", claimed.report.jobId, "--json"])).stdout);
-  expect(JSON.stringify(asked)).toContain('"workflow":"CI"');
-  const broken = await world.start(["job", "run", "--image", world.image, "--repo", "acme/web", "--job", "a\nb", "--", "true"]);
-  expect(await outcomeOf(broken)).toMatchObject({ exit: 2, stderr: expect.stringContaining("no name has") });
-});
-
 test("turned off by the policy: said", async () => {
   world.policy("version: 1\njobs: {unscanned: accept, monitor: off}\n");
   try {
@@ -135,7 +136,9 @@ test("a rule's own action raises what the level does, in the act itself, and the
   writeFileSync(file, `rules:\n  - ${rule}\n`);
   world.policy(`version: 1\njobs: {unscanned: accept, monitor-rules: [${file}]}\n`);
   try {
-    expect((await world.cli(["monitor", "rules"])).stdout).toContain("\n         action   freeze; at level medium: record, alert, freeze, evidence, kill\n");
+    expect((await world.cli(["monitor", "rules", "--config", world.policyFile])).stdout).toContain(
+      "\n         action   freeze; at level medium: record, alert, freeze, evidence, kill\n",
+    );
     const { exit, stderr, report } = await world.job({ command: ["sh", "-c", "/bin/echo word-of-ours; sleep 1000"] });
     const answer = "record, alert, freeze, evidence, kill: its rule asks for freeze, level medium for record";
     expect(exit).toBe(3);
