@@ -33,7 +33,8 @@ test("docs/policy.md tells the defaults that are", () => {
 function defaultOf(key: string, text: string): unknown {
   if (key === "scripts.exceptions") return text === "all on" ? Object.fromEntries(SCRIPT_EXCEPTIONS.map((name) => [name, "on"])) : text;
   if (key === "quota.overcommit" || key === "secrets.passphrase-file" || key === "identity.audience") return text;
-  if (key === "secrets.grace" || key === "secrets.rotate-every") return parseDuration(text);
+  if (key === "secrets.grace" || key === "secrets.rotate-every" || key === "jobs.evidence-keep") return parseDuration(text);
+  if (key === "jobs.evidence-size") return parseBytes(text);
   if (text === "none")
     return key === "scripts.grants" ||
       key === "jobs.secrets" ||
