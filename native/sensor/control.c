@@ -1,7 +1,8 @@
 /*
  * Orders on standard input, one a line, numbers in decimal:
  *
- *   watch WATCH JOB PIDNS MNTNS RATE FLAGS    a job's namespaces; JOB is its place in the table, WATCH a number never used before
+ *   watch WATCH JOB PIDNS MNTNS RATE FLAGS PID    a job's namespaces; JOB is its place in the table, WATCH a number never used
+ *                                             before, PID a process in them
  *   unwatch JOB                               answered when everything of it is out
  *   sync                                      answered when everything that happened before is out
  *   name FLAGS TEXT                           one more name whose reading is told
@@ -21,7 +22,7 @@ static size_t length;
 static bool parse(struct order *order) {
     int end = 0;
     memset(order, 0, sizeof *order);
-    if (sscanf(line, "watch %u %u %u %u %u %u%n", &order->watch, &order->job, &order->pidns, &order->mntns, &order->rate, &order->flags, &end) == 6) {
+    if (sscanf(line, "watch %u %u %u %u %u %u %u%n", &order->watch, &order->job, &order->pidns, &order->mntns, &order->rate, &order->flags, &order->pid, &end) == 7) {
         order->verb = ORDER_WATCH;
         return line[end] == '\0' && order->watch != 0 && order->job < MAX_JOBS;
     }

@@ -4,6 +4,7 @@
  * and ends with its parent.
  *
  *   sensor ebpf        everything, from a program in the kernel
+ *   sensor audit       most of it, from the kernel's audit
  *   sensor connector   exec, fork and exit alone, from the kernel's process connector
  *   sensor calls       the calls that it looks at, one a line
  */
@@ -43,9 +44,13 @@ static int list_calls(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "calls") == 0) return list_calls();
-    bool ebpf = argc == 2 && strcmp(argv[1], "ebpf") == 0, connector = argc == 2 && strcmp(argv[1], "connector") == 0;
-    if (!ebpf && !connector) die(EXIT_USAGE, "started by hand; it is part of cofferdam");
+    const char *source = argc == 2 ? argv[1] : "";
+    int (*run)(void) = strcmp(source, "ebpf") == 0        ? run_ebpf
+                       : strcmp(source, "audit") == 0     ? run_audit
+                       : strcmp(source, "connector") == 0 ? run_connector
+                                                          : NULL;
+    if (run == NULL) die(EXIT_USAGE, "started by hand; it is part of cofferdam");
     if (geteuid() != 0) die(EXIT_REFUSED, "only root may look");
     signal(SIGPIPE, SIG_IGN);
-    return ebpf ? run_ebpf() : run_connector();
+    return run();
 }

@@ -88,7 +88,8 @@ struct path_part {
     u32 names;
 };
 
-enum { FILE_OVERLAY = 1, FILE_UPPER = 2, FILE_INTERNAL = 4 };
+/* FILE_PARTIAL: size, times and whether it is of an overlay are not known. */
+enum { FILE_OVERLAY = 1, FILE_UPPER = 2, FILE_INTERNAL = 4, FILE_PARTIAL = 8 };
 
 struct file_part {
     u64 device;

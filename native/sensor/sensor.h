@@ -30,7 +30,7 @@ void out_hello(const char *source, const char *note);
 /* control.c: orders of the reader, one a line. */
 struct order {
     enum { ORDER_WATCH, ORDER_UNWATCH, ORDER_SYNC, ORDER_NAME } verb;
-    uint32_t watch, job, pidns, mntns, rate, flags;
+    uint32_t watch, job, pidns, mntns, rate, flags, pid;
     char name[NAME_SIZE];
 };
 /* Reads what is there and calls `obey` for each whole line. Ends the sensor when the reader closed. */
@@ -38,8 +38,35 @@ void control_read(int (*obey)(const struct order *));
 
 /* privilege.c: gives up everything; `needed` (a capability, or -1) stays only when `works` fails without it. @returns whether it went. */
 bool drop_privileges(int needed, bool (*works)(void));
+/* For a helper of the sensor: gives up everything but this mask of capabilities. */
+void keep_privileges(uint64_t mask);
+
+/* connector.c: who begins (`ppid`), runs another program, or ends (`result`): KIND_FORK, KIND_EXEC, KIND_EXIT. */
+struct change {
+    uint64_t time;
+    int64_t result;
+    uint32_t pid, ppid;
+    uint16_t kind;
+};
+int connector_open(void);
+void connector_receive(int fd, void (*tell)(const struct change *));
+/* As a record. */
+void connector_tell(const struct change *change);
+uint64_t connector_overruns(void);
+
+/* flows.c: connections of watched containers, by network namespace. */
+void flows_start(void);
+int flows_open(const struct order *order);
+/* Behind the last word of it. */
+void flows_close(uint32_t job);
+void flows_receive(void);
+/* Asks for those that live, when it is time. */
+void flows_look(uint64_t now);
+int flows_fd(void);
+uint64_t flows_overruns(void);
 
 int run_ebpf(void);
+int run_audit(void);
 int run_connector(void);
 
 #endif

@@ -46,6 +46,7 @@ export interface FileFacts {
   /** Permission bits, 0o7777. */
   readonly mode: number;
   readonly uid: number;
+  /** Bytes; -1, as the times: not known. */
   readonly size: number;
   /** Unix time, ms. */
   readonly mtime: number;
@@ -287,12 +288,15 @@ export interface GapEvent {
   readonly why: string;
 }
 
+/** By what the kernel tells: its program, its audit, or its process connector; each shows less than the one before. */
+export type SensorSource = "ebpf" | "audit" | "connector";
+
 /** `watching`: everything in this file. `degraded`: less, as `lacks` says. `absent`: nothing. */
 export interface SensorStatus {
   readonly kind: "status";
   readonly time: number;
   readonly state: "watching" | "degraded" | "absent";
-  readonly source: "ebpf" | "connector" | "none";
+  readonly source: SensorSource | "none";
   /** Why not more: a sentence. */
   readonly why: string | undefined;
   readonly lacks: readonly string[];

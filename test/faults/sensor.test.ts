@@ -82,7 +82,7 @@ describe("a sensor in trouble", () => {
   test("a kernel that does not describe its types: the process connector, and what it lacks", async (context) => {
     requires(context, "sensor");
     const program = started("no-btf", 'exec unshare --mount sh -c \'mount -t tmpfs none /sys/kernel/btf && exec "$@"\' sh "$@"');
-    await using sensor = new KernelSensor({ program });
+    await using sensor = new KernelSensor({ program, sources: ["ebpf", "connector"] });
     expect(await sensor.initialize()).toMatchObject({ state: "degraded", source: "connector", why: expect.stringContaining("does not describe its types") });
     await using shell = await WatchedShell.start('sh -c \'read -r line\' "kept for the look" <> "$1" & read -r line; kill "$!"; wait "$!"; exit 7', [
       fifo(folder),

@@ -1,37 +1,18 @@
 /** Every act of the list is done for real, and seen by the kernel's sensor and the rule that is about it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { EngineClient } from "../../src/engine/index.ts";
-import { builtInRules, JobPrograms, KernelSensor, type Match, type ProcessEvent, RuleSet, type Watch } from "../../src/monitor/index.ts";
-import { startDocker, type TestDocker } from "../world/docker.ts";
 import { has, requires } from "../world/needs.ts";
+import type { Action } from "./actions/action.ts";
 import { OWN_RULE } from "./actions/expected.ts";
-import { ACTIONS, type Action } from "./actions/index.ts";
-import { ActionWorld } from "./actions/world.ts";
+import { ACTIONS } from "./actions/index.ts";
+import { ActsUnderWatch } from "./actions/under-watch.ts";
 
-interface Watched {
-  readonly docker: TestDocker;
-  readonly engine: EngineClient;
-  readonly world: ActionWorld;
-  readonly sensor: KernelSensor;
-  readonly rules: RuleSet;
-}
-
-let watched: Watched | undefined;
-const handlers = new Map<string, (event: ProcessEvent) => void>();
+let acts: ActsUnderWatch | undefined;
 
 beforeAll(async () => {
-  if (!has("docker") || !has("sensor")) return;
-  const docker = await startDocker();
-  const engine = new EngineClient(docker.socketPath);
-  const sensor = new KernelSensor({ env: true });
-  sensor.on("event", (event) => handlers.get(event.job)?.(event));
-  await sensor.initialize();
-  watched = { docker, engine, sensor, world: await ActionWorld.start(engine), rules: new RuleSet(await builtInRules()) };
+  if (has("docker") && has("sensor")) acts = await ActsUnderWatch.start();
 });
 afterAll(async () => {
-  await watched?.sensor.close();
-  await watched?.engine.close();
-  await watched?.docker[Symbol.asyncDispose]();
+  await acts?.[Symbol.asyncDispose]();
 });
 beforeEach((context) => {
   requires(context, "docker");
@@ -39,27 +20,12 @@ beforeEach((context) => {
 });
 
 /** Does it under watch. @returns the rules that said something. */
-async function seen(action: Action, script: string): Promise<readonly Match["rule"][]> {
-  if (watched === undefined) throw new Error("nobody watches");
-  const { engine, sensor, world, rules } = watched;
-  const tree = new JobPrograms();
-  const judge = rules.forJob(tree);
-  const found: Match["rule"][] = [];
-  const job = `${action.name} ${script.length}`;
-  handlers.set(job, (event) => {
-    tree.take(event);
-    found.push(...judge(event).map(({ rule }) => rule));
-  });
-  let watch: Watch | undefined;
-  const { output, changes } = await world.run(action, script, async (id) => {
-    const { State } = await engine.containers.inspect(id);
-    watch = await sensor.watch({ job, container: id, pid: State.Pid });
-  });
-  await watch?.close();
-  handlers.delete(job);
+async function seen(action: Action, script: string): Promise<readonly string[]> {
+  if (acts === undefined) throw new Error("nobody watches");
+  const { rules, output, changes } = await acts.see(action, script);
   if (action.shows !== undefined) expect(output).toMatch(action.shows);
   for (const path of action.changes ?? []) expect(changes).toContain(path);
-  return found;
+  return rules.map(({ id }) => id);
 }
 
 test("names are told once, every act is seen by its effect, and has a rule of its own", () => {
@@ -73,14 +39,14 @@ test("names are told once, every act is seen by its effect, and has a rule of it
 describe("is done, and recognised by its own rule", { concurrent: true, timeout: 60_000 }, () => {
   for (const action of ACTIONS) {
     const own = OWN_RULE[action.name];
-    test(action.name, async () => expect((await seen(action, action.script)).map(({ id }) => id)).toContain(own));
+    test(action.name, async () => expect(await seen(action, action.script)).toContain(own));
     const { renamed } = action;
-    if (renamed !== undefined) test(`${action.name}, renamed`, async () => expect((await seen(action, renamed)).map(({ id }) => id)).toContain(own));
+    if (renamed !== undefined) test(`${action.name}, renamed`, async () => expect(await seen(action, renamed)).toContain(own));
   }
 });
 
 test("of all of them at least 54 in 64 are alerts", () => {
-  const alerts = new Set(watched?.rules.rules.filter(({ severity }) => severity !== "note" && severity !== "low").map(({ id }) => id));
+  const alerts = new Set(acts?.rules.rules.filter(({ severity }) => severity !== "note" && severity !== "low").map(({ id }) => id));
   const alerted = ACTIONS.filter(({ name }) => alerts.has(OWN_RULE[name] ?? ""));
   expect(alerted.length / ACTIONS.length).toBeGreaterThanOrEqual(54 / 64);
 });

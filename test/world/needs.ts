@@ -4,9 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
+import type { SensorSource } from "../../src/monitor/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-export type Need = "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
+export type Need = "audit" | "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
@@ -27,13 +28,8 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   python3: () => (existsSync("/usr/bin/python3") ? undefined : "python3"),
   script: () => (existsSync("/usr/bin/script") ? undefined : "script (bsdutils): a terminal for a program"),
   qemu: () => GUEST.find((path) => !existsSync(path)),
-  sensor: once(() => {
-    if (process.getuid?.() !== 0) return "root";
-    if (!existsSync(SENSOR)) return "the kernel sensor: ./dev setup builds it";
-    // Without a reader it ends as soon as the kernel took its program.
-    const { status, stderr } = spawnSync(SENSOR, ["ebpf"], { input: "" });
-    return status === 0 ? undefined : `a kernel that takes the sensor: ${stderr.toString().trim()}`;
-  }),
+  sensor: once(() => missingSource("ebpf")),
+  audit: once(() => missingSource("audit")),
   jail: () => (!existsSync(BWRAP) ? "bwrap" : isBuilt() ? undefined : "the jail's native helper: ./dev setup builds it"),
 };
 
@@ -48,6 +44,15 @@ export function requires(context: TestContext, what: Need): void {
 /** For what is set up once for many tests, which then each say `requires`. */
 export function has(what: Need): boolean {
   return NEEDS[what]() === undefined;
+}
+
+/** Why the sensor has nothing to tell by a source. */
+function missingSource(source: SensorSource): string | undefined {
+  if (process.getuid?.() !== 0) return "root";
+  if (!existsSync(SENSOR)) return "the kernel sensor: ./dev setup builds it";
+  // Without a reader it ends as soon as it could begin.
+  const { status, stderr } = spawnSync(SENSOR, [source], { input: "" });
+  return status === 0 ? undefined : `a kernel that takes the sensor (${source}): ${stderr.toString().trim()}`;
 }
 
 /** For a look that takes its time. */

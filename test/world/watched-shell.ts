@@ -21,10 +21,11 @@ export class WatchedShell implements AsyncDisposable {
   /**
    * @param script for sh; nothing of it runs before {@link go}.
    * @param open files that it has as descriptors 3, 4 and so on.
+   * @param more namespaces, as unshare(1) has them.
    */
-  static async start(script: string, args: readonly string[] = [], open: readonly string[] = []): Promise<WatchedShell> {
+  static async start(script: string, args: readonly string[] = [], open: readonly string[] = [], more: readonly string[] = []): Promise<WatchedShell> {
     const files = open.map((path) => openSync(path, "r"));
-    const outer = ["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", `echo ready; read -r line; ${script}`, "sh", ...args];
+    const outer = ["--pid", "--mount", ...more, "--fork", "--kill-child", "--mount-proc", "sh", "-c", `echo ready; read -r line; ${script}`, "sh", ...args];
     const child = spawn("unshare", outer, { stdio: ["pipe", "pipe", "pipe", ...files] });
     for (const file of files) closeSync(file);
     const { stdout, stderr } = child;

@@ -10,7 +10,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "../record.h"
-#include "numbers.h"
+#include "tables.h"
 #include "buffer.h"
 #include "file.h"
 #include "socket.h"

@@ -1,7 +1,7 @@
 /** System calls that returned, into events: what each argument of each call means. */
 import type { ClaimedPath, FileChangeEvent, FileFacts, IdentityEvent, MountEvent, OpenEvent, ProcessEvent, SocketEvent, SocketFacts } from "../event.ts";
 import type { EventHead } from "./decode.ts";
-import { claimedPaths, claimsOf, fileOf, socketOf } from "./facts.ts";
+import { claimedPaths, claimsOf, fileOf, passedSocket, socketOf } from "./facts.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { AT, broken, PART, type SensorRecord } from "./record.ts";
 
@@ -151,9 +151,9 @@ function change(
   };
 }
 
-/** Closed by another thread before the sensor looked: then only what was passed is known. */
+/** Closed by another thread before the sensor looked, or never shown: then only what was passed is known. */
 function socket(record: SensorRecord, passed: "local" | "remote"): SocketFacts {
-  return socketOf(record, passed) ?? { family: "other", type: "other", protocol: 0, inode: "", local: undefined, remote: undefined, claimed: true };
+  return socketOf(record, passed) ?? passedSocket(record.part(PART.address), passed);
 }
 
 function standard(descriptor: number): 0 | 1 | 2 {

@@ -14,6 +14,7 @@ const DETACHED = 2;
 const OVERLAY = 1;
 const UPPER = 2;
 const INTERNAL = 4;
+const PARTIAL = 8;
 const MOST_CLAIMED = 4095;
 const TYPE_OF_MODE = 0o170000;
 const TYPES: ReadonlyMap<number, FileFacts["type"]> = new Map([
@@ -65,6 +66,7 @@ export function fileOf(record: SensorRecord): FileFacts | undefined {
   const anonymous = (flags & INTERNAL) !== 0;
   const found = record.part(PART.path);
   const { path, cut } = found === undefined ? { path: "", cut: true } : pathOf(found);
+  const unknown = (flags & PARTIAL) !== 0;
   return {
     // A memfd's name is what follows "memfd:", and no path.
     path: anonymous ? path.replace(/^\.\.\.\//, "") : path,
@@ -73,9 +75,9 @@ export function fileOf(record: SensorRecord): FileFacts | undefined {
     type: TYPES.get(mode & TYPE_OF_MODE) ?? "other",
     mode: mode & 0o7777,
     uid: content.readUInt32LE(52),
-    size: Number(content.readBigUInt64LE(16)),
-    mtime: milliseconds(content.readBigInt64LE(24), content.readUInt32LE(40)),
-    ctime: milliseconds(content.readBigInt64LE(32), content.readUInt32LE(44)),
+    size: unknown ? -1 : Number(content.readBigUInt64LE(16)),
+    mtime: unknown ? -1 : milliseconds(content.readBigInt64LE(24), content.readUInt32LE(40)),
+    ctime: unknown ? -1 : milliseconds(content.readBigInt64LE(32), content.readUInt32LE(44)),
     unlinked: content.readUInt32LE(56) === 0,
     anonymous,
     fresh: (flags & OVERLAY) === 0 ? undefined : (flags & UPPER) !== 0,
@@ -95,7 +97,7 @@ export function claimedPaths(record: SensorRecord): ClaimedPath[] {
     if (type === PART.base) base = pathOf(content);
     if (type !== PART.claim) continue;
     const text = textOf(content);
-    const path = text.startsWith("/") || base === undefined ? text : `${base.path === "/" ? "" : base.path}/${text}`;
+    const path = text.startsWith("/") || base === undefined ? text : `${base.path.replace(/\/$/, "")}/${text}`;
     found.push({ path, cut: content.length >= MOST_CLAIMED || (base?.cut ?? false), claimed: true });
     base = undefined;
   }
@@ -110,6 +112,14 @@ export function socketOf(record: SensorRecord, passed: "local" | "remote"): Sock
   const address = record.part(PART.address);
   const claimed = socket[passed] === undefined && address !== undefined ? endpointOf(address) : undefined;
   return claimed === undefined ? socket : { ...socket, [passed]: claimed, claimed: true };
+}
+
+/** What is known of a socket by nothing but an address that was passed. */
+export function passedSocket(address: Buffer | undefined, passed: "local" | "remote"): SocketFacts {
+  const family = address !== undefined && address.length >= 2 ? FAMILIES.get(address.readUInt16LE(0)) : undefined;
+  const end = address && endpointOf(address);
+  const nowhere = { local: undefined, remote: undefined };
+  return { family: family ?? "other", type: "other", protocol: 0, inode: "", ...nowhere, [passed]: end, claimed: true };
 }
 
 /** Descriptors 0, 1 and 2 at an exec. */

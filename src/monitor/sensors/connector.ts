@@ -19,14 +19,20 @@ export interface ConnectorOptions {
   clockOffset(): bigint;
 }
 
-interface Member {
+/** A process of a watch. */
+export interface Member {
   readonly watch: number;
   readonly actor: Actor;
 }
 
+/** Ended ones that are remembered: what they did may be told after their end. */
+const REMEMBERED_ENDED = 4096;
+
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #members = new Map<number, Member>();
+  readonly #ended = new Map<number, Member>();
+  readonly #foreign = new WeakSet<Member>();
   readonly #watches = new Map<number, WatchOrder>();
 
   constructor(options: ConnectorOptions) {
@@ -44,13 +50,12 @@ export class Connector {
 
   unwatch(id: number): void {
     this.#watches.delete(id);
-    for (const [pid, member] of this.#members) if (member.watch === id) this.#members.delete(pid);
+    for (const map of [this.#members, this.#ended]) for (const [pid, member] of map) if (member.watch === id) map.delete(pid);
   }
 
   /** Nobody listened for a while: whoever is a member has to be found anew. */
   clear(): void {
-    this.#members.clear();
-    this.#watches.clear();
+    for (const one of [this.#members, this.#ended, this.#watches]) one.clear();
   }
 
   take(bytes: Buffer): void {
@@ -63,28 +68,49 @@ export class Connector {
         this.#ran(bytes, pid);
         break;
       case KIND.exit:
-        this.#ended(bytes, pid);
+        this.#ends(bytes, pid);
         break;
       default:
     }
   }
 
-  #head(bytes: Buffer, call: string, actor: Actor, result: number): Pick<ConnectorEvent, "time" | "ns" | "actor" | "call" | "result"> {
-    const ns = bytes.readBigUInt64LE(AT.time);
+  /**
+   * Whose process this is, for another source's word of what it did. @param ran it runs another program: then also whoever came in from outside.
+   */
+  owner(pid: number, ran: boolean): Member | undefined {
+    return this.#members.get(pid) ?? this.#ended.get(pid) ?? (ran ? this.#enter(pid) : undefined);
+  }
+
+  /** What is known of a process that runs another program. */
+  runs(pid: number, actor: Actor): void {
+    const member = this.#members.get(pid);
+    if (member !== undefined) this.#members.set(pid, { watch: member.watch, actor });
+  }
+
+  /** Once a process: it used the door for other programs. */
+  knowsForeign(member: Member): boolean {
+    const known = this.#foreign.has(member);
+    this.#foreign.add(member);
+    return known;
+  }
+
+  #head(ns: bigint, call: string, actor: Actor, result: number): Pick<ConnectorEvent, "time" | "ns" | "actor" | "call" | "result"> {
     return { time: wallTime(ns, this.#options.clockOffset()), ns, actor, call, result };
   }
 
   #forked(bytes: Buffer, pid: number): void {
+    this.#ended.delete(pid);
     const parent = this.#members.get(bytes.readUInt32LE(AT.ppid));
     if (parent === undefined || !this.#watches.has(parent.watch)) return;
+    const ns = bytes.readBigUInt64LE(AT.time);
     // Gone already, it is still somebody: its beginning is when we heard of it.
     const known = actorFromProc(pid);
-    const key = known?.key ?? `${pid}:${bytes.readBigUInt64LE(AT.time)}`;
+    const key = known?.key ?? `${pid}:${ns}`;
     const inside = known?.inside ?? { pid: 0, tid: 0, ppid: 0 };
     const actor: Actor = known ?? { ...parent.actor, key, parent: parent.actor.key, pid, tid: pid, ppid: parent.actor.pid, inside };
     this.#members.set(pid, { watch: parent.watch, actor });
     const child = { key, pid, tid: pid, ppid: parent.actor.pid, inside };
-    this.#options.event(parent.watch, { ...this.#head(bytes, "fork", parent.actor, pid), kind: "fork", child, namespaces: [] });
+    this.#options.event(parent.watch, { ...this.#head(ns, "fork", parent.actor, pid), kind: "fork", child, namespaces: [] });
   }
 
   #ran(bytes: Buffer, pid: number): void {
@@ -99,15 +125,18 @@ export class Connector {
     // Its beginning stays what it was when it was heard of first.
     const same: Actor = { ...actor, key: member.actor.key, parent: member.actor.parent };
     this.#members.set(pid, { watch: member.watch, actor: same });
-    this.#options.event(member.watch, { ...this.#head(bytes, "exec", same, 0), kind: "exec", ...program });
+    this.#options.event(member.watch, { ...this.#head(bytes.readBigUInt64LE(AT.time), "exec", same, 0), kind: "exec", ...program });
   }
 
-  #ended(bytes: Buffer, pid: number): void {
+  #ends(bytes: Buffer, pid: number): void {
     const member = this.#members.get(pid);
     if (member === undefined) return;
     this.#members.delete(pid);
+    this.#ended.set(pid, member);
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > REMEMBERED_ENDED && oldest !== undefined) this.#ended.delete(oldest);
     const result = Number(bytes.readBigInt64LE(AT.result));
-    const head = this.#head(bytes, "exit", member.actor, result);
+    const head = this.#head(bytes.readBigUInt64LE(AT.time), "exit", member.actor, result);
     this.#options.event(member.watch, { ...head, kind: "exit", ...exitOf(result) });
   }
 

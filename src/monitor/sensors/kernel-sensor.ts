@@ -7,7 +7,7 @@ import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { CofferdamError, errnoOf, packageFolder, parseInput } from "../../foundation/index.ts";
-import type { ExecEvent, GapEvent, LossEvent, ProcessEvent, SensorStatus } from "../event.ts";
+import type { ExecEvent, GapEvent, LossEvent, ProcessEvent, SensorSource, SensorStatus } from "../event.ts";
 import { decodeRecord } from "../reader/decode.ts";
 import { AT, SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
@@ -27,6 +27,8 @@ export interface KernelSensorEvents {
 export interface KernelSensorOptions {
   /** The sensor's executable. Default: the one of this package. */
   readonly program?: string;
+  /** What may be used, the best first; default: all there are. */
+  readonly sources?: readonly SensorSource[];
   /** Names whose reading is told as well, besides whatever is written. Default: {@link SENSITIVE}. */
   readonly sensitive?: SensitiveNames;
   /** Records a second and class (files, network, processes, programs, rare) of one watch that are told; more is counted. Default 20,000. */
@@ -64,8 +66,10 @@ interface Waiting {
 }
 
 const DEFAULT_RATE = 20_000;
+const SOURCES: readonly SensorSource[] = ["ebpf", "audit", "connector"];
 const schema: z.ZodType<KernelSensorOptions> = z.strictObject({
   program: z.string().min(1).exactOptional(),
+  sources: z.array(z.enum(SOURCES)).min(1).max(SOURCES.length).exactOptional(),
   sensitive: sensitiveSchema.exactOptional(),
   rate: z.int().min(1).max(1_000_000).exactOptional(),
   env: z.boolean().exactOptional(),
@@ -196,7 +200,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
       this.once("status", resolve);
     });
     const thread = new ReaderThread({
-      data: { program, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) },
+      data: { program, sources: this.#options.sources ?? SOURCES, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) },
       hear: (message) => this.#hear(message),
       died: (why, again) => this.#died(why, again),
       returned: () => {

@@ -1,6 +1,6 @@
 /** What the monitor's thread and whoever started it say to each other. Order between the messages of one side is kept. */
 
-import type { GapEvent, LossEvent, SensorStatus } from "../event.ts";
+import type { GapEvent, LossEvent, SensorSource, SensorStatus } from "../event.ts";
 import type { ConnectorEvent } from "./connector.ts";
 import type { HashRequest } from "./hashing.ts";
 
@@ -49,5 +49,7 @@ export type FromThread =
 
 export interface ThreadData {
   readonly program: string;
+  /** The best first; never empty. */
+  readonly sources: readonly SensorSource[];
   readonly sensitive: readonly { readonly name: string; readonly as: number }[];
 }

@@ -1,6 +1,7 @@
 /** One run of cofferdam-sensor: started, greeted, ordered, and read until it ends. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import type { SensorSource } from "../event.ts";
 import { AT, KIND, PART, RECORD_VERSION, SensorRecord } from "../reader/record.ts";
 import { Frames } from "./frames.ts";
 
@@ -21,7 +22,7 @@ export interface Ended {
 
 export interface SensorProcessOptions {
   readonly program: string;
-  readonly source: "ebpf" | "connector";
+  readonly source: SensorSource;
   /** It is ready for orders. @param note what it could not do, or empty. */
   greeted(note: string): void;
   /** Records, as they come in one piece; among them those of the sensor itself but answers. */

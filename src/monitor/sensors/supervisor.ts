@@ -4,9 +4,10 @@
  */
 import { constants } from "node:os";
 import { getSystemErrorMessage } from "node:util";
-import type { SensorStatus } from "../event.ts";
+import type { SensorSource, SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
-import { Connector } from "./connector.ts";
+import { Audited } from "./audited.ts";
+import { Connector, type ConnectorEvent, type ConnectorOptions } from "./connector.ts";
 import { readCounters, type WatchCounters } from "./counters.ts";
 import type { Refusal, ThreadData, WatchOrder } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
@@ -40,14 +41,15 @@ export class Supervisor {
   readonly #free: number[] = [];
   #highest = 0;
   #sensor: SensorProcess | undefined;
-  #source: "ebpf" | "connector" = "ebpf";
+  #source: SensorSource;
   readonly #connector: Connector;
+  readonly #audited: Audited;
   #overruns = 0;
   #ready = false;
   /** Why nobody looks, since when it is so. */
   #why: string | undefined;
-  /** Why it is not the program in the kernel. */
-  #fallenBack: string | undefined;
+  /** Why it is no better source. */
+  readonly #refusals: string[] = [];
   #clockOffset = 0n;
   #lastSign = Date.now();
   #startedAt = 0;
@@ -62,12 +64,19 @@ export class Supervisor {
   constructor(data: ThreadData, outbox: Outbox) {
     this.#data = data;
     this.#outbox = outbox;
-    this.#connector = new Connector({
-      event: (id, event) => {
-        if (!outbox.event({ type: "event", id, event })) outbox.tell({ type: "loss", id, where: "reader", count: 1 });
-      },
-      loss: (id, where, count) => outbox.tell({ type: "loss", id, where, count }),
-      clockOffset: () => this.#clockOffset,
+    this.#source = data.sources[0] ?? "connector";
+    const loss: ConnectorOptions["loss"] = (id, where, count) => outbox.tell({ type: "loss", id, where, count });
+    const event = (id: number, one: ConnectorEvent): void => {
+      if (!outbox.event({ type: "event", id, event: one })) loss(id, "reader", 1);
+    };
+    const clockOffset = (): bigint => this.#clockOffset;
+    this.#connector = new Connector({ event, loss, clockOffset });
+    this.#audited = new Audited({
+      members: this.#connector,
+      record: (bytes) => outbox.record(bytes),
+      program: event,
+      broken: (watch) => loss(watch, "reader", 1),
+      clockOffset,
     });
     this.#look = setInterval(() => this.#lookAtSensor(), LOOK_MS);
     this.#start();
@@ -96,7 +105,7 @@ export class Supervisor {
     const placed = this.#placed.get(id);
     if (placed === undefined) return;
     const sensor = this.#ready ? this.#sensor : undefined;
-    if (sensor !== undefined) await sensor.order(this.#source === "connector" ? "sync" : `unwatch ${placed.place}`);
+    if (sensor !== undefined) await sensor.order(`unwatch ${placed.place}`);
     this.#connector.unwatch(id);
     this.#forget(placed);
     this.#outbox.tell({ type: "unwatched", id, error: undefined });
@@ -124,14 +133,12 @@ export class Supervisor {
 
   /** @returns why the sensor did not take it. */
   async #order({ order, place }: Placed): Promise<Refusal | undefined> {
-    if (this.#source === "connector") {
-      this.#connector.watch(order);
-      return undefined;
-    }
+    if (this.#source !== "ebpf") this.#connector.watch(order);
     const flags = order.env ? FLAG_ENV : 0;
-    const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags}`);
+    const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags} ${order.pid}`);
     // One that ended is told everything again when it is back.
     if (answer === undefined || answer <= 0) return undefined;
+    this.#connector.unwatch(order.id);
     if (answer === constants.errno.EEXIST) return { code: "CONFLICT", message: "a container with these namespaces is watched already" };
     return { code: "INTERNAL", message: `the sensor does not take the watch: ${getSystemErrorMessage(-answer)}` };
   }
@@ -153,7 +160,7 @@ export class Supervisor {
   async #greeted(note: string): Promise<void> {
     const sensor = this.#sensor;
     if (sensor === undefined) return;
-    if (this.#source === "ebpf") for (const { name, as } of this.#data.sensitive) void sensor.order(`name ${as} ${name}`);
+    if (this.#source !== "connector") for (const { name, as } of this.#data.sensitive) void sensor.order(`name ${as} ${name}`);
     this.#ready = true;
     this.#failures = 0;
     const placed = [...this.#placed.values()];
@@ -179,7 +186,8 @@ export class Supervisor {
       const kind = bytes.readUInt16LE(AT.kind);
       if (kind === KIND.pulse || kind === KIND.hello) this.#setClock(bytes, kind === KIND.pulse);
       else if (kind === KIND.counters) this.#count(new SensorRecord(bytes));
-      else if (this.#source === "connector") this.#connector.take(bytes);
+      else if (this.#source === "connector" && kind !== KIND.call) this.#connector.take(bytes);
+      else if (this.#source === "audit") this.#audited.take(bytes);
       else this.#outbox.record(bytes);
     }
     this.#outbox.flush();
@@ -224,12 +232,13 @@ export class Supervisor {
     this.#why ??= sentence;
     if (!end.greeted) this.#failures++;
     if (!end.greeted && (end.unfit || this.#failures >= MAX_FAILURES)) {
-      if (this.#source === "connector") {
-        this.#tellAbsent(this.#fallenBack === end.why ? end.why : `${this.#fallenBack}; ${end.why}`);
+      if (!this.#refusals.includes(end.why)) this.#refusals.push(end.why);
+      const next = this.#data.sources[this.#data.sources.indexOf(this.#source) + 1];
+      if (next === undefined) {
+        this.#tellAbsent(this.#refusals.join("; "));
         return;
       }
-      this.#fallenBack = end.why;
-      this.#source = "connector";
+      this.#source = next;
       this.#failures = 0;
       this.#start();
       return;
@@ -252,8 +261,8 @@ export class Supervisor {
   }
 
   #tellStatus(note: string): void {
-    if (this.#source === "connector") this.#status("degraded", "connector", this.#fallenBack);
-    else this.#status("watching", "ebpf", note === "" ? undefined : note);
+    const why = [...this.#refusals, note].filter((one) => one !== "").join("; ");
+    this.#status(this.#source === "ebpf" ? "watching" : "degraded", this.#source, why === "" ? undefined : why);
   }
 
   #tellAbsent(why: string): void {
@@ -268,10 +277,17 @@ export class Supervisor {
 /** What nobody sees, by source. */
 const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
   ebpf: [],
+  audit: [
+    "reads of sensitive names",
+    "accept, dup and what is sent",
+    "sockets and files by descriptor",
+    "what is new since the image",
+    "streams of programs that end before they are looked up",
+  ],
   connector: [
     "files",
-    "network",
-    "every call that is not fork, exec or exit",
+    "every call but those that begin, run and end programs",
+    "who connects, and what is refused or asked of a name server",
     "what programs are that end before they are looked up (each is counted as lost)",
   ],
   none: ["everything"],

@@ -1,0 +1,232 @@
+/** Events by way of the kernel's audit: what they say, whose they are, and what becomes of the rules. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { packageFolder } from "../../src/foundation/index.ts";
+import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent } from "../../src/monitor/index.ts";
+import { addAuditRule, auditState, removeAuditRules } from "../world/audit-rules.ts";
+import { has, requires } from "../world/needs.ts";
+import { WatchedShell } from "../world/watched-shell.ts";
+
+const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
+const OWN = "cofferdam-sensor.";
+const OTHERS = `cofferdam-test-${process.pid}`;
+
+describe("the sensor by audit", () => {
+  const sensor = new KernelSensor({ sources: ["audit"] });
+  const losses: LossEvent[] = [];
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "cofferdam-audit-"));
+    chmodSync(folder, 0o777);
+    if (!has("audit")) return;
+    sensor.on("loss", (loss) => losses.push(loss));
+    await sensor.initialize();
+  });
+  afterAll(async () => {
+    await sensor.close();
+    if (has("audit")) removeAuditRules(OTHERS);
+    rmSync(folder, { recursive: true });
+  });
+  beforeEach((context) => {
+    requires(context, "audit");
+    requires(context, "python3");
+  });
+
+  /** Everything that a script does, in order, once it ended. */
+  async function eventsOf(script: string, args: readonly string[] = []): Promise<ProcessEvent[]> {
+    await using shell = await WatchedShell.start(script, args);
+    const events: ProcessEvent[] = [];
+    const hear = (event: ProcessEvent): void => void events.push(event);
+    sensor.on("event", hear);
+    await using watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
+    await shell.go();
+    await watch.close();
+    sensor.off("event", hear);
+    return events;
+  }
+
+  test("says what it is, and what it does not show", () => {
+    expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["reads of sensitive names"]) });
+  });
+
+  test("each of sixty short processes: begun, run with its arguments, ended, in this order; and each of sixty opens", async () => {
+    const script = 'i=0; while [ $i -lt 60 ]; do /bin/true "$i"; : > "$1/f$i"; i=$((i+1)); done';
+    const events = await eventsOf(script, [folder]);
+    const numbers = Array.from({ length: 60 }, (_, i) => String(i));
+    const runs = events.flatMap((event) => (event.kind === "exec" && event.asked.endsWith("/true") ? [event] : []));
+    expect(runs.map(({ args }) => args[1])).toEqual(numbers);
+    expect(events.flatMap((event) => (event.kind === "open" && event.create ? [event.file.path] : []))).toEqual(numbers.map((i) => join(folder, `f${i}`)));
+    for (const run of runs) {
+      const place = (kind: string): number =>
+        events.findIndex((event) => event.kind === kind && (event.kind === "fork" ? event.child : event.actor).key === run.actor.key);
+      expect(run.program).toMatchObject({ path: expect.stringMatching(/\/true$/), type: "file" });
+      expect(place("fork")).toBeGreaterThanOrEqual(0);
+      expect(place("fork")).toBeLessThan(place("exec"));
+      expect(place("exec")).toBeLessThan(place("exit"));
+    }
+    expect(events.filter((event) => event.kind === "exit")).toHaveLength(62);
+    for (const event of events) expect(event).toMatchObject({ job: "job", container: "box" });
+    expect(losses).toEqual([]);
+  });
+
+  test("names are those that were given, whatever stands in them, and marked so", async () => {
+    const strange = 'a" name="shadow" nametype=CREATE\n=';
+    const script =
+      'cd "$1"; echo x > "$2"; mv "$2" "$(printf "b\\377")"; ln -s target link; ln "$(printf "b\\377")" hard; chmod 4711 hard; mkdir -p sub; rm hard';
+    const events = await eventsOf(script, [folder, strange]);
+    const found = events.flatMap((event) => ("file" in event && event.file !== undefined ? [{ kind: event.kind, path: event.file.path }] : []));
+    const at = (name: string): string => join(folder, name);
+    expect(found).toEqual([
+      { kind: "open", path: at(strange) },
+      { kind: "rename", path: at(strange) },
+      { kind: "symlink", path: at("link") },
+      { kind: "link", path: `${folder}/b\\xff` },
+      { kind: "chmod", path: at("hard") },
+      { kind: "mkdir", path: at("sub") },
+      { kind: "unlink", path: at("hard") },
+    ]);
+    expect(events.find((event) => event.kind === "rename")).toMatchObject({ file: { claimed: true }, to: { path: `${folder}/b\\xff`, claimed: true } });
+    expect(events.find((event) => event.kind === "symlink")).toMatchObject({ to: { path: "target" } });
+    expect(events.find((event) => event.kind === "chmod")).toMatchObject({ mode: 0o4711 });
+  });
+
+  test("what was refused, where a program connected, and the calls that builds have no use for", async () => {
+    const script = `
+      setpriv --reuid 65534 --clear-groups sh -c 'echo x >> "$1/root-only"; cat "$1/root-only"' sh "$1"
+      perl -MSocket -e 'socket S, PF_INET, SOCK_DGRAM, 0; connect S, sockaddr_in(53, inet_aton("192.0.2.7")); bind S, pack_sockaddr_un("/nowhere/s")'
+      unshare --uts true`;
+    writeFileSync(join(folder, "root-only"), "x", { mode: 0o600 });
+    const events = await eventsOf(script, [folder]);
+    const refused = events.filter((event) => event.kind === "open" && event.result === -13);
+    expect(refused).toMatchObject([
+      { file: { path: join(folder, "root-only") }, access: "write", actor: { uid: 65534 } },
+      { file: { path: join(folder, "root-only") }, access: "read" },
+    ]);
+    expect(events.find((event) => event.kind === "connect" && event.socket.family === "inet")).toMatchObject({
+      socket: { remote: { address: "192.0.2.7", port: 53 }, claimed: true },
+    });
+    expect(events.find((event) => event.kind === "namespace")).toMatchObject({ namespaces: ["uts"] });
+    expect(events.some((event) => event.kind === "identity" && event.after.uid === 65534)).toBe(true);
+  });
+
+  test("long arguments are counted whole and kept to a bound", async () => {
+    const events = await eventsOf('/bin/true "$(head -c 100000 /dev/zero | tr "\\0" x)" "last one"');
+    const run = events.find((event) => event.kind === "exec" && event.asked === "/bin/true");
+    expect(run).toMatchObject({ argsBytes: "/bin/true".length + 1 + 100_000 + 1 + "last one".length + 1, argsCut: true });
+  });
+
+  test("nothing of a process outside, everything of one that leaves its namespaces", async () => {
+    const outside = `outside-${process.pid}`;
+    const script = `nsenter --mount=/proc/self/fd/3 --pid=/proc/self/fd/4 /bin/true escaped`;
+    await using shell = await WatchedShell.start(script, [], ["/proc/self/ns/mnt", "/proc/self/ns/pid"]);
+    await using other = await WatchedShell.start(`/bin/true ${outside}`);
+    const events: ProcessEvent[] = [];
+    sensor.on("event", (event) => events.push(event));
+    await using watch = await sensor.watch({ job: "job", pid: shell.pid });
+    await Promise.all([shell.go(), other.go()]);
+    await watch.close();
+    const args = events.flatMap((event) => (event.kind === "exec" ? event.args : []));
+    expect(args).toContain("escaped");
+    expect(args).not.toContain(outside);
+  });
+
+  test("rules are there while something is watched, and how it was comes back", async () => {
+    const other = new KernelSensor({ sources: ["audit"] });
+    await other.initialize();
+    const own = (): readonly string[] => auditState().keys.filter((key) => key.startsWith(`${OWN}${sensorPid(1)}.`));
+    // The mark's.
+    expect(own()).toHaveLength(1);
+    await using shell = await WatchedShell.start("");
+    const watch = await other.watch({ job: "job", pid: shell.pid });
+    expect(own().length).toBeGreaterThan(8);
+    await watch.close();
+    expect(own()).toHaveLength(1);
+    const key = own()[0] ?? "";
+    await other.close();
+    expect(auditState().keys).not.toContain(key);
+  });
+
+  test("a sensor that is killed leaves nothing; one that is killed with its keeper leaves it to the next", async () => {
+    const first = new KernelSensor({ sources: ["audit"] });
+    await first.initialize();
+    const key = auditState().keys.find((one) => one.startsWith(`${OWN}${sensorPid(1)}.`)) ?? "none";
+    const back = once(first, "gap");
+    await using shell = await WatchedShell.start("");
+    await using _watch = await first.watch({ job: "job", pid: shell.pid });
+    process.kill(sensorPid(1), "SIGKILL");
+    const [gap]: GapEvent[] = await back;
+    expect(gap?.why).toBe("the sensor ended: it was ended by SIGKILL");
+    expect(auditState().keys).not.toContain(key);
+    const pid = sensorPid(1);
+    const [keeper] = childrenOf(pid);
+    await first.close();
+    expect(keeper).toBeGreaterThan(0);
+    // Both at once, started without a monitor that would wait for the keeper.
+    const { left, gone } = await killBoth();
+    expect(left.length).toBeGreaterThan(8);
+    expect(gone).toEqual([]);
+  });
+
+  test("rules that somebody takes away are missed: it says so, and comes back with new ones", async () => {
+    const other = new KernelSensor({ sources: ["audit"] });
+    await other.initialize();
+    await using shell = await WatchedShell.start("/bin/true again");
+    await using _watch = await other.watch({ job: "job", pid: shell.pid });
+    const gap = once(other, "gap");
+    removeAuditRules(`${OWN}${sensorPid(1)}.`);
+    const [told]: GapEvent[] = await gap;
+    expect(told?.why).toBe("the sensor ended: somebody turned audit off, or removed the sensor's rules");
+    const seen = new Promise<void>((resolve) => {
+      other.on("event", (event) => (event.kind === "exec" && event.args.includes("again") ? resolve() : undefined));
+    });
+    await shell.go();
+    await seen;
+    await other.close();
+  });
+
+  test("rules of others stay, and are said", async () => {
+    addAuditRule(OTHERS);
+    await using other = new KernelSensor({ sources: ["audit"] });
+    expect((await other.initialize()).why).toMatch(/^audit has \d+ rules? of others: what they exclude is not seen$/);
+    await using shell = await WatchedShell.start("");
+    await using watch = await other.watch({ job: "job", pid: shell.pid });
+    await watch.close();
+    await other.close();
+    expect(auditState().keys).toContain(OTHERS);
+  });
+});
+
+/** A sensor and its keeper, ended at once. @returns the keys of its rules then, and after another sensor began. */
+async function killBoth(): Promise<{ readonly left: readonly string[]; readonly gone: readonly string[] }> {
+  const child = spawn(PROGRAM, ["audit"], { stdio: ["pipe", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  child.stdin.write("watch 1 0 1 1 1000 0 1\n");
+  const keys = (): readonly string[] => auditState().keys.filter((key) => key.startsWith(`${OWN}${child.pid}.`));
+  await vi.waitFor(() => expect(keys().length).toBeGreaterThan(8));
+  for (const keeper of childrenOf(child.pid)) process.kill(keeper, "SIGKILL");
+  child.kill("SIGKILL");
+  await once(child, "close");
+  const left = keys();
+  await using next = new KernelSensor({ sources: ["audit"] });
+  await next.initialize();
+  return { left, gone: keys() };
+}
+
+/** The sensors of this process, the first started first. */
+function sensorPid(place: number): number {
+  const found = childrenOf(process.pid).filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-senso"));
+  const pid = found.sort((a, b) => a - b)[place];
+  if (pid === undefined) throw new Error(`${found.length} sensors`);
+  return pid;
+}
+
+function childrenOf(pid: number | undefined): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number),
+  );
+}
