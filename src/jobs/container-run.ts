@@ -148,9 +148,13 @@ export class ContainerRun {
     requireProof(proof);
     this.#secrets?.giveTo(proof);
     const hostNetwork = network === undefined ? undefined : networks?.linksPath(jobId);
-    this.#job.limited(await quota.applyResourceLimits(id, jobId, { inspect, created: true, hostNetwork }), expected.profile.readOnlyRoot);
+    const limiting = quota.applyResourceLimits(id, jobId, { inspect, created: true, hostNetwork });
+    const watching = JobWatch.begin(this.#parts.watch, this.#job, id);
+    // Neither is left on its way by the other's failure: the end has to find what they made.
+    await Promise.allSettled([limiting, watching]);
+    this.#watch = await watching;
+    this.#job.limited(await limiting, expected.profile.readOnlyRoot);
     this.#job.applied.push(...proof.held);
-    this.#watch = await JobWatch.begin(this.#parts.watch, this.#job, id);
     const { files, variables } = this.#job.secrets;
     const record = this.#job.record("JobStarted", "success", {
       ...{ container: id.slice(0, 12), image: imageId, controls: [...proof.held] },
