@@ -88,9 +88,10 @@ export class JobWatch {
     const { jobId } = this.#job.identity;
     await this.#parts.settled(jobId);
     try {
-      const { events, lost, programs, notes, threats, baselineRuns } = await this.#monitor.stopContainerMonitoring(this.#containerId, {
+      const { events, lost, programs, notes, threats, talkers, baselineRuns } = await this.#monitor.stopContainerMonitoring(this.#containerId, {
         train: await this.#teaches(),
       });
+      this.#job.talkers = talkers;
       const gaps = threats.filter(({ type }) => type === "sensor-gap").reduce((sum, { times }) => sum + times, 0);
       const { state, why, lacks } = this.#worst;
       const evidence = this.#job.evidence.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }));

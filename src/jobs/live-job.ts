@@ -2,7 +2,7 @@
 import type { AuditEventInput, AuditSink } from "../audit/index.ts";
 import type { ImageInspect } from "../engine/index.ts";
 import { type Clock, CofferdamError, isoTime, type JsonObject, messageOf, wrapError } from "../foundation/index.ts";
-import type { KeptEvidence } from "../monitor/index.ts";
+import type { KeptEvidence, Talker } from "../monitor/index.ts";
 import type { IsolatedNetwork, NetworkTraffic } from "../network/index.ts";
 import type { EffectivePolicy, Level } from "../policy/index.ts";
 import type { Allocation, AppliedLimits, QuotaViolation, ResourceUsage } from "../quota/index.ts";
@@ -73,6 +73,8 @@ export class LiveJob {
   readonly networkNotes: string[] = [];
   /** What it did there, once that is over. */
   traffic: NetworkTraffic | undefined;
+  /** Who made its connections. */
+  talkers: readonly Talker[] = [];
   workspace: JobWorkspace = { mode: "none", leftOut: [] };
   disk: JobResources["limits"][number] = { resource: "disk", by: "none" };
   log = { bytes: 0, kept: 0, truncated: false };
@@ -252,7 +254,7 @@ export class LiveJob {
         leftBehind: this.leftBehind,
       },
       resources: this.#resources(),
-      network: networkFacts(this.network, this.traffic, this.networkNotes),
+      network: networkFacts(this.network, this.traffic, this.networkNotes, this.talkers),
       workspace: this.workspace,
       log: this.log,
       secretsUsed: [...files, ...variables].toSorted(),

@@ -38,5 +38,6 @@ export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type W
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";
 export type { FrozenAt } from "./watch/container-response.ts";
 export type { MonitorEngine, MonitoringMetadata, MonitorOptions, MonitorSensor } from "./watch/options.ts";
+export type { Talker } from "./watch/talkers.ts";
 export type { MonitorNote, MonitorThreat, ThreatSeverity } from "./watch/threat.ts";
 export type { MonitoringSummary } from "./watch/watched-container.ts";

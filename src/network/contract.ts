@@ -43,6 +43,8 @@ export interface TrafficConnection {
   readonly sent: number;
   readonly received: number;
   readonly tries: number;
+  /** The job's own port at the first of them. */
+  readonly source?: number | undefined;
   /** Requests that were seen on it, as "GET /path" without the query, each once; at most 20. */
   readonly requests?: readonly string[] | undefined;
   /** ms since the epoch */

@@ -65,9 +65,10 @@ describe("what a job reaches", () => {
     expect(exit).toBe(0);
     expect(stderr).toMatch(/PASSED in .*: sh -c .* exited 0, 2 destinations blocked/);
     expect(stderr).toContain(
-      "blocked  evil.example:80\n         not in jobs.egress; nothing was sent there\n         allow: cofferdam policy allow evil.example:80 --reason TEXT",
+      "blocked  evil.example:80, by /bin/busybox wget (pid 10)\n         not in jobs.egress; nothing was sent there\n         allow: cofferdam policy allow evil.example:80 --reason TEXT",
     );
-    expect(stderr).toContain("blocked  169.254.169.254:80\n         the cloud's metadata service is closed to every job; nothing was sent there");
+    expect(stderr).toMatch(/^blocked {2}169\.254\.169\.254:80, by \/bin\/busybox wget \(pid \d+\)$/m);
+    expect(stderr).toContain("\n         the cloud's metadata service is closed to every job; nothing was sent there");
     expect(stderr).toMatch(/reached {2}allowed\.example:80, \d+ B\nreached {2}db\.allowed\.example:8080, \d+ B/);
     expect(stderr).toMatch(/proven .*network/);
     expect(report.checks.networkIsolation).toEqual({ state: "passed", why: "mode moderate, 2 rules" });
@@ -77,7 +78,7 @@ describe("what a job reaches", () => {
       ...["interfaces true", "namespace true", "addresses true", "default route true"],
     ]);
     const why = await outcomeOf(start(["job", "why-blocked", id, "evil.example"]));
-    expect(why.stdout).toContain("refused  evil.example:80: not in jobs.egress\n");
+    expect(why.stdout).toContain("refused  evil.example:80, by /bin/busybox wget (pid 10): not in jobs.egress\n");
     expect(why.stdout).toContain("allow: cofferdam policy allow evil.example:80 --reason TEXT");
     expect(await outcomeOf(start(["job", "why-blocked", id, "never.example"]))).toMatchObject({ exit: 2, stderr: expect.stringContaining("evil.example:80") });
     expect(await world.remains()).toEqual([]);
@@ -93,7 +94,7 @@ describe("what a job reaches", () => {
     expect(strict.stdout).toContain("403 Forbidden");
     expect(strict.stdout).toContain("bad address 'evil.example'");
     expect(strict.stdout).not.toContain("eth0");
-    expect(strict.stderr).toContain("blocked  203.0.113.66:80\n         mode strict allows names, no addresses");
+    expect(strict.stderr).toContain("blocked  203.0.113.66:80, by /bin/busybox wget (pid 9)\n         mode strict allows names, no addresses");
     expect(strict.stderr).toContain("blocked  evil.example");
     world.policy(`version: 1\njobs: {${ACCEPTING}, network: none}\n`);
     const none = await job(`${get("http://evil.example/")}; cat /proc/net/dev`);

@@ -18,6 +18,7 @@ export interface Destination {
   readonly rule: string;
   readonly tries: number;
   readonly received: number;
+  readonly by?: Connection["by"];
 }
 
 /** What was refused, in the order of the report; names that were only asked for have no port. */
@@ -35,8 +36,8 @@ export function blockedLines(report: JobReport): string[] {
   return [
     ...blocked
       .slice(0, SHOWN)
-      .flatMap(({ name, rule, tries }) => [
-        `blocked  ${line(name)}${tries > 1 ? `, ${tries} tries` : ""}`,
+      .flatMap(({ name, rule, tries, by }) => [
+        `blocked  ${line(name)}${byText(by)}${tries > 1 ? `, ${tries} tries` : ""}`,
         `         ${whyLine(rule)}; nothing was sent there`,
         ...(isOpenable(rule) ? [`         allow: cofferdam policy allow ${shellWord(line(name))} --reason TEXT`] : []),
       ]),
@@ -84,12 +85,19 @@ export function nameOf(connection: Connection): string {
   return ruleFor(connection) ?? `${domain ?? dst}${proto === "udp" ? "/udp" : ""}`;
 }
 
+/** Who tried first, where the monitor saw it. */
+export function byText(by: Connection["by"]): string {
+  return by === undefined ? "" : `, by ${by.program === undefined ? "process" : line(by.program, 80)} (pid ${by.pid})`;
+}
+
 function together(connections: readonly Connection[]): readonly Destination[] {
   const all = new Map<string, Destination>();
   for (const one of connections) {
     const name = nameOf(one);
     const known = all.get(name);
-    all.set(name, { name, rule: one.rule, tries: one.tries + (known?.tries ?? 0), received: one.received + (known?.received ?? 0) });
+    const by = known?.by ?? one.by;
+    const sums = { tries: one.tries + (known?.tries ?? 0), received: one.received + (known?.received ?? 0) };
+    all.set(name, { name, rule: one.rule, ...sums, ...(by === undefined ? {} : { by }) });
   }
   return [...all.values()];
 }

@@ -2,7 +2,7 @@
 import { CofferdamError } from "../../foundation/index.ts";
 import type { JobReport } from "../../jobs/index.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { destinationsOf, isOpenable, nameOf, refusedDestinations, whyLine } from "./job-network-lines.ts";
+import { byText, destinationsOf, isOpenable, nameOf, refusedDestinations, whyLine } from "./job-network-lines.ts";
 import { withBook } from "./job-session.ts";
 import { line } from "./line.ts";
 import { shellWord } from "./shell-word.ts";
@@ -36,7 +36,7 @@ function tell(report: JobReport, host: string, { out, globals }: CommandContext)
     }
     const name = nameOf(one);
     out.data(
-      `${one.verdict.padEnd(8)} ${line(name)}${one.tries > 1 ? `, ${one.tries} tries` : ""}: ${one.verdict === "allowed" ? `by ${line(one.rule)}` : whyLine(one.rule)}\n`,
+      `${one.verdict.padEnd(8)} ${line(name)}${byText(one.by)}${one.tries > 1 ? `, ${one.tries} tries` : ""}: ${one.verdict === "allowed" ? `by ${line(one.rule)}` : whyLine(one.rule)}\n`,
     );
     if (one.verdict !== "allowed" && isOpenable(one.rule)) out.data(`         allow: cofferdam policy allow ${shellWord(line(name))} --reason TEXT\n`);
   }

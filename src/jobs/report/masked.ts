@@ -15,7 +15,12 @@ export function maskedFacts(facts: JobFacts, masks: MaskList): JobFacts {
     threats: threats.map((threat) => ({ ...threat, details: masks.object(threat.details), evidence: threat.evidence.map((one) => masks.json(one)) })),
     network: {
       ...network,
-      connections: network.connections?.map((one) => ({ ...one, domain: optional(one.domain), requests: one.requests?.map(text) })),
+      connections: network.connections?.map((one) => ({
+        ...one,
+        domain: optional(one.domain),
+        by: one.by === undefined ? undefined : { ...one.by, program: optional(one.by.program) },
+        requests: one.requests?.map(text),
+      })),
       dns: network.dns?.map((one) => ({ ...one, name: text(one.name) })),
     },
     violations: violations.map((one) => ({ ...one, message: text(one.message) })),

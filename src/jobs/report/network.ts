@@ -1,7 +1,13 @@
 /** What a report says of the network: by destination, what was asked of the resolver, what was dropped. */
 import { z } from "zod";
+import type { Talker } from "../../monitor/index.ts";
 import type { IsolatedNetwork, NetworkTraffic, TrafficConnection, TrafficLookup } from "../../network/index.ts";
 import type { Bounds } from "./bounds.ts";
+
+export interface JobConnection extends Omit<TrafficConnection, "source"> {
+  /** Who tried first, as far as the monitor saw it: the job's own number of the process, and its program's file. */
+  readonly by?: { readonly pid: number; readonly program?: string | undefined } | undefined;
+}
 
 /** Absent lists: there was no network. */
 export interface JobNetwork {
@@ -11,7 +17,7 @@ export interface JobNetwork {
   /** Bytes on the wire, from the job and to it. */
   readonly sent?: number | undefined;
   readonly received?: number | undefined;
-  readonly connections?: readonly TrafficConnection[] | undefined;
+  readonly connections?: readonly JobConnection[] | undefined;
   readonly dns?: readonly TrafficLookup[] | undefined;
   /** Packets that were dropped before any socket, by what they were. */
   readonly dropped?: readonly { readonly kind: string; readonly means: string; readonly packets: number }[] | undefined;
@@ -45,6 +51,7 @@ export const jobNetworkSchema: z.ZodType<JobNetwork> = z.strictObject({
         sent: count,
         received: count,
         tries: count,
+        by: z.strictObject({ pid: count, program: text.optional() }).optional(),
         requests: texts.optional(),
         first: count,
         last: count,
@@ -58,17 +65,39 @@ export const jobNetworkSchema: z.ZodType<JobNetwork> = z.strictObject({
   notMeasured: text.optional(),
 });
 
-/** @param network undefined: the job has none. */
-export function networkFacts(network: IsolatedNetwork | undefined, traffic: NetworkTraffic | undefined, notes: readonly string[]): JobNetwork {
+/** @param network undefined: the job has none. @param talkers who made its connections, as far as the monitor saw it. */
+export function networkFacts(
+  network: IsolatedNetwork | undefined,
+  traffic: NetworkTraffic | undefined,
+  notes: readonly string[],
+  talkers: readonly Talker[],
+): JobNetwork {
   if (network === undefined) return { mode: "none" };
   const { mode, subnet } = network;
   if (traffic === undefined) return { mode, subnet, notes, notMeasured: "it was gone before anybody could look" };
   const { sent, received, connections, dns, dropped, coalesced, notMeasured } = traffic;
   return {
-    ...{ mode, subnet, sent: sent.bytes, received: received.bytes, connections, dns, coalesced, notes },
+    ...{ mode, subnet, sent: sent.bytes, received: received.bytes, connections: connections.map((one) => withTalker(one, talkers)), dns, coalesced, notes },
     dropped: dropped.map(({ kind, means, packets }) => ({ kind, means, packets })),
     ...(notMeasured === undefined ? {} : { notMeasured }),
   };
+}
+
+function withTalker({ source, ...connection }: TrafficConnection, talkers: readonly Talker[]): JobConnection {
+  const { proto, first } = connection;
+  const talker = source === undefined || (proto !== "tcp" && proto !== "udp") ? undefined : talkerAt(talkers, proto, source, first);
+  if (talker === undefined) return connection;
+  const { pid, program } = talker;
+  return { ...connection, by: { pid, ...(program === undefined ? {} : { program }) } };
+}
+
+/** ms that an event of the kernel and the gateway's look at the same connection may be apart. */
+const APART = 200;
+
+/** Of those that had the port one after the other, the last one by then. */
+function talkerAt(talkers: readonly Talker[], protocol: Talker["protocol"], port: number, at: number): Talker | undefined {
+  const had = talkers.filter((one) => one.port === port && one.protocol === protocol && one.time <= at + APART);
+  return had.reduce<Talker | undefined>((last, one) => (last === undefined || one.time >= last.time ? one : last), undefined);
 }
 
 interface Share {
@@ -94,6 +123,7 @@ export function boundedNetwork(
             dst: short(one.dst),
             rule: short(one.rule),
             ...(one.domain === undefined ? {} : { domain: short(one.domain) }),
+            ...(one.by?.program === undefined ? {} : { by: { ...one.by, program: short(one.by.program) } }),
             ...(one.requests === undefined ? {} : { requests: one.requests.slice(0, MAX_REQUESTS).map(short) }),
           })),
         }),

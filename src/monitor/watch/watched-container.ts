@@ -10,6 +10,7 @@ import type { RuleAction } from "../rules/schema.ts";
 import { type ProcProcess, readProcess } from "../survey/proc-process.ts";
 import { Survey, type SurveyFinding } from "../survey/survey.ts";
 import { Repeats } from "./repeats.ts";
+import { type Talker, Talkers } from "./talkers.ts";
 import { lineEvidence, type MonitorNote, type MonitorThreat, subjectOf, type ThreatSeverity } from "./threat.ts";
 
 export interface WatchedParts {
@@ -39,6 +40,8 @@ export interface MonitoringSummary {
   readonly moreNotes: number;
   /** Different programs that ran. */
   readonly programs: number;
+  /** Who made its connections, for whoever saw the ports; the newest of them. */
+  readonly talkers: readonly Talker[];
   /** Runs that it was compared with; undefined where there is no baseline. */
   readonly baselineRuns: number | undefined;
 }
@@ -66,6 +69,7 @@ export class WatchedContainer {
   readonly #told: Told[] = [];
   readonly #notes = new Map<string, MonitorNote>();
   readonly #ran = new Set<string>();
+  readonly #talkers = new Talkers();
   #moreNotes = 0;
   #events = 0;
   #lost = 0;
@@ -91,6 +95,7 @@ export class WatchedContainer {
     // Its environment is for the rules alone.
     this.#recent[this.#events % RECENT] = event.kind === "exec" ? { ...event, env: undefined } : event;
     const program = this.programs.get(event.actor.key);
+    this.#talkers.take(event, program);
     if (event.kind === "exec" && this.#ran.size < MAX_PROGRAMS) this.#ran.add(event.program.path);
     const found = this.#judges.flatMap((judge) => judge(event)).flatMap((match) => this.#matched(match, event, program));
     return this.programs.forgotten.running === this.#nameless ? found : [...found, ...this.#forgot()];
@@ -145,7 +150,7 @@ export class WatchedContainer {
     const forgotten = finished === 0 ? [] : [{ rule: "programs-forgotten", message, times: finished }];
     return {
       ...{ events: this.#events, lost: this.#lost, threats: [...threats.values()], notes: [...this.#notes.values(), ...forgotten] },
-      ...{ moreNotes: this.#moreNotes, programs: this.#ran.size, baselineRuns: this.parts.baselineRuns },
+      ...{ moreNotes: this.#moreNotes, programs: this.#ran.size, talkers: this.#talkers.all(), baselineRuns: this.parts.baselineRuns },
     };
   }
 

@@ -215,7 +215,7 @@ class Gateway implements JobGateway {
 
   #tooMany(socket: Socket, dst: string, port: number): void {
     const reason = "too-many-connections";
-    this.#record.connection({ proto: "tcp", dst, port, domain: undefined, verdict: "refused", rule: reason });
+    this.#record.connection({ proto: "tcp", dst, port, domain: undefined, verdict: "refused", rule: reason, source: socket.remotePort });
     this.#record.violation({ proto: "tcp", dst, port, reason, message: `${placeText(dst, port)}: too many connections at once` });
     socket.resetAndDestroy();
   }

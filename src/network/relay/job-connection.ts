@@ -32,6 +32,8 @@ export interface ConnectionContext {
 export class JobConnection {
   readonly #client: Socket;
   readonly #wanted: Wanted;
+  /** The job's port; asked while it is there. */
+  readonly #source: number | undefined;
   readonly #context: ConnectionContext;
   readonly #ending = new AbortController();
   /** Set once it was let through. */
@@ -48,6 +50,7 @@ export class JobConnection {
   constructor(client: Socket, wanted: Wanted, context: ConnectionContext) {
     this.#client = client;
     this.#wanted = wanted;
+    this.#source = client.remotePort;
     this.#context = context;
     client.on("error", () => client.destroy());
     client.once("close", () => {
@@ -253,7 +256,7 @@ export class JobConnection {
   }
 
   #note({ verdict, rule, reason }: Decision, domain: string | undefined, dst: string): ByteCounter {
-    return this.#context.record.connection({ proto: "tcp", dst, port: this.#wanted.port, domain, verdict, rule: reason ?? rule });
+    return this.#context.record.connection({ proto: "tcp", dst, port: this.#wanted.port, domain, verdict, rule: reason ?? rule, source: this.#source });
   }
 
   #violation(decision: Decision, domain: string | undefined): void {

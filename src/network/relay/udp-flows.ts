@@ -45,7 +45,15 @@ export class UdpFlows {
       const target = placeText(name ?? dst, port, "udp");
       if (decision.reason !== undefined)
         record.violation({ proto: "udp", dst, port, domain: name, reason: decision.reason, message: refusalMessage(target, decision) });
-      return record.connection({ proto: "udp", dst, port, domain: name, verdict: decision.verdict, rule: decision.reason ?? decision.rule });
+      return record.connection({
+        proto: "udp",
+        dst,
+        port,
+        domain: name,
+        verdict: decision.verdict,
+        rule: decision.reason ?? decision.rule,
+        source: flow.source.port,
+      });
     };
     const judgement = judge();
     const full = this.#open.size + this.#opening >= MAX_FLOWS;

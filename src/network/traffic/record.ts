@@ -23,7 +23,7 @@ type ConnectionRow = Writable<Omit<TrafficConnection, "requests">> & { readonly 
 type LookupRow = Writable<Omit<TrafficLookup, "answers">> & { readonly answers: Set<string> };
 
 /** An attempt, before anything is counted. */
-export type Attempt = Pick<TrafficConnection, "proto" | "dst" | "port" | "domain" | "verdict" | "rule">;
+export type Attempt = Pick<TrafficConnection, "proto" | "dst" | "port" | "domain" | "verdict" | "rule" | "source">;
 export type LookupAttempt = Pick<TrafficLookup, "name" | "type" | "answers" | "verdict">;
 export type ViolationFacts = Omit<NetworkViolation, "at">;
 
@@ -106,14 +106,16 @@ export class TrafficRecord {
   }
 
   #connectionRow(attempt: Attempt): ConnectionRow {
-    const { proto, dst, port, domain, verdict, rule } = attempt;
+    const { proto, dst, port, domain, verdict, rule, source } = attempt;
     const key = `${proto} ${domain ?? dst} ${port} ${verdict} ${rule}`;
-    const fresh = (place: Pick<ConnectionRow, "dst" | "port" | "domain" | "rule">): ConnectionRow => {
+    const fresh = (place: Pick<ConnectionRow, "dst" | "port" | "domain" | "rule" | "source">): ConnectionRow => {
       const first = this.#now();
       return { proto, verdict, ...place, sent: 0, received: 0, tries: 0, requests: new Set(), first, last: first };
     };
-    if (this.#room(this.#connections, key)) return this.#row(this.#connections, key, () => fresh({ dst, port, domain, rule }));
-    return this.#row(this.#connections, `${THE_REST} ${proto} ${verdict}`, () => fresh({ dst: THE_REST, port: undefined, domain: undefined, rule: THE_REST }));
+    if (this.#room(this.#connections, key)) return this.#row(this.#connections, key, () => fresh({ dst, port, domain, rule, source }));
+    return this.#row(this.#connections, `${THE_REST} ${proto} ${verdict}`, () =>
+      fresh({ dst: THE_REST, port: undefined, domain: undefined, rule: THE_REST, source: undefined }),
+    );
   }
 
   #room(rows: ReadonlyMap<string, unknown>, key: string): boolean {
