@@ -16,6 +16,7 @@ const NAMES = [
   "rbac",
   "monitor",
   "monitor-response",
+  "sensor-sources",
   "engine",
   "jobs",
   "network",

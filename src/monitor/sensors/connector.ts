@@ -23,6 +23,8 @@ export interface ConnectorOptions {
 export interface Member {
   readonly watch: number;
   readonly actor: Actor;
+  /** When a look at /proc found it, of the boot clock; undefined where the kernel told that it began. */
+  readonly found?: bigint;
 }
 
 /** Ended ones that are remembered: what they did may be told after their end. */
@@ -84,7 +86,7 @@ export class Connector {
   /** What is known of a process that runs another program. */
   runs(pid: number, actor: Actor): void {
     const member = this.#members.get(pid);
-    if (member !== undefined) this.#members.set(pid, { watch: member.watch, actor });
+    if (member !== undefined) this.#members.set(pid, { ...member, actor });
   }
 
   /** Once a process: it used the door for other programs. */
@@ -103,6 +105,8 @@ export class Connector {
     const parent = this.#members.get(bytes.readUInt32LE(AT.ppid));
     if (parent === undefined || !this.#watches.has(parent.watch)) return;
     const ns = bytes.readBigUInt64LE(AT.time);
+    // A look found it meanwhile.
+    if ((this.#members.get(pid)?.found ?? 0n) > ns) return;
     // Gone already, it is still somebody: its beginning is when we heard of it.
     const known = actorFromProc(pid);
     const key = known?.key ?? `${pid}:${ns}`;
@@ -124,7 +128,7 @@ export class Connector {
     }
     // Its beginning stays what it was when it was heard of first.
     const same: Actor = { ...actor, key: member.actor.key, parent: member.actor.parent };
-    this.#members.set(pid, { watch: member.watch, actor: same });
+    this.#members.set(pid, { ...member, actor: same });
     this.#options.event(member.watch, { ...this.#head(bytes.readBigUInt64LE(AT.time), "exec", same, 0), kind: "exec", ...program });
   }
 
@@ -147,7 +151,7 @@ export class Connector {
       const order = [...this.#watches.values()].find((one) => spaces.includes(one.pidns) || spaces.includes(one.mntns));
       const actor = order === undefined ? undefined : actorFromProc(pid);
       if (order === undefined || actor === undefined) return undefined;
-      const member = { watch: order.id, actor };
+      const member = { watch: order.id, actor, found: BigInt(Date.now()) * 1_000_000n - this.#options.clockOffset() };
       this.#members.set(pid, member);
       return member;
     } catch {
