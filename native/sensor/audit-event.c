@@ -262,15 +262,18 @@ static bool is_sensitive(const struct item *item) {
     return listed(folder, (size_t)(slash - folder), NAME_FOLDER);
 }
 
+static uint64_t open_flags(const struct event *event) {
+    switch (event->call) {
+        case CALL_open: return event->args[1];
+        case CALL_creat: return O_CREAT | O_TRUNC | O_WRONLY;
+        case CALL_openat2: return event->open_flags;
+        default: return event->args[2];
+    }
+}
+
 static void put_opened(const struct event *event) {
     const struct item *item = subject_of(event);
-    uint64_t flags;
-    switch (event->call) {
-        case CALL_open: flags = event->args[1]; break;
-        case CALL_creat: flags = O_CREAT | O_TRUNC | O_WRONLY; break;
-        case CALL_openat2: flags = event->open_flags; break;
-        default: flags = event->args[2];
-    }
+    uint64_t flags = open_flags(event);
     /* It was there: the call did not make it. */
     if (event->result >= 0 && item_of(event, ITEM_CREATE, 0) == NULL) flags &= ~(uint64_t)O_CREAT;
     struct open_part part = {.flags = (uint32_t)flags, .sensitive = is_sensitive(item)};
@@ -400,11 +403,11 @@ static bool worth_telling(const struct event *event) {
         case CALL_execve: case CALL_execveat: return event->result != -ENOENT;
         case CALL_connect: return event->result != -EALREADY && event->result != -EISCONN && family != AF_NETLINK;
         case CALL_bind: return family != AF_NETLINK;
-        case CALL_openat2:
-            if (event->result >= 0 && (event->open_flags & (O_ACCMODE | O_CREAT)) == 0) return false;
-            break;
     }
     const struct item *item = subject_of(event);
+    /* Read, by a rule of somebody else's, or by openat2, whose flags no rule can see. */
+    bool opens = event->call == CALL_open || event->call == CALL_openat || event->call == CALL_openat2;
+    if (opens && event->result >= 0 && (open_flags(event) & (O_ACCMODE | O_CREAT)) == 0) return is_sensitive(item);
     if (event->result >= 0 && item != NULL && item->length == 9 && memcmp(item->name, "/dev/null", 9) == 0 && event->call <= CALL_creat) return false;
     return class_of[event->call] == CLASS_RARE || event->result >= 0 || is_refused(event->result);
 }

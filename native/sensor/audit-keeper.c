@@ -27,6 +27,7 @@
 
 #define KEY_PREFIX "cofferdam-sensor."
 #define KEY_SIZE 96
+#define MAX_PATH 256
 #define LOOK_MS 500
 /* Messages that may wait for the kernel's own thread; its default of 64 makes builds wait. */
 #define BACKLOG 8192
@@ -34,10 +35,10 @@
 #define LOCKED 2
 #define WRITING 0103 /* O_ACCMODE | O_CREAT */
 
-/* A rule with room for the key behind it. */
+/* A rule with room for a file and the key behind it. */
 union rule {
     struct audit_rule_data data;
-    unsigned char bytes[sizeof(struct audit_rule_data) + KEY_SIZE];
+    unsigned char bytes[sizeof(struct audit_rule_data) + MAX_PATH + KEY_SIZE];
 };
 
 struct settings {
@@ -45,8 +46,8 @@ struct settings {
 };
 
 struct request {
-    enum { WANT_RULES, WANT_NONE, WANT_CHECK, WANT_MARK } what;
-    uint32_t number;
+    enum { WANT_RULES, WANT_NONE, WANT_CHECK, WANT_MARK, WANT_FORGOTTEN } what;
+    uint32_t number; /* of the mark, or of a watch */
 };
 
 static int audit;
@@ -92,6 +93,15 @@ static int ask(uint16_t type, const void *payload, size_t size, bool list, taker
     return 0;
 }
 
+static void open_audit(void) {
+    audit = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+    if (audit < 0) die(EXIT_LACKING, "the kernel has no audit: %s", strerror(errno));
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    struct timeval patience = {.tv_sec = 5};
+    if (bind(audit, (struct sockaddr *)&address, sizeof address) != 0) die(EXIT_REFUSED, "audit is not for us: %s", strerror(errno));
+    setsockopt(audit, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
 static void take_status(const struct nlmsghdr *message, void *context) {
     size_t size = message->nlmsg_len - NLMSG_HDRLEN;
     memcpy(context, NLMSG_DATA(message), size < sizeof(struct audit_status) ? size : sizeof(struct audit_status));
@@ -133,17 +143,22 @@ static void about(union rule *rule, unsigned number) {
     if (number != CALL_NUMBERS - 1) rule->data.mask[AUDIT_WORD(number)] |= AUDIT_BIT(number);
 }
 
-static int change(uint16_t verb, union rule *rule) {
-    struct audit_rule_data *data = &rule->data;
-    also(rule, AUDIT_FILTERKEY, AUDIT_EQUAL, (uint32_t)strlen(key));
-    data->buflen = (uint32_t)strlen(key);
-    memcpy(data->buf, key, data->buflen);
-    int error = ask(verb, data, sizeof *data + data->buflen, false, NULL, NULL);
+/* What a field says by a text. */
+static void also_text(union rule *rule, uint32_t field, const char *text) {
+    size_t length = strlen(text);
+    also(rule, field, AUDIT_EQUAL, (uint32_t)length);
+    memcpy(rule->bytes + sizeof rule->data + rule->data.buflen, text, length);
+    rule->data.buflen += (uint32_t)length;
+}
+
+static int send_rule(union rule *rule) { return ask(AUDIT_ADD_RULE, rule, sizeof rule->data + rule->data.buflen, false, NULL, NULL); }
+
+static int add(union rule rule) {
+    also_text(&rule, AUDIT_FILTERKEY, key);
+    int error = send_rule(&rule);
     if (error == 0) placed++;
     return error;
 }
-
-static int add(union rule rule) { return change(AUDIT_ADD_RULE, &rule); }
 
 /* Opens have a rule of their own, what audit shows nothing of has none: accept, send, dup. */
 static bool is_change(unsigned call, unsigned class) {
@@ -247,7 +262,8 @@ static int add_all(void) {
 
 /* ---- whose rules there are */
 
-#define MAX_FOUND 256
+/* At one go; what is more is left to the next. */
+#define MAX_FOUND 1024
 
 struct found {
     unsigned own, others, living;
@@ -296,14 +312,29 @@ struct owner {
     unsigned pid;
     unsigned long long start;
     struct settings before;
+    unsigned watch; /* Of a rule that is one watch's. */
 };
 
 static bool owner_of(const char *its_key, struct owner *owner) {
     int end = 0;
-    return sscanf(its_key, KEY_PREFIX "%u.%llu.%u.%u%n", &owner->pid, &owner->start, &owner->before.enabled, &owner->before.backlog, &end) == 4 && its_key[end] == '\0';
+    owner->watch = 0;
+    if (sscanf(its_key, KEY_PREFIX "%u.%llu.%u.%u%n", &owner->pid, &owner->start, &owner->before.enabled, &owner->before.backlog, &end) != 4) return false;
+    return its_key[end] == '\0' || (sscanf(its_key + end, ".%u%n", &owner->watch, &(int){0}) == 1 && owner->watch != 0);
 }
 
-static bool is_own(const char *its_key) { return strcmp(its_key, key) == 0; }
+/* Of every watch too. */
+static bool is_own(const char *its_key) {
+    size_t length = strlen(key);
+    return strncmp(its_key, key, length) == 0 && (its_key[length] == '\0' || its_key[length] == '.');
+}
+
+/* The watch whose rules go, and the sensor whose key is looked for. */
+static unsigned forgotten, sought;
+
+static bool is_forgotten(const char *its_key) {
+    struct owner owner;
+    return is_own(its_key) && owner_of(its_key, &owner) && owner.watch == forgotten;
+}
 
 /* Its sensor is gone. */
 static bool is_left(const char *its_key) {
@@ -324,7 +355,9 @@ static void take_rule(const struct nlmsghdr *message, void *context) {
     }
     found->before = owner.before;
     found->has_before = true;
-    if (is_own(its_key)) found->own++;
+    if (sought == owner.pid && owner.watch == 0) memcpy(key, its_key, sizeof key);
+    /* Those of a watch go by themselves, with the file system that their file is in. */
+    if (is_own(its_key)) found->own += owner.watch == 0;
     else if (!is_left(its_key)) found->living++;
     if (found->gone == NULL || !found->gone(its_key) || found->count == MAX_FOUND || sizeof *data + data->buflen > sizeof(union rule)) return;
     memcpy(found->rules[found->count++].bytes, data, sizeof *data + data->buflen);
@@ -339,9 +372,31 @@ static int look(struct found *found, bool (*gone)(const char *its_key), unsigned
         struct audit_rule_data *data = &rules[i - 1].data;
         error = ask(AUDIT_DEL_RULE, data, sizeof *data + data->buflen, false, NULL, NULL);
         if (error == ENOENT) error = 0;
-        if (error == 0 && gone == is_own && placed > 0) placed--;
     }
     return error;
+}
+
+/* ---- files of one watch, for audit-names.c */
+
+bool names_begin(unsigned sensor, unsigned watch) {
+    struct found found;
+    open_audit();
+    sought = sensor;
+    if (look(&found, NULL, 0) != 0 || *key == '\0') return false;
+    size_t length = strlen(key);
+    return snprintf(key + length, sizeof key - length, ".%u", watch) < (int)(sizeof key - length);
+}
+
+int names_add(const char *path) {
+    union rule rule = rule_of(NATIVE_ARCH);
+    if (strlen(path) >= MAX_PATH) return ENAMETOOLONG;
+    about(&rule, __NR_open);
+    about(&rule, __NR_openat);
+    about(&rule, __NR_openat2);
+    also_text(&rule, AUDIT_WATCH, path);
+    also(&rule, AUDIT_PERM, AUDIT_EQUAL, AUDIT_PERM_READ);
+    also_text(&rule, AUDIT_FILTERKEY, key);
+    return send_rule(&rule);
 }
 
 /* ---- the keeper */
@@ -370,10 +425,18 @@ static int obey(const struct request *request) {
     switch (request->what) {
         case WANT_RULES: {
             int error = add_all();
-            if (error != 0) look(&found, is_own, 1);
+            if (error != 0) {
+                look(&found, is_own, 1);
+                placed = 1;
+            }
             return error;
         }
-        case WANT_NONE: return look(&found, is_own, 1);
+        case WANT_NONE:
+            placed = 1;
+            return look(&found, is_own, 1);
+        case WANT_FORGOTTEN:
+            forgotten = request->number;
+            return look(&found, is_forgotten, 0);
         case WANT_CHECK: return check();
         case WANT_MARK: syscall(SYS_fchdir, MARK_DESCRIPTOR, request->number); return 0;
     }
@@ -405,15 +468,6 @@ __attribute__((noreturn)) static void keep(int orders, uint32_t lost_before) {
 }
 
 /* ---- the sensor's side */
-
-static void open_audit(void) {
-    audit = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
-    if (audit < 0) die(EXIT_LACKING, "the kernel has no audit: %s", strerror(errno));
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-    struct timeval patience = {.tv_sec = 5};
-    if (bind(audit, (struct sockaddr *)&address, sizeof address) != 0) die(EXIT_REFUSED, "audit is not for us: %s", strerror(errno));
-    setsockopt(audit, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-}
 
 static void turn_on(char *note, size_t size) {
     struct audit_status status;
@@ -473,6 +527,8 @@ static int order(int what, uint32_t number) {
         die(EXIT_FAILED, "the keeper of the rules is gone");
     return answer;
 }
+
+void keeper_forget(uint32_t watch) { order(WANT_FORGOTTEN, watch); }
 
 int keeper_rules(bool wanted) { return order(wanted ? WANT_RULES : WANT_NONE, 0); }
 

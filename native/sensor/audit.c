@@ -25,6 +25,8 @@
 
 static int records, processes;
 static unsigned watching;
+/* Numbers of watches by their place. */
+static uint32_t placed[MAX_JOBS];
 static uint64_t overruns;
 static bool rules_changed;
 /* A ring; one that was told already has no kind any more. */
@@ -115,13 +117,18 @@ static void settle(void) {
 static int obey(const struct order *order) {
     switch (order->verb) {
         case ORDER_WATCH: {
+            if (placed[order->job] != 0) return EEXIST;
             int error = watching == 0 ? keeper_rules(true) : 0;
-            if (error == 0) watching++;
-            return error;
+            if (error != 0) return error;
+            watching++;
+            placed[order->job] = order->watch;
+            return 0;
         }
         case ORDER_UNWATCH:
-            if (watching == 0) return ENOENT;
+            if (placed[order->job] == 0) return ENOENT;
             settle();
+            keeper_forget(placed[order->job]);
+            placed[order->job] = 0;
             return --watching == 0 ? keeper_rules(false) : 0;
         case ORDER_SYNC: settle(); return 0;
         case ORDER_NAME: event_name(order); return 0;

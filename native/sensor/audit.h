@@ -25,10 +25,17 @@ void keeper_start(char *note, size_t size);
 int keeper_rules(bool wanted);
 /* Whether they are still there, and audit is on. @returns 0 or an errno. */
 int keeper_check(void);
+/* The rules of one watch go. */
+void keeper_forget(uint32_t watch);
 void keeper_mark(uint32_t number);
 bool keeper_is(uint32_t pid);
 /* Messages that the kernel says it lost since the start, of whatever kind. */
 uint64_t keeper_lost(void);
+
+/* For audit-names.c: rules of a watch. @returns whether there is such a sensor. */
+bool names_begin(unsigned sensor, unsigned watch);
+/* @param path as this process sees it. @returns 0 or an errno. */
+int names_add(const char *path);
 
 /* audit.c: who began this process, before anything that it did is told. */
 void tell_beginning(uint32_t pid);

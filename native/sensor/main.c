@@ -6,6 +6,7 @@
  *   sensor ebpf        everything, from a program in the kernel
  *   sensor audit       most of it, from the kernel's audit
  *   sensor connector   exec, fork and exit alone, from the kernel's process connector
+ *   sensor audit-names SENSOR PID WATCH    rules for the sensitive files of one container (audit-names.c)
  *   sensor calls       the calls that it looks at, one a line
  */
 #define _GNU_SOURCE
@@ -44,6 +45,7 @@ static int list_calls(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "calls") == 0) return list_calls();
+    if (argc == 5 && strcmp(argv[1], "audit-names") == 0) return run_audit_names((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]));
     const char *source = argc == 2 ? argv[1] : "";
     int (*run)(void) = strcmp(source, "ebpf") == 0        ? run_ebpf
                        : strcmp(source, "audit") == 0     ? run_audit

@@ -68,5 +68,6 @@ uint64_t flows_overruns(void);
 int run_ebpf(void);
 int run_audit(void);
 int run_connector(void);
+int run_audit_names(unsigned sensor, unsigned pid, unsigned watch);
 
 #endif

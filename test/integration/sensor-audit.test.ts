@@ -1,7 +1,7 @@
 /** Events by way of the kernel's audit: what they say, whose they are, and what becomes of the rules. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -38,8 +38,8 @@ describe("the sensor by audit", () => {
   });
 
   /** Everything that a script does, in order, once it ended. */
-  async function eventsOf(script: string, args: readonly string[] = []): Promise<ProcessEvent[]> {
-    await using shell = await WatchedShell.start(script, args);
+  async function eventsOf(script: string, args: readonly string[] = [], more: readonly string[] = []): Promise<ProcessEvent[]> {
+    await using shell = await WatchedShell.start(script, args, [], more);
     const events: ProcessEvent[] = [];
     const hear = (event: ProcessEvent): void => void events.push(event);
     sensor.on("event", hear);
@@ -51,7 +51,7 @@ describe("the sensor by audit", () => {
   }
 
   test("says what it is, and what it does not show", () => {
-    expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["reads of sensitive names"]) });
+    expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["what is new since the image"]) });
   });
 
   test("each of sixty short processes: begun, run with its arguments, ended, in this order; and each of sixty opens", async () => {
@@ -114,6 +114,17 @@ describe("the sensor by audit", () => {
     expect(events.some((event) => event.kind === "identity" && event.after.uid === 65534)).toBe(true);
   });
 
+  test("a sensitive file that is there when the watch begins: its reading, by any way to it, and no other reading", async () => {
+    mkdirSync(join(folder, ".ssh"));
+    for (const name of [".npmrc", "plain", ".ssh/any"]) writeFileSync(join(folder, name), "x");
+    symlinkSync(".npmrc", join(folder, "id_rsa"));
+    const events = await eventsOf("cat .npmrc plain id_rsa .ssh/any", [], [`--wd=${folder}`]);
+    const reads = events.flatMap((event) => (event.kind === "open" && event.access === "read" ? [event.file.path] : []));
+    expect(reads).toEqual([".npmrc", "id_rsa", ".ssh/any"].map((name) => join(folder, name)));
+    const ofWatches = auditState().keys.filter((key) => key.startsWith(OWN) && key.split(".").length === 6);
+    expect(ofWatches.filter((key) => childrenOf(process.pid).includes(Number(key.split(".")[1])))).toEqual([]);
+  });
+
   test("long arguments are counted whole and kept to a bound", async () => {
     const events = await eventsOf('/bin/true "$(head -c 100000 /dev/zero | tr "\\0" x)" "last one"');
     const run = events.find((event) => event.kind === "exec" && event.asked === "/bin/true");
@@ -136,9 +147,8 @@ describe("the sensor by audit", () => {
   });
 
   test("rules are there while something is watched, and how it was comes back", async () => {
-    const other = new KernelSensor({ sources: ["audit"] });
-    await other.initialize();
-    const own = (): readonly string[] => auditState().keys.filter((key) => key.startsWith(`${OWN}${sensorPid(1)}.`));
+    const { sensor: other, pid } = await another();
+    const own = (): readonly string[] => auditState().keys.filter((key) => key.startsWith(`${OWN}${pid()}.`));
     // The mark's.
     expect(own()).toHaveLength(1);
     await using shell = await WatchedShell.start("");
@@ -152,20 +162,16 @@ describe("the sensor by audit", () => {
   });
 
   test("a sensor that is killed leaves nothing; one that is killed with its keeper leaves it to the next", async () => {
-    const first = new KernelSensor({ sources: ["audit"] });
-    await first.initialize();
-    const key = auditState().keys.find((one) => one.startsWith(`${OWN}${sensorPid(1)}.`)) ?? "none";
+    const { sensor: first, pid } = await another();
+    const key = auditState().keys.find((one) => one.startsWith(`${OWN}${pid()}.`)) ?? "none";
     const back = once(first, "gap");
     await using shell = await WatchedShell.start("");
     await using _watch = await first.watch({ job: "job", pid: shell.pid });
-    process.kill(sensorPid(1), "SIGKILL");
+    process.kill(pid(), "SIGKILL");
     const [gap]: GapEvent[] = await back;
     expect(gap?.why).toBe("the sensor ended: it was ended by SIGKILL");
     expect(auditState().keys).not.toContain(key);
-    const pid = sensorPid(1);
-    const [keeper] = childrenOf(pid);
     await first.close();
-    expect(keeper).toBeGreaterThan(0);
     // Both at once, started without a monitor that would wait for the keeper.
     const { left, gone } = await killBoth();
     expect(left.length).toBeGreaterThan(8);
@@ -173,12 +179,11 @@ describe("the sensor by audit", () => {
   });
 
   test("rules that somebody takes away are missed: it says so, and comes back with new ones", async () => {
-    const other = new KernelSensor({ sources: ["audit"] });
-    await other.initialize();
+    const { sensor: other, pid } = await another();
     await using shell = await WatchedShell.start("/bin/true again");
     await using _watch = await other.watch({ job: "job", pid: shell.pid });
     const gap = once(other, "gap");
-    removeAuditRules(`${OWN}${sensorPid(1)}.`);
+    removeAuditRules(`${OWN}${pid()}.`);
     const [told]: GapEvent[] = await gap;
     expect(told?.why).toBe("the sensor ended: somebody turned audit off, or removed the sensor's rules");
     const seen = new Promise<void>((resolve) => {
@@ -217,12 +222,17 @@ async function killBoth(): Promise<{ readonly left: readonly string[]; readonly 
   return { left, gone: keys() };
 }
 
-/** The sensors of this process, the first started first. */
-function sensorPid(place: number): number {
-  const found = childrenOf(process.pid).filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("cofferdam-senso"));
-  const pid = found.sort((a, b) => a - b)[place];
-  if (pid === undefined) throw new Error(`${found.length} sensors`);
-  return pid;
+/** One more sensor of this process. `pid`: the program that runs for it now. */
+async function another(): Promise<{ readonly sensor: KernelSensor; readonly pid: () => number }> {
+  const before = new Set(childrenOf(process.pid));
+  const sensor = new KernelSensor({ sources: ["audit"] });
+  await sensor.initialize();
+  const pid = (): number => {
+    const found = childrenOf(process.pid).filter((one) => !before.has(one) && readFileSync(`/proc/${one}/comm`, "utf8").startsWith("cofferdam-senso"));
+    if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} new sensors`);
+    return found[0];
+  };
+  return { sensor, pid };
 }
 
 function childrenOf(pid: number | undefined): number[] {

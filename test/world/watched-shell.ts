@@ -21,7 +21,7 @@ export class WatchedShell implements AsyncDisposable {
   /**
    * @param script for sh; nothing of it runs before {@link go}.
    * @param open files that it has as descriptors 3, 4 and so on.
-   * @param more namespaces, as unshare(1) has them.
+   * @param more namespaces or another folder, as unshare(1) has them.
    */
   static async start(script: string, args: readonly string[] = [], open: readonly string[] = [], more: readonly string[] = []): Promise<WatchedShell> {
     const files = open.map((path) => openSync(path, "r"));

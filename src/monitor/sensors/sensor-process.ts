@@ -60,6 +60,11 @@ export class SensorProcess {
     });
   }
 
+  /** undefined when it did not start. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   get paused(): boolean {
     return this.#child.stdout.isPaused();
   }

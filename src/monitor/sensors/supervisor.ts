@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import { getSystemErrorMessage } from "node:util";
 import type { SensorSource, SensorStatus } from "../event.ts";
 import { AT, KIND, PART, SensorRecord } from "../reader/record.ts";
+import { addSensitiveFiles } from "./audit-names.ts";
 import { Audited } from "./audited.ts";
 import { Connector, type ConnectorEvent, type ConnectorOptions } from "./connector.ts";
 import { readCounters, type WatchCounters } from "./counters.ts";
@@ -136,11 +137,20 @@ export class Supervisor {
     if (this.#source !== "ebpf") this.#connector.watch(order);
     const flags = order.env ? FLAG_ENV : 0;
     const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags} ${order.pid}`);
+    if (answer === 0 && this.#source === "audit") await this.#addSensitiveFiles(order);
     // One that ended is told everything again when it is back.
     if (answer === undefined || answer <= 0) return undefined;
     this.#connector.unwatch(order.id);
     if (answer === constants.errno.EEXIST) return { code: "CONFLICT", message: "a container with these namespaces is watched already" };
     return { code: "INTERNAL", message: `the sensor does not take the watch: ${getSystemErrorMessage(-answer)}` };
+  }
+
+  async #addSensitiveFiles({ id, pid }: WatchOrder): Promise<void> {
+    const sensor = this.#sensor?.pid;
+    const names = this.#data.sensitive.map(({ name, as }) => `${as} ${name}`);
+    // Without them their reading goes by unseen.
+    if (sensor !== undefined && !(await addSensitiveFiles(this.#data.program, sensor, pid, id, names)))
+      this.#outbox.tell({ type: "loss", id, where: "untracked", count: 1 });
   }
 
   #start(): void {
@@ -278,7 +288,7 @@ export class Supervisor {
 const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
   ebpf: [],
   audit: [
-    "reads of sensitive names",
+    "reads of sensitive names that were not there at the beginning",
     "accept, dup and what is sent",
     "sockets and files by descriptor",
     "what is new since the image",
