@@ -22,7 +22,8 @@ export class Talkers {
   #count = 0;
 
   take(event: ProcessEvent, program: ProgramFacts | undefined): void {
-    if (event.kind !== "connect" && event.kind !== "dns") return;
+    // Process 0: a fallback that sees connections knows of nobody who made them.
+    if ((event.kind !== "connect" && event.kind !== "dns") || event.actor.pid === 0) return;
     const { family, type, local } = event.socket;
     if (local === undefined || local.port === 0 || (family !== "inet" && family !== "inet6") || (type !== "stream" && type !== "datagram")) return;
     const { time, actor } = event;
