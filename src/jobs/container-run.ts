@@ -149,7 +149,7 @@ export class ContainerRun {
     this.#secrets?.giveTo(proof);
     const hostNetwork = network === undefined ? undefined : networks?.linksPath(jobId);
     const limiting = quota.applyResourceLimits(id, jobId, { inspect, created: true, hostNetwork });
-    const watching = JobWatch.begin(this.#parts.watch, this.#job, id);
+    const watching = JobWatch.begin(this.#parts.watch, this.#job, inspect);
     // Neither is left on its way by the other's failure: the end has to find what they made.
     await Promise.allSettled([limiting, watching]);
     this.#watch = await watching;

@@ -1,7 +1,7 @@
 /** The monitor beside one job's container: it watches before the first instruction, and what came of it is in the report. */
 import { hash } from "node:crypto";
 import { CofferdamError, canonicalText, messageOf } from "../foundation/index.ts";
-import type { RuntimeSecurityMonitor, SensorStatus } from "../monitor/index.ts";
+import type { InspectedContainer, RuntimeSecurityMonitor, SensorStatus } from "../monitor/index.ts";
 import type { Monitoring } from "../policy/index.ts";
 import type { JobBook } from "./job-book.ts";
 import type { LiveJob } from "./live-job.ts";
@@ -56,16 +56,16 @@ export class JobWatch {
   }
 
   /** Of a container that runs, and whose workload waits. Throws ENVIRONMENT_UNFIT, as above. */
-  static async begin(parts: JobWatchParts, job: LiveJob, containerId: string): Promise<JobWatch | undefined> {
+  static async begin(parts: JobWatchParts, job: LiveJob, container: InspectedContainer): Promise<JobWatch | undefined> {
     const { monitoring } = parts;
     const monitor = await JobWatch.ready(parts, job);
     if (monitor === undefined) return undefined;
+    const { Id: containerId } = container;
     const watch = new JobWatch(parts, job, containerId, monitor);
     const { repository, workflow, job: name, jobId, command } = job.identity;
     try {
-      await monitor.startContainerMonitoring(containerId, jobId, {
-        ...{ repository, workflow, job: name ?? usualName(command), mask: (text: string) => job.masks.text(text) },
-      });
+      const metadata = { repository, workflow, job: name ?? usualName(command), mask: (text: string) => job.masks.text(text) };
+      await monitor.startContainerMonitoring(containerId, jobId, metadata, container);
       monitor.given(containerId, [...job.secrets.files, ...job.secrets.variables]);
     } catch (error) {
       monitor.events.off("statusChanged", watch.#heard);

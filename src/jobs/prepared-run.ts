@@ -99,15 +99,16 @@ export class PreparedRun {
   /** Starts it, proves it, lets it go. Throws SECURITY_VIOLATION for a proof that does not hold, FAILED_PRECONDITION. */
   async start(signal: AbortSignal): Promise<void> {
     const container = this.#container;
-    const { networks, quota, jobs } = this.#parts;
+    const { engine, networks, quota, jobs } = this.#parts;
     const { jobId } = this.#job.identity;
     if (container === undefined) throw new CofferdamError("FAILED_PRECONDITION", `job ${jobId} has no container that was prepared and waits to be started`);
     const proof = await container.start(signal, async (inspect) => await connectJob(networks, this.#job, inspect));
     this.#job.proof = proof;
-    this.#watch = await JobWatch.begin(this.#parts.watch, this.#job, container.id);
+    const inspect = await engine.containers.inspect(container.id, { signal });
+    this.#watch = await JobWatch.begin(this.#parts.watch, this.#job, inspect);
     this.#secrets?.giveTo(proof);
     const hostNetwork = this.#job.network === undefined ? undefined : networks?.linksPath(jobId);
-    this.#job.limited(await quota.applyResourceLimits(container.id, jobId, { hostNetwork }), container.plan.expected.profile.readOnlyRoot);
+    this.#job.limited(await quota.applyResourceLimits(container.id, jobId, { inspect, hostNetwork }), container.plan.expected.profile.readOnlyRoot);
     await jobs.move(jobId, ["ready"], "running");
     await this.#job.record("JobStarted", "success", {
       ...{ container: container.id.slice(0, 12), controls: [...proof.held] },

@@ -37,7 +37,7 @@ export {
 export { KernelSensor, type KernelSensorEvents, type KernelSensorOptions, type Watch, type WatchRequest } from "./sensors/kernel-sensor.ts";
 export { SENSITIVE, type SensitiveNames } from "./sensors/sensitive.ts";
 export type { FrozenAt } from "./watch/container-response.ts";
-export type { MonitorEngine, MonitoringMetadata, MonitorOptions, MonitorSensor } from "./watch/options.ts";
+export type { InspectedContainer, MonitorEngine, MonitoringMetadata, MonitorOptions, MonitorSensor } from "./watch/options.ts";
 export type { Talker } from "./watch/talkers.ts";
 export type { MonitorNote, MonitorThreat, ThreatSeverity } from "./watch/threat.ts";
 export type { MonitoringSummary } from "./watch/watched-container.ts";

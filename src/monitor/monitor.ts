@@ -14,7 +14,15 @@ import { type NamedRules, RuleSet } from "./rules/rule-set.ts";
 import { HashCache } from "./sensors/hash-cache.ts";
 import { KernelSensor } from "./sensors/kernel-sensor.ts";
 import { ContainerResponse, type FrozenAt } from "./watch/container-response.ts";
-import { type MonitorEngine, type MonitoringMetadata, type MonitorOptions, type MonitorSensor, metadataSchema, monitorOptionsSchema } from "./watch/options.ts";
+import {
+  type InspectedContainer,
+  type MonitorEngine,
+  type MonitoringMetadata,
+  type MonitorOptions,
+  type MonitorSensor,
+  metadataSchema,
+  monitorOptionsSchema,
+} from "./watch/options.ts";
 import { expectedRules, SUSPICIOUS_RULE, suspiciousRules, UNEXPECTED_RULE } from "./watch/process-lists.ts";
 import type { MonitorThreat } from "./watch/threat.ts";
 import { type MonitoringSummary, WatchedContainer } from "./watch/watched-container.ts";
@@ -119,12 +127,13 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
 
   /**
    * Watches a container that runs, from now on. Throws CONFLICT when it is watched already, NOT_FOUND, FAILED_PRECONDITION when it
-   * does not run or is no container of its own, ENVIRONMENT_UNFIT.
+   * does not run or is no container of its own, ENVIRONMENT_UNFIT. @param known as the engine showed it since it was started, of
+   * a caller that asked already.
    */
-  async startContainerMonitoring(containerId: string, jobId: string, metadata: MonitoringMetadata = {}): Promise<void> {
+  async startContainerMonitoring(containerId: string, jobId: string, metadata: MonitoringMetadata = {}, known?: InspectedContainer): Promise<void> {
     const { rules, sensor, hashes, baselines } = this.#parts();
     const { repository, workflow, job, expectedProcesses = [], mask = unmasked } = parseInput(metadataSchema, metadata, "metadata of a container");
-    const { Id: id, State, GraphDriver } = await this.#engine.containers.inspect(containerId);
+    const { Id: id, State, GraphDriver } = known ?? (await this.#engine.containers.inspect(containerId));
     if (!State.Running || State.Pid <= 0) throw new CofferdamError("FAILED_PRECONDITION", `container ${id.slice(0, 12)} does not run`);
     const key = baselines === undefined || repository === undefined ? undefined : { repository, workflow, job };
     const baseline = key === undefined ? undefined : await baselines?.get(key);
@@ -340,7 +349,7 @@ function unmasked(text: string): string {
   return text;
 }
 
-function upperOf(driver: Awaited<ReturnType<MonitorEngine["containers"]["inspect"]>>["GraphDriver"]): string | undefined {
+function upperOf(driver: InspectedContainer["GraphDriver"]): string | undefined {
   const data = driver?.Data;
   if (driver?.Name !== "overlay2" || typeof data !== "object" || data === null || !("UpperDir" in data)) return undefined;
   return typeof data.UpperDir === "string" ? data.UpperDir : undefined;

@@ -9,13 +9,13 @@ import type { MonitorThreat } from "./threat.ts";
 
 /** What a container engine has to say. */
 export interface MonitorEngine {
-  readonly containers: {
-    inspect(id: string): Promise<{
-      readonly Id: string;
-      readonly State: { readonly Pid: number; readonly Running: boolean };
-      readonly GraphDriver?: { readonly Name: string; readonly Data: unknown } | undefined;
-    }>;
-  };
+  readonly containers: { inspect(id: string): Promise<InspectedContainer> };
+}
+
+export interface InspectedContainer {
+  readonly Id: string;
+  readonly State: { readonly Pid: number; readonly Running: boolean };
+  readonly GraphDriver?: { readonly Name: string; readonly Data: unknown } | undefined;
 }
 
 /** KernelSensor is one. */
