@@ -452,6 +452,7 @@ __attribute__((noreturn)) static void keep(int orders, uint32_t lost_before) {
     close(STDOUT_FILENO);
     keep_privileges(UINT64_C(1) << CAP_AUDIT_CONTROL);
     prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+    restrict_calls(ROLE_KEEPER);
     for (;;) {
         struct audit_status status;
         if (status_of(&status) == 0) *lost = (uint32_t)(status.lost - lost_before);

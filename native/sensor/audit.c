@@ -142,6 +142,7 @@ int run_audit(void) {
     processes = connector_open();
     keeper_start(note, sizeof note);
     drop_privileges(-1, NULL);
+    restrict_calls(ROLE_AUDIT);
     out_hello("audit", note);
     for (uint64_t next = 0;;) {
         uint64_t now = boot_ns();

@@ -121,6 +121,7 @@ int run_connector(void) {
     processes = connector_open();
     flows_start();
     drop_privileges(-1, NULL);
+    restrict_calls(ROLE_CONNECTOR);
     out_hello("connector", "");
     for (uint64_t next = 0;;) {
         uint64_t now = boot_ns();

@@ -223,6 +223,7 @@ int run_ebpf(void) {
     records = ring_of("records");
     rare_records = ring_of("rare_records");
     const char *note = drop_privileges(CAP_BPF, orders_work) ? "" : "CAP_BPF is kept: this kernel wants it for every order";
+    restrict_calls(ROLE_EBPF);
     out_hello("ebpf", note);
     serve();
 }

@@ -91,6 +91,7 @@ __attribute__((noreturn)) static void serve(int orders, uint64_t host) {
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
     keep_privileges(UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_PTRACE);
+    restrict_calls(ROLE_OPENER);
     for (;;) {
         unsigned pid;
         ssize_t count = recv(orders, &pid, sizeof pid, 0);

@@ -65,6 +65,10 @@ void flows_look(uint64_t now);
 int flows_fd(void);
 uint64_t flows_overruns(void);
 
+/* filter.c: from here on the calls that this part takes, and the end for any other. Once in a process, and behind drop_privileges or keep_privileges. */
+enum role { ROLE_EBPF, ROLE_CONNECTOR, ROLE_OPENER, ROLE_AUDIT, ROLE_KEEPER };
+void restrict_calls(enum role role);
+
 int run_ebpf(void);
 int run_audit(void);
 int run_connector(void);

@@ -1,0 +1,151 @@
+/** What the sensor can still ask of the kernel once it watches, asked of the kernel; and what becomes of one that asks for more. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { packageFolder } from "../../src/foundation/index.ts";
+import { type GapEvent, KernelSensor, type LossEvent, type SensorStatus } from "../../src/monitor/index.ts";
+import { has, requires } from "../world/needs.ts";
+import { sensorPid } from "../world/sensor-watch.ts";
+import { WatchedShell } from "../world/watched-shell.ts";
+
+const SOURCES = ["test/faults/sensor/calls.c", "native/sensor/filter.c"].map((path) => join(packageFolder(), path));
+const ARM = process.arch === "arm64";
+/** Each passes with any first argument, of which 0 to 3 are tried. */
+const any = (...names: readonly string[]): string[] => names.flatMap((name) => [0, 1, 2, 3].map((first) => `${name} ${first}`));
+const ALWAYS = ["read 0", "write 1", "write 2", ...any(ARM ? "ppoll" : "poll", "clock_gettime", "restart_syscall", "exit_group")];
+/** By what a process of the sensor is; what depends on another argument is not among them. */
+const ALLOWED = {
+  // BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM.
+  ebpf: [...ALWAYS, "bpf 2", "bpf 3", ...any("clock_nanosleep", "close", "brk")],
+  connector: [...ALWAYS, ...any("recvfrom", "sendto", "recvmsg", ARM ? "epoll_pwait" : "epoll_wait", "epoll_ctl", "close", "brk")],
+  opener: [...ALWAYS, ...any("recvfrom", "sendmsg", "fstat", "newfstatat", "bind", "close")],
+  audit: [...ALWAYS, ...any("recvfrom", "sendto")],
+  keeper: [...ALWAYS, "read 1", "read 2", "read 3", ...any("recvfrom", "sendto", "close")],
+} as const;
+const PARTS = ["ebpf", "connector", "opener", "audit", "keeper"] as const;
+/** A call, which of its arguments, what of it passes, and what does not. */
+const ARGUMENTS = [
+  // BPF_RAW_TRACEPOINT_OPEN and BPF_LINK_CREATE beside those above; nothing that loads.
+  ["ebpf", "bpf", 0, [2, 3, 17, 28], Array.from({ length: 64 }, (_, i) => i)],
+  ["opener", "socket", 0, [16], [1, 2, 10, 17]],
+  // CLONE_NEWNET; mounts, processes, users, and any.
+  ["opener", "setns", 1, [0x40000000], [0x20000, 0x20000000, 0x10000000, 0]],
+  ["opener", "setsockopt", 1, [1], [0, 6, 41, 270]],
+  // O_RDONLY | O_CLOEXEC; to write, to make, as a path.
+  ["opener", "openat", 2, [0x80000], [0x80001, 0x80002, 0x80042, 0x280000, 0]],
+  ["keeper", "openat", 2, [0x80000], [0x80001, 0x80002, 0x80042, 0x280000, 0]],
+  ["keeper", "fchdir", 0, [0x7ffac0de], [0, 1, 2, 3]],
+] as const;
+const NO_CAPABILITY = "0".repeat(16);
+const NONE = {
+  Uid: "65534",
+  Gid: "65534",
+  Groups: "",
+  CapInh: NO_CAPABILITY,
+  CapPrm: NO_CAPABILITY,
+  CapEff: NO_CAPABILITY,
+  CapBnd: NO_CAPABILITY,
+  CapAmb: NO_CAPABILITY,
+  NoNewPrivs: "1",
+  Seccomp: "2",
+};
+
+/** By source, what the process beside the sensor keeps: CAP_SYS_PTRACE and CAP_SYS_ADMIN, CAP_AUDIT_CONTROL. */
+const HELD: readonly (readonly ["ebpf" | "connector" | "audit", readonly string[]])[] = [
+  ["ebpf", []],
+  ["connector", ["0000000000280000"]],
+  ["audit", ["0000000040000000"]],
+];
+/** uretprobe and uprobe: since 6.12 and 6.18 the kernel asks no filter about them, and they do nothing outside of a probe. */
+const PAST_ANY_FILTER = ARM ? /^$/ : /^33[56] /;
+
+describe("the sensor's filter", () => {
+  let folder: string;
+  let calls: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "cofferdam-filter-"));
+    calls = join(folder, "calls");
+    if (has("sensor")) execFileSync("cc", ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", calls, ...SOURCES]);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  beforeEach((context) => requires(context, "sensor"));
+
+  /** What did not end its process, as "NAME VALUE". */
+  function through(part: string, from: string, to: string, index: number, values: readonly number[]): string[] {
+    const said = execFileSync(calls, ["through", part, from, to, String(index), ...values.map(String)], { encoding: "utf8" });
+    return said.split("\n").filter((line) => line !== "" && !PAST_ANY_FILTER.test(line)).sort();
+  }
+
+  test.each(PARTS)("%s: these calls pass, and any other is the end", (part) => {
+    expect(through(part, "0", "511", 0, [0, 1, 2, 3])).toEqual([...ALLOWED[part]].sort());
+    // Those of x86's other door: the same numbers with a bit more.
+    if (!ARM) expect(through(part, "0x40000000", "0x40000003", 0, [0, 1])).toEqual([]);
+  });
+
+  test.each(ARGUMENTS)("%s: of %s what its work takes", (part, call, index, passes, others) => {
+    expect(through(part, call, call, index, [...new Set([...passes, ...others])])).toEqual(passes.map((value) => `${call} ${value}`).sort());
+  });
+
+  test.for(HELD)("in place in every process of %s, which has no right but %j", async ([source, rights], context) => {
+    requires(context, source === "audit" ? "audit" : "sensor");
+    await using sensor = new KernelSensor({ sources: [source] });
+    expect(await sensor.initialize()).toMatchObject({ source });
+    const pid = sensorPid();
+    const helpers = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+    expect([pid, ...helpers.map(Number)].map(powerOf)).toEqual([{ ...NONE }, ...rights.map((mask) => ({ ...NONE, CapPrm: mask, CapEff: mask }))]);
+  });
+
+  test("hundreds of watches come and go under load, and it is stopped and goes on: nothing of it meets the filter", async () => {
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    const said: (LossEvent | GapEvent | SensorStatus)[] = [];
+    for (const name of ["loss", "gap", "status"] as const) sensor.on(name, (event) => said.push(event));
+    const pid = sensorPid();
+    await using busy = await WatchedShell.start('i=0; while [ $i -lt 500 ]; do /bin/true "$i"; i=$((i+1)); done');
+    await using idle = await WatchedShell.start("true");
+    let runs = 0;
+    sensor.on("event", (event) => {
+      if (event.kind === "exec" && event.asked === "/bin/true") runs++;
+    });
+    // The first one attaches the program, the last one detaches it.
+    for (let i = 0; i < 100; i++) await (await sensor.watch({ job: "idle", pid: idle.pid })).close();
+    await using watch = await sensor.watch({ job: "busy", pid: busy.pid });
+    const ended = busy.go();
+    for (let i = 0; i < 100; i++) await (await sensor.watch({ job: "idle", pid: idle.pid })).close();
+    process.kill(pid, "SIGSTOP");
+    process.kill(pid, "SIGCONT");
+    await ended;
+    await watch.close();
+    expect(runs).toBe(500);
+    expect(said).toEqual([]);
+    expect(sensorPid()).toBe(pid);
+  });
+
+  test("one that makes another call is ended by the kernel, started again, and the time between is a gap", async () => {
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("/bin/true after");
+    await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
+    const statuses: SensorStatus[] = [];
+    sensor.on("status", (status) => statuses.push(status));
+    const gap = once(sensor, "gap");
+    expect(execFileSync(calls, ["inject", String(sensorPid())], { encoding: "utf8" })).toBe("SYS\n");
+    const [told]: GapEvent[] = await gap;
+    expect(told?.why).toBe("the sensor ended: it was ended by SIGSYS");
+    const seen = new Promise((resolve) => {
+      sensor.on("event", (event) => event.kind === "exec" && event.args.includes("after") && resolve(true));
+    });
+    await shell.go();
+    await seen;
+    expect(statuses.map(({ state }) => state)).toEqual(["absent", "watching"]);
+  });
+});
+
+/** What the kernel says of a process, of the fields of {@link NONE}. */
+function powerOf(pid: number): Record<string, string> {
+  const lines = readFileSync(`/proc/${pid}/status`, "utf8").matchAll(/^(\w+):[ \t]*(\S*)/gm);
+  return Object.fromEntries(Array.from(lines, ([, name = "", value = ""]) => [name, value]).filter(([name = ""]) => Object.hasOwn(NONE, name)));
+}
