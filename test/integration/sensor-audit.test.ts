@@ -9,6 +9,7 @@ import { packageFolder } from "../../src/foundation/index.ts";
 import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent } from "../../src/monitor/index.ts";
 import { addAuditRule, auditState, removeAuditRules } from "../world/audit-rules.ts";
 import { has, requires } from "../world/needs.ts";
+import { POWERLESS, powersOf } from "../world/process-power.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
 const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
@@ -176,6 +177,11 @@ describe("the sensor by audit", () => {
     const { left, gone } = await killBoth();
     expect(left.length).toBeGreaterThan(8);
     expect(gone).toEqual([]);
+  });
+
+  test("both processes work under their filter, and the keeper has the one right", async () => {
+    const mask = "0000000040000000";
+    await vi.waitFor(() => expect(powersOf(sensorPid(0))).toEqual([POWERLESS, { ...POWERLESS, CapPrm: mask, CapEff: mask }]));
   });
 
   test("rules that somebody takes away are missed: it says so, and comes back with new ones", async () => {

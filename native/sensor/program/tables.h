@@ -4,11 +4,10 @@
 
 #include "numbers.h"
 
-const volatile u8 call_of[CALL_NUMBERS] = {
+const volatile u8 call_of[CALL_NUMBERS + 16] = {
 #define CALL(name, class) [__NR_##name] = CALL_##name,
     CALLS(CALL)
 #undef CALL
-    [511] = CALL_NONE,
 };
 
 const volatile u8 class_of[128] = {
