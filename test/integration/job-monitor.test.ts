@@ -1,12 +1,11 @@
 /** A guarded job under the monitor, through the command line: what a quiet one says, and how one that does not behave ends. */
-import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { useJobWorld } from "../world/job-hooks.ts";
 import type { JobWorld } from "../world/job-world.ts";
 import { outcomeOf } from "../world/project.ts";
 import { until } from "../world/script-world.ts";
-import { sensorPid } from "../world/sensor-watch.ts";
 
 let world: JobWorld;
 
@@ -56,43 +55,6 @@ test("a critical act: the job stands still, is kept, and ends; who did it is tol
   expect(evidence.changedFiles.files.map(({ path }: { path: string }) => path)).toContain("/tmp/release_agent");
   expect(stderr).toContain("threat   critical: escape-file");
   expect((await world.cli(["threats", "show", threat?.id ?? ""])).stdout).toContain("/tmp/release_agent");
-});
-
-test.for(["low", "medium"] as const)("level %s, and no sensor: the job runs, and everybody is told that nobody watched", async (level) => {
-  const folder = join(world.base, `without-sensor-${level}`);
-  const sensor = join("dist", "native", `cofferdam-sensor-${process.arch}`);
-  for (const part of ["package.json", "bin", "rules", join("dist", "bundle"), join("dist", "native")])
-    cpSync(join(world.root, part), join(folder, part), { recursive: true, filter: (from) => !from.endsWith(sensor) });
-  const id = world.newId();
-  const { exit, stderr } = await world.cli(world.words(id, { level, command: ["true"] }), { root: folder });
-  expect(exit).toBe(0);
-  expect(stderr).toMatch(/\nunseen {3}nobody watched what its processes did \(.*ENOENT.*\)\n {9}fix: cofferdam doctor/);
-  const { monitoring, notCovered, auditTrail, threats } = await world.report(id);
-  expect(monitoring).toMatchObject({ state: "absent", events: 0, why: expect.stringContaining("ENOENT") });
-  expect(notCovered.map(({ what }) => what)).toContain("runtime monitor");
-  expect(auditTrail.events.map(({ action, result }) => [action, result])).toContainEqual(["JobUnwatched", "failure"]);
-  expect(threats).toEqual([]);
-});
-
-test("the sensor is killed in the middle: a threat, a line, on record; and what follows is seen", async () => {
-  const id = world.newId();
-  const child = world.start(world.words(id, { command: ["sh", "-c", "echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; nc -h 2> /dev/null; true"] }));
-  const outcome = outcomeOf(child);
-  const log = join(world.state, "job-logs", `${id}.log`);
-  await until(() => existsSync(log) && statSync(log).size > 0);
-  process.kill(sensorPid(child.pid), "SIGKILL");
-  // The gap is told once the next one has taken over the watch.
-  while (!(await world.cli(["threats", "list", "--json"])).stdout.includes(`"${id}"`)) if (child.exitCode !== null) break;
-  const { State } = await world.engine.containers.inspect(`cofferdam-${id}`);
-  writeFileSync(`/proc/${State.Pid}/root/tmp/go`, "");
-  const { exit, stderr } = await outcome;
-  expect(exit).toBe(0);
-  expect(stderr).toContain("threat   medium: sensor-gap, seen by monitor");
-  expect(stderr).toContain("\nunseen   for a while nobody watched what its processes did (the sensor ended: it was ended by SIGKILL");
-  const { monitoring, threats, auditTrail } = await world.report(id);
-  expect(monitoring).toMatchObject({ state: "absent", gaps: 1 });
-  expect(threats.map(({ type }) => type)).toEqual(expect.arrayContaining(["sensor-gap", "network-tool"]));
-  expect(auditTrail.events.map(({ action }) => action)).toContain("JobUnwatched");
 });
 
 test("turned off by the policy: said", async () => {

@@ -44,7 +44,7 @@ async function drawTree({ signal }: CommandContext, session: MonitorSession, thr
     const tree = treeLines(programs, columns);
     const room = Math.max(1, rows - shown.length - 3);
     const more = tree.length > room ? [`... and ${tree.length - room} more`] : [];
-    const text = [...tree.slice(0, room), ...more, "", ...shown].map((one) => line(one, columns)).join("\n");
+    const text = [...tree.slice(0, room), ...more, "", ...shown].map((one) => cut(one, columns)).join("\n");
     // Home, what is written over what was there, and nothing of it below.
     process.stdout.write(`\u001b[H\u001b[2J${text}\n`);
   }
@@ -87,12 +87,17 @@ export function treeLines(programs: readonly ProgramFacts[], width: number): str
   const lines: string[] = [];
   const add = (parent: string | undefined, depth: number): void => {
     for (const program of children.get(parent) ?? []) {
-      lines.push(line(`${"  ".repeat(Math.min(depth, 20))}${programLine(program)}`, width));
+      lines.push(cut(`${"  ".repeat(Math.min(depth, 20))}${programLine(program)}`, width));
       add(program.key, depth + 1);
     }
   };
   add(undefined, 0);
   return lines;
+}
+
+/** Of a line of ours: its blanks stay, and what is a stranger's in it went through {@link line} before. */
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 3))}...`;
 }
 
 function programLine({ insidePid, uid, program, args }: ProgramFacts): string {

@@ -92,3 +92,24 @@ test("what ran before has half of the room, and then its names", () => {
   expect(programs.get("99:10000000")?.args).toEqual([""]);
   expect(programs.forgotten.running).toBeGreaterThan(50);
 });
+
+test("what ran before is among those that run, until it ends or runs something else", () => {
+  const programs = new JobPrograms();
+  const numbers = { insidePid: 1, program: undefined, asked: "", cwd: "/", uid: 0, since: 0, from: undefined };
+  for (const pid of [1, 2, 3]) programs.ranBefore({ ...numbers, pid, key: `${pid}:0`, args: [`old ${pid}`] });
+  const shown = (): string[] => [...programs.running].map(({ args }) => args.join(" "));
+  const [, exec, end] = eventsOf([{ exec: "/bin/new", args: ["new"] }, { exit: 0 }]);
+  expect([exec?.kind, end?.kind]).toEqual(["exec", "exit"]);
+  const by = (pid: number, event: ProcessEvent | undefined): void => {
+    if (event !== undefined) programs.take({ ...event, actor: { ...event.actor, pid, key: `${pid}:5000` } });
+  };
+  expect(shown()).toEqual(["old 1", "old 2", "old 3"]);
+  by(2, exec);
+  expect(shown()).toEqual(["old 1", "old 3", "new"]);
+  expect(programs.get("2:5000")?.from?.args).toEqual(["old 2"]);
+  by(1, end);
+  by(2, end);
+  expect(shown()).toEqual(["old 3"]);
+  // An event of it may still come.
+  expect(programs.get("1:5000")?.args).toEqual(["old 1"]);
+});

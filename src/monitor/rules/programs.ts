@@ -57,9 +57,9 @@ export class JobPrograms implements JobProcesses {
     return this.#weight.bytes + FILE_BYTES * this.#writers.size;
   }
 
-  /** In the order in which they began. */
+  /** Those that were there before the first event, then the others in the order in which they began. */
   get running(): Iterable<ProgramFacts> {
-    return factsOf(this.#running);
+    return [...factsOf(this.#before), ...factsOf(this.#running)];
   }
 
   /** Those that run, and the last that ended: /proc shows some of them for a while. */
@@ -104,6 +104,7 @@ export class JobPrograms implements JobProcesses {
       from: from?.facts,
     };
     this.#begin(actor.key, keptProgram(facts, from));
+    this.#drop(this.#before, procKey(actor.key));
   }
 
   #fork({ actor, child, time }: ForkEvent): void {
@@ -112,7 +113,9 @@ export class JobPrograms implements JobProcesses {
     const parent = this.#of(actor.key);
     const numbers = { key: child.key, pid: child.pid, insidePid: child.inside.pid };
     const unknown = { program: undefined, asked: "", args: [], cwd: "", uid: actor.euid, from: undefined };
-    this.#begin(child.key, keptProgram({ ...(parent?.facts ?? unknown), ...numbers, since: time }, parent?.from, parent));
+    // Of a parent that nobody saw begin the parent itself is all that is known: its child is still its child.
+    const from = parent?.from ?? parent;
+    this.#begin(child.key, keptProgram({ ...(parent?.facts ?? unknown), ...numbers, since: time, from: from?.facts }, from, parent));
   }
 
   #begin(key: ProcessKey, program: KeptProgram): void {
@@ -123,10 +126,11 @@ export class JobPrograms implements JobProcesses {
   }
 
   #exit(key: ProcessKey): void {
-    const program = this.#running.get(key);
+    const program = this.#running.get(key) ?? this.#before.get(procKey(key));
     if (program === undefined) return;
     this.#put(this.#ended, key, program);
     this.#drop(this.#running, key);
+    this.#drop(this.#before, procKey(key));
     if (this.#ended.size > REMEMBERED_ENDED) this.#dropOldest(this.#ended);
   }
 
