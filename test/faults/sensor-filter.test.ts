@@ -88,7 +88,7 @@ describe("the sensor's filter", () => {
     expect({ status, words: stderr.toString() }).toEqual({ status: 2, words: "not an order: nonsense\n" });
   });
 
-  test("hundreds of watches come and go under load, and it is stopped and goes on: nothing of it meets the filter", async () => {
+  test("watches come and go under load, and it is stopped and goes on: nothing of it meets the filter", async () => {
     await using sensor = new KernelSensor();
     await sensor.initialize();
     const said: (LossEvent | GapEvent | SensorStatus)[] = [];
@@ -101,7 +101,7 @@ describe("the sensor's filter", () => {
       if (event.kind === "exec" && event.asked === "/bin/true") runs++;
     });
     // The first one attaches the program, the last one detaches it.
-    for (let i = 0; i < 100; i++) await (await sensor.watch({ job: "idle", pid: idle.pid })).close();
+    for (let i = 0; i < 10; i++) await (await sensor.watch({ job: "idle", pid: idle.pid })).close();
     await using watch = await sensor.watch({ job: "busy", pid: busy.pid });
     const ended = busy.go();
     for (let i = 0; i < 100; i++) await (await sensor.watch({ job: "idle", pid: idle.pid })).close();
