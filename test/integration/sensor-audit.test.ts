@@ -181,7 +181,9 @@ describe("the sensor by audit", () => {
 
   test("both processes work under their filter, and the keeper has the one right", async () => {
     const mask = "0000000040000000";
-    await vi.waitFor(() => expect(powersOf(sensorPid(0))).toEqual([POWERLESS, { ...POWERLESS, CapPrm: mask, CapEff: mask }]));
+    const { sensor: other, pid } = await another();
+    await vi.waitFor(() => expect(powersOf(pid())).toEqual([POWERLESS, { ...POWERLESS, CapPrm: mask, CapEff: mask }]));
+    await other.close();
   });
 
   test("rules that somebody takes away are missed: it says so, and comes back with new ones", async () => {
