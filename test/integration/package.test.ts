@@ -111,8 +111,8 @@ test("the sensor of the package watches", async (context) => {
 
 function skipUnbuilt(context: TestContext, arch: keyof typeof REGISTERS): void {
   if (arch !== process.arch) {
-    if (process.env["COFFERDAM_TEST_FULL"] !== "1" && !existsSync(join(installed, "dist/native", `cofferdam-sensor-${arch}`)))
-      context.skip("optional: ./dev package and ./dev test --full build it");
+    if (process.env["COFFERDAM_TEST_FULL"] === "1") requires(context, "arm64");
+    else if (!existsSync(join(installed, "dist/native", `cofferdam-sensor-${arch}`))) context.skip("optional: ./dev package and ./dev test --full build it");
   } else for (const need of ["jail", "container", "network", "sensor"] as const) requires(context, need);
 }
 

@@ -69,11 +69,16 @@ export function writeSystem(archive: string): void {
     const ours = join(root, "srv/cofferdam");
     for (const path of ["package.json", "dist", "test/qemu", ...dependencies()]) cpSync(join(CHECKOUT, path), join(ours, path), { recursive: true });
     place(root, join(CHECKOUT, "test/qemu/guest/init"), "/init");
-    const entries = text("find", [".", "-print0"], root);
-    execFileSync("cpio", ["--create", "--null", "--format=newc", "--owner=0:0", "--quiet", `--file=${archive}`], { cwd: root, input: entries });
+    archiveFolder(root, archive);
   } finally {
     rmSync(root, { recursive: true });
   }
+}
+
+/** Everything in a folder, as root's, in the form that a kernel unpacks. */
+export function archiveFolder(root: string, archive: string): void {
+  const entries = text("find", [".", "-print0"], root);
+  execFileSync("cpio", ["--create", "--null", "--format=newc", "--owner=0:0", "--quiet", `--file=${archive}`], { cwd: root, input: entries });
 }
 
 /** The packages that dist/ needs. */

@@ -1,4 +1,4 @@
-/** Starts the guest in qemu, without KVM and without a network, and reads its report. */
+/** Starts a guest in qemu, without KVM and without a network, and reads the report of the one for x86-64. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -20,25 +20,29 @@ export async function boot(): Promise<Report> {
     const size = ["-smp", "2", "-m", "1536"];
     const start = ["-kernel", kernel, "-initrd", system, "-append", "console=ttyS0 panic=-1 quiet loglevel=1"];
     const ports = ["-serial", `file:${console}`, "-serial", `file:${report}`];
-    const qemu = spawn("timeout", ["--kill-after=5", String(HARD_TIME), "qemu-system-x86_64", ...machine, ...size, ...start, ...ports], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let said = "";
-    qemu.stderr.on("data", (piece: Buffer) => {
-      said = (said + piece.toString("utf8")).slice(-2000);
-    });
-    const [code] = await once(qemu, "close");
+    const ended = await runMachine("qemu-system-x86_64", [...machine, ...size, ...start, ...ports]);
     const line = read(report)
       .split("\n")
       .find((text) => text.startsWith("{"));
-    if (line === undefined) throw new Error(`no report from the guest (qemu ended with ${code}): ${said}\n${read(console).slice(-4000)}`);
+    if (line === undefined) throw new Error(`no report from the guest (${ended})\n${read(console).slice(-4000)}`);
     return JSON.parse(line) as Report;
   } finally {
     rmSync(work, { recursive: true });
   }
 }
 
-function read(path: string): string {
+/** @returns how qemu ended, and what it said at last. */
+export async function runMachine(program: string, args: readonly string[]): Promise<string> {
+  const qemu = spawn("timeout", ["--kill-after=5", String(HARD_TIME), program, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  qemu.stderr.on("data", (piece: Buffer) => {
+    said = (said + piece.toString("utf8")).slice(-2000);
+  });
+  const [code] = await once(qemu, "close");
+  return `qemu ended with ${code}: ${said}`;
+}
+
+export function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {

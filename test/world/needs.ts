@@ -7,7 +7,21 @@ import { packageFolder } from "../../src/foundation/index.ts";
 import type { SensorSource } from "../../src/monitor/index.ts";
 import { locateJailHelper } from "../../src/sandbox/index.ts";
 
-export type Need = "audit" | "bwrap" | "container" | "curl" | "docker" | "jail" | "network" | "openssl" | "python3" | "qemu" | "root" | "script" | "sensor";
+export type Need =
+  | "arm64"
+  | "audit"
+  | "bwrap"
+  | "container"
+  | "curl"
+  | "docker"
+  | "jail"
+  | "network"
+  | "openssl"
+  | "python3"
+  | "qemu"
+  | "root"
+  | "script"
+  | "sensor";
 
 const BWRAP = "/usr/bin/bwrap";
 const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "/usr/bin/apt-get"];
@@ -15,6 +29,13 @@ const GUEST = ["/usr/bin/qemu-system-x86_64", "/bin/busybox", "/usr/bin/cpio", "
 const ENGINE = [["/usr/sbin/dockerd", "/usr/bin/dockerd"], ["/bin/busybox"]];
 const PROGRAMS = ["shim", "place"].map((name) => join(packageFolder(), "dist", "native", `cofferdam-${name}-${process.arch}`));
 const SENSOR = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
+/** Built and fetched by `./dev test --full`. */
+const ARM64 = [
+  join(packageFolder(), "dist/native/cofferdam-sensor-arm64"),
+  join(packageFolder(), ".dev/arm64/guest/boot"),
+  "/usr/bin/qemu-system-aarch64",
+  "/usr/bin/cpio",
+];
 const NETWORK = [join(packageFolder(), "dist", "native", `cofferdam-net-${process.arch}`), "/usr/sbin/nft", "/usr/sbin/ip", "/usr/bin/nsenter"];
 /** Each says what is missing, or nothing. */
 const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
@@ -27,6 +48,7 @@ const NEEDS: Readonly<Record<Need, () => string | undefined>> = {
   curl: () => (existsSync("/usr/bin/curl") ? undefined : "curl"),
   python3: () => (existsSync("/usr/bin/python3") ? undefined : "python3"),
   script: () => (existsSync("/usr/bin/script") ? undefined : "script (bsdutils): a terminal for a program"),
+  arm64: () => ARM64.find((path) => !existsSync(path)),
   qemu: () => GUEST.find((path) => !existsSync(path)),
   sensor: once(() => missingSource("ebpf")),
   audit: once(() => missingSource("audit")),
