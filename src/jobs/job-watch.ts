@@ -25,7 +25,7 @@ export class JobWatch {
   readonly #heard: (status: SensorStatus) => void;
   #worst: SensorStatus;
   /** As it was put on record at the beginning. */
-  #told: SensorStatus["state"] = "watching";
+  #told: SensorStatus["source"] = "ebpf";
   #ended = false;
 
   private constructor(parts: JobWatchParts, job: LiveJob, containerId: string, monitor: RuntimeSecurityMonitor) {
@@ -35,7 +35,7 @@ export class JobWatch {
     this.#monitor = monitor;
     this.#worst = monitor.status;
     this.#heard = (status) => {
-      if (RANK[status.state] > RANK[this.#worst.state]) this.#worst = status;
+      if (RANK[status.source] > RANK[this.#worst.source]) this.#worst = status;
     };
     monitor.events.on("statusChanged", this.#heard);
   }
@@ -75,8 +75,8 @@ export class JobWatch {
       await unwatched(job, { state: "absent", why, lacks: ["everything"] });
       return undefined;
     }
-    const { state } = watch.#worst;
-    watch.#told = state;
+    const { state, source } = watch.#worst;
+    watch.#told = source;
     if (state !== "watching") await unwatched(job, watch.#worst);
     return watch;
   }
@@ -104,7 +104,7 @@ export class JobWatch {
     }
     this.#monitor.events.off("statusChanged", this.#heard);
     // A trail that takes no more is said by the end of the job, which is recorded after this.
-    if (RANK[this.#worst.state] > RANK[this.#told]) await unwatched(this.#job, this.#worst).catch(() => undefined);
+    if (RANK[this.#worst.source] > RANK[this.#told]) await unwatched(this.#job, this.#worst).catch(() => undefined);
     // The last events are judged as the watch ends.
     await this.#parts.settled(jobId);
   }
@@ -135,7 +135,7 @@ function usualName(command: readonly string[]): string {
 }
 
 const NOTHING = { lacks: [], events: 0, lost: 0, gaps: 0, programs: 0, notes: [], evidence: [] } as const;
-const RANK = { watching: 0, degraded: 1, absent: 2 } as const;
+const RANK = { ebpf: 0, audit: 1, connector: 2, none: 3 } as const;
 
 function unfit(why: string): CofferdamError {
   return new CofferdamError("ENVIRONMENT_UNFIT", `its processes cannot be watched: ${why.slice(0, 500)}`, {

@@ -79,6 +79,25 @@ describe("a sensor in trouble", () => {
     await back;
   });
 
+  test("a kernel that does not describe its types: its audit", async (context) => {
+    requires(context, "audit");
+    const program = started("no-btf", 'exec unshare --mount sh -c \'mount -t tmpfs none /sys/kernel/btf && exec "$@"\' sh "$@"');
+    await using sensor = new KernelSensor({ program });
+    const why = expect.stringMatching(/^by the kernel's audit alone: the kernel does not describe its types/);
+    expect(await sensor.initialize()).toMatchObject({ state: "degraded", source: "audit", why });
+  });
+
+  test.for([
+    ["audit_read", "audit's records are not for us"],
+    ["audit_control", "audit is not for us"],
+  ])("audit without %s: the process connector, with the reason", async ([capability, reason], context) => {
+    requires(context, "audit");
+    const program = started(`no-${capability}`, `exec setpriv --bounding-set -${capability} "$@"`);
+    await using sensor = new KernelSensor({ program, sources: ["audit", "connector"] });
+    const why = expect.stringContaining(`by the process connector alone: ${reason}`);
+    expect(await sensor.initialize()).toMatchObject({ state: "degraded", source: "connector", why });
+  });
+
   test("a kernel that does not describe its types: the process connector, and what it lacks", async (context) => {
     requires(context, "sensor");
     const program = started("no-btf", 'exec unshare --mount sh -c \'mount -t tmpfs none /sys/kernel/btf && exec "$@"\' sh "$@"');

@@ -205,7 +205,7 @@ describe("the sensor by audit", () => {
   test("rules of others stay, and are said", async () => {
     addAuditRule(OTHERS);
     await using other = new KernelSensor({ sources: ["audit"] });
-    expect((await other.initialize()).why).toMatch(/^audit has \d+ rules? of others: what they exclude is not seen$/);
+    expect((await other.initialize()).why).toMatch(/^by the kernel's audit alone: audit has \d+ rules? of others: what they exclude is not seen$/);
     await using shell = await WatchedShell.start("");
     await using watch = await other.watch({ job: "job", pid: shell.pid });
     await watch.close();

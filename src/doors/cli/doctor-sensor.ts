@@ -1,22 +1,15 @@
 /** Whether this kernel lets the monitor look: the sensor is started, and asked. */
-import { KernelSensor, type SensorStatus } from "../../monitor/index.ts";
+import { KernelSensor } from "../../monitor/index.ts";
 import type { Check } from "./doctor.ts";
 
 export async function sensor(): Promise<Check> {
   await using started = new KernelSensor();
-  const { state, source, why = "", lacks } = await started.initialize();
+  const { state, why = "", lacks } = await started.initialize();
   const name = "sensor";
   if (state === "watching") return { name, status: "ok", detail: why === "" ? "the kernel takes the program" : `the kernel takes the program; ${why}` };
   const costs = state === "degraded" ? `of what jobs do, nobody sees: ${lacks.join(", ")}` : "nobody sees what the processes of jobs do";
-  return { name, status: "warn", detail: state === "degraded" ? `${FALLBACKS[source]} instead: ${why}` : why, costs, fix: fixOf(why) };
+  return { name, status: "warn", detail: why, costs, fix: fixOf(why) };
 }
-
-const FALLBACKS: Readonly<Record<SensorStatus["source"], string>> = {
-  ebpf: "the program",
-  audit: "the kernel's audit",
-  connector: "the process connector",
-  none: "nothing",
-};
 
 function fixOf(why: string): string {
   if (why.includes("ENOENT")) return "in a checkout: ./dev setup builds it (it needs clang and libbpf-dev)";

@@ -272,7 +272,8 @@ export class Supervisor {
 
   #tellStatus(note: string): void {
     const why = [...this.#refusals, note].filter((one) => one !== "").join("; ");
-    this.#status(this.#source === "ebpf" ? "watching" : "degraded", this.#source, why === "" ? undefined : why);
+    if (this.#source === "ebpf") this.#status("watching", "ebpf", why === "" ? undefined : why);
+    else this.#status("degraded", this.#source, `${SAYS[this.#source]}${why === "" ? "" : `: ${why}`}`);
   }
 
   #tellAbsent(why: string): void {
@@ -283,6 +284,11 @@ export class Supervisor {
     this.#outbox.tell({ type: "status", status: { kind: "status", time: Date.now(), state, source, why, lacks: LACKS[source] } });
   }
 }
+
+const SAYS: Readonly<Record<Exclude<SensorSource, "ebpf">, string>> = {
+  audit: "by the kernel's audit alone",
+  connector: "by the process connector alone",
+};
 
 /** What nobody sees, by source. */
 const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
