@@ -1,13 +1,13 @@
 /** Events by way of the kernel's audit: what they say, whose they are, and what becomes of the rules. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
 import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent } from "../../src/monitor/index.ts";
-import { addAuditRule, auditState, removeAuditRules } from "../world/audit-rules.ts";
+import { type AuditState, addAuditRule, auditState, removeAuditRules } from "../world/audit-rules.ts";
 import { has, requires } from "../world/needs.ts";
 import { POWERLESS, powersOf } from "../world/process-power.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
@@ -20,10 +20,13 @@ describe("the sensor by audit", () => {
   const sensor = new KernelSensor({ sources: ["audit"] });
   const losses: LossEvent[] = [];
   let folder: string;
+  let before: AuditState | undefined;
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "cofferdam-audit-"));
     chmodSync(folder, 0o777);
+    // Before anything of ours began; a kernel without audit has no such file.
+    if (has("root") && has("python3") && existsSync("/proc/self/loginuid")) before = auditState();
     if (!has("audit")) return;
     sensor.on("loss", (loss) => losses.push(loss));
     await sensor.initialize();
@@ -119,11 +122,15 @@ describe("the sensor by audit", () => {
     mkdirSync(join(folder, ".ssh"));
     for (const name of [".npmrc", "plain", ".ssh/any"]) writeFileSync(join(folder, name), "x");
     symlinkSync(".npmrc", join(folder, "id_rsa"));
+    // While another watch goes on: the rules of this one go with it.
+    await using other = await WatchedShell.start("");
+    await using _other = await sensor.watch({ job: "other", pid: other.pid });
+    const rules = auditState().keys;
     const events = await eventsOf("cat .npmrc plain id_rsa .ssh/any", [], [`--wd=${folder}`]);
     const reads = events.flatMap((event) => (event.kind === "open" && event.access === "read" ? [event.file.path] : []));
     expect(reads).toEqual([".npmrc", "id_rsa", ".ssh/any"].map((name) => join(folder, name)));
-    const ofWatches = auditState().keys.filter((key) => key.startsWith(OWN) && key.split(".").length === 6);
-    expect(ofWatches.filter((key) => childrenOf(process.pid).includes(Number(key.split(".")[1])))).toEqual([]);
+    const ours = (key: string): boolean => childrenOf(process.pid).includes(Number(key.split(".")[1]));
+    expect(auditState().keys.filter(ours)).toEqual(rules.filter(ours));
   });
 
   test("long arguments are counted whole and kept to a bound", async () => {
@@ -211,6 +218,16 @@ describe("the sensor by audit", () => {
     await watch.close();
     await other.close();
     expect(auditState().keys).toContain(OTHERS);
+    removeAuditRules(OTHERS);
+  });
+
+  test("after the last sensor it is as it was", async () => {
+    expect(auditState()).toMatchObject({ enabled: 1 });
+    await sensor.close();
+    const { enabled, backlog, keys } = auditState();
+    // Sensors of somebody else's keep it on.
+    if (keys.some((key) => key.startsWith(OWN))) return;
+    expect({ enabled, backlog }).toEqual({ enabled: before?.enabled, backlog: before?.backlog });
   });
 });
 

@@ -31,9 +31,11 @@ def ask(kind, payload=b"", reply=None, many=False):
 
 def key(rule):
     count = struct.unpack("I", rule[8:12])[0]
-    fields, values = rule[268:524], rule[524:780]
+    fields, values, at = struct.unpack("64I", rule[268:524]), struct.unpack("64I", rule[524:780]), RULE
     for i in range(count):
-        if struct.unpack("I", fields[4 * i:4 * i + 4])[0] == 210: return rule[RULE:].split(b"\\0")[0].decode()
+        if fields[i] == 210: return rule[at:at + values[i]].decode()
+        # A file's path stands before.
+        if fields[i] == 105: at += values[i]
     return ""
 
 verb, text = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
