@@ -9,25 +9,13 @@ import { packageFolder } from "../../src/foundation/index.ts";
 import { type GapEvent, KernelSensor, type LossEvent, type SensorStatus } from "../../src/monitor/index.ts";
 import { has, requires } from "../world/needs.ts";
 import { POWERLESS, powersOf } from "../world/process-power.ts";
+import { allowedCalls, CALLS_SOURCES, SENSOR_PARTS } from "../world/sensor-calls.ts";
 import { sensorPid } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
 const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
-const SOURCES = ["test/faults/sensor/calls.c", "native/sensor/filter.c"].map((path) => join(packageFolder(), path));
+const FIRST = [0, 1, 2, 3];
 const ARM = process.arch === "arm64";
-/** Each passes with any first argument, of which 0 to 3 are tried. */
-const any = (...names: readonly string[]): string[] => names.flatMap((name) => [0, 1, 2, 3].map((first) => `${name} ${first}`));
-const ALWAYS = ["read 0", "write 1", "write 2", ...any(ARM ? "ppoll" : "poll", "clock_gettime", "restart_syscall", "exit_group")];
-/** By what a process of the sensor is; what depends on another argument is not among them. */
-const ALLOWED = {
-  // BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM.
-  ebpf: [...ALWAYS, "bpf 2", "bpf 3", ...any("clock_nanosleep", "close", "brk")],
-  connector: [...ALWAYS, ...any("recvfrom", "sendto", "recvmsg", ARM ? "epoll_pwait" : "epoll_wait", "epoll_ctl", "close", "brk")],
-  opener: [...ALWAYS, ...any("recvfrom", "sendmsg", "fstat", "newfstatat", "bind", "close")],
-  audit: [...ALWAYS, ...any("recvfrom", "sendto")],
-  keeper: [...ALWAYS, "read 1", "read 2", "read 3", ...any("recvfrom", "sendto", "close")],
-} as const;
-const PARTS = ["ebpf", "connector", "opener", "audit", "keeper"] as const;
 /** A call, which of its arguments, what of it passes, and what does not. */
 const ARGUMENTS = [
   // BPF_RAW_TRACEPOINT_OPEN and BPF_LINK_CREATE beside those above; nothing that loads.
@@ -50,7 +38,7 @@ describe("the sensor's filter", () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "cofferdam-filter-"));
     calls = join(folder, "calls");
-    if (has("sensor")) execFileSync("cc", ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", calls, ...SOURCES]);
+    if (has("sensor")) execFileSync("cc", ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", calls, ...CALLS_SOURCES]);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
   beforeEach((context) => requires(context, "sensor"));
@@ -64,8 +52,8 @@ describe("the sensor's filter", () => {
       .sort();
   }
 
-  test.each(PARTS)("%s: these calls pass, and any other is the end", (part) => {
-    expect(through(part, "0", "511", 0, [0, 1, 2, 3])).toEqual([...ALLOWED[part]].sort());
+  test.each(SENSOR_PARTS)("%s: these calls pass, and any other is the end", (part) => {
+    expect(through(part, "0", "511", 0, FIRST)).toEqual(allowedCalls(part, process.arch, FIRST));
     // Those of x86's other door: the same numbers with a bit more.
     if (!ARM) expect(through(part, "0x40000000", "0x40000003", 0, [0, 1])).toEqual([]);
   });

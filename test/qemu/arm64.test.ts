@@ -7,20 +7,25 @@ import type { ProcessEvent } from "../../src/monitor/index.ts";
 import { decodeRecord } from "../../src/monitor/reader/decode.ts";
 import { AT, KIND, PART } from "../../src/monitor/reader/record.ts";
 import { requires } from "../world/needs.ts";
-import { type Look, lookOnArm64 } from "./arm64.ts";
+import { allowedCalls, SENSOR_PARTS } from "../world/sensor-calls.ts";
+import { type Arm64, bootArm64, type Look } from "./arm64.ts";
 import { HARD_TIME } from "./machine.ts";
 
 const FULL = process.env["COFFERDAM_TEST_FULL"] === "1";
 const TIME = (HARD_TIME + 60) * 1000;
 const POWERLESS = "CapEff:0000000000000000 NoNewPrivs:1 Seccomp:2";
 
-let looks: ReturnType<typeof lookOnArm64> | undefined;
+let guest: Promise<Arm64> | undefined;
 
 /** One guest for all tests. */
-async function lookBy(context: TestContext, source: string): Promise<Look> {
+async function guestOf(context: TestContext): Promise<Arm64> {
   requires(context, "arm64");
-  looks ??= lookOnArm64();
-  const look = (await looks).get(source);
+  guest ??= bootArm64();
+  return await guest;
+}
+
+async function lookBy(context: TestContext, source: string): Promise<Look> {
+  const look = (await guestOf(context)).looks.get(source);
   if (look === undefined) throw new Error(`the guest tells nothing of ${source}`);
   return look;
 }
@@ -99,3 +104,13 @@ arm64("the process connector: begins, programs and ends", "connector", (look) =>
   const kinds = look.records.map((record) => record.bytes.readUInt16LE(AT.kind));
   expect(kinds).toEqual(expect.arrayContaining([KIND.hello, KIND.fork, KIND.exec, KIND.exit]));
 });
+
+if (FULL)
+  test("the filter: the same calls pass as on x86-64, by the numbers of arm64, and any other is the end", { timeout: TIME }, async (context) => {
+    const { passed } = await guestOf(context);
+    const expected = SENSOR_PARTS.map((part) => {
+      const more = ["write 1", "write 2", ...(part === "ebpf" ? ["bpf 2", "bpf 3", "bpf 17", "bpf 28"] : [])];
+      return [part, [...allowedCalls(part, "arm64", [0]), ...more].sort()];
+    });
+    expect(Object.fromEntries(passed)).toEqual(Object.fromEntries(expected));
+  });

@@ -1,10 +1,12 @@
 /** A guest for arm64 in qemu, which emulates its processor: a kernel and a shell of Debian, the sensor, and what it told. */
+import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SensorRecord } from "../../src/monitor/reader/record.ts";
 import { Frames } from "../../src/monitor/sensors/frames.ts";
+import { CALLS_SOURCES } from "../world/sensor-calls.ts";
 import { archiveFolder } from "./image.ts";
 import { read, runMachine } from "./machine.ts";
 
@@ -22,8 +24,15 @@ export interface Look {
   readonly records: readonly SensorRecord[];
 }
 
-/** Boots it and lets each source look. @returns by source. */
-export async function lookOnArm64(): Promise<ReadonlyMap<string, Look>> {
+export interface Arm64 {
+  /** By source. */
+  readonly looks: ReadonlyMap<string, Look>;
+  /** What the filter of each part of the sensor let through: all calls with 0, writes and bpf(2) with more. */
+  readonly passed: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Boots it, and lets each source look. */
+export async function bootArm64(): Promise<Arm64> {
   const work = mkdtempSync(join(tmpdir(), "cofferdam-arm64-"));
   const [system, console] = ["system.cpio", "console"].map((name) => join(work, name)) as [string, string];
   try {
@@ -35,18 +44,19 @@ export async function lookOnArm64(): Promise<ReadonlyMap<string, Look>> {
     const ended = await runMachine("qemu-system-aarch64", [...machine, ...start, ...kernelSays]);
     const said = read(console).replaceAll("\r", "");
     if (!said.includes("\nALL\n")) throw new Error(`the guest did not come to its end (${ended})\n${said.slice(-4000)}`);
-    return new Map(
-      Array.from(said.matchAll(REPORT), ([, source = "", exit, status = "", words = "", records = ""]) => [
-        source,
-        { exit: Number(exit), status: status.trim(), words: words.trim(), records: recordsOf(records) },
-      ]),
-    );
+    const looks = Array.from(said.matchAll(LOOK), ([, source = "", exit, status = "", words = "", records = ""]): [string, Look] => [
+      source,
+      { exit: Number(exit), status: status.trim(), words: words.trim(), records: recordsOf(records) },
+    ]);
+    const passed = Array.from(said.matchAll(FILTER), ([, part = "", calls = ""]): [string, string[]] => [part, calls.trim().split("\n").sort()]);
+    return { looks: new Map(looks), passed: new Map(passed) };
   } finally {
     rmSync(work, { recursive: true });
   }
 }
 
-const REPORT = /^LOOK (\w+) (\d+)\nSTATUS (.*)\nWORDS (.*)\n([\w+/=\n]*)END$/gm;
+const LOOK = /^LOOK (\w+) (\d+)\nSTATUS (.*)\nWORDS (.*)\n([\w+/=\n]*)END$/gm;
+const FILTER = /^FILTER (\w+)\n([\w \n]*?)END$/gm;
 
 function recordsOf(base64: string): readonly SensorRecord[] {
   return new Frames().push(Buffer.from(base64, "base64")).map((bytes) => new SensorRecord(bytes));
@@ -57,6 +67,8 @@ function writeGuest(root: string, archive: string): void {
   copyFileSync(join(SYSTEM, "bin/busybox"), join(root, "bin/busybox"));
   copyFileSync(join(CHECKOUT, "dist/native/cofferdam-sensor-arm64"), join(root, "sensor"));
   cpSync(join(CHECKOUT, "test/qemu/guest-arm64"), root, { recursive: true });
+  const libraries = join(CHECKOUT, ".dev/arm64/libraries");
+  execFileSync("aarch64-linux-gnu-gcc", [`--sysroot=${libraries}`, "-std=gnu17", "-O1", "-static", "-o", join(root, "calls"), ...CALLS_SOURCES]);
   for (const program of ["init", "bin/busybox", "sensor"]) chmodSync(join(root, program), 0o755);
   archiveFolder(root, archive);
 }

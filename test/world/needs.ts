@@ -34,6 +34,7 @@ const ARM64 = [
   join(packageFolder(), "dist/native/cofferdam-sensor-arm64"),
   join(packageFolder(), ".dev/arm64/guest/boot"),
   "/usr/bin/qemu-system-aarch64",
+  "/usr/bin/aarch64-linux-gnu-gcc",
   "/usr/bin/cpio",
 ];
 const NETWORK = [join(packageFolder(), "dist", "native", `cofferdam-net-${process.arch}`), "/usr/sbin/nft", "/usr/sbin/ip", "/usr/bin/nsenter"];
