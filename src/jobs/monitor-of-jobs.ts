@@ -54,6 +54,8 @@ export class MonitorOfJobs {
     const monitor = new RuntimeSecurityMonitor(engine, audit, {
       ...{ store, clock, evidence: evidenceFolder(stateDir) },
       ...{ suspiciousProcesses: policy.values["jobs.suspicious"], detectionRules: policy.values["jobs.monitor-rules"] },
+      // Whoever asks that every job is watched does not want one to go on meanwhile.
+      unwatched: policy.values["jobs.monitor"] === "require" && mode === "enforce" ? "stand-still" : "go-on",
       freezes: (threat) => planResponse(level, threat, mode).includes("freeze"),
     });
     monitor.events.on("threatDetected", tell);

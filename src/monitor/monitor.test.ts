@@ -1,10 +1,10 @@
 /** RuntimeSecurityMonitor with a sensor that tells what the test wants: losses, gaps, repeats, and who is told of what. */
 import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { requires } from "../../test/world/needs.ts";
 import type { ProcessEvent, SensorStatus } from "./event.ts";
 import { RuntimeSecurityMonitor } from "./monitor.ts";
@@ -159,6 +159,78 @@ test("a threat whose answer is to stop stops at once; one that failed to is left
   one.monitor.thaw(ID);
   expect(await one.monitor.freeze(ID)).toMatchObject({ afterMs: undefined });
   one.monitor.thaw(ID);
+});
+
+describe("standing still while nobody watches", () => {
+  /** THAWED, FREEZING or FROZEN; of version 2 the order and whether all stand. */
+  function standing(): boolean {
+    const v1 = GROUP.replace("/cgroup/", "/cgroup/freezer/");
+    return existsSync(v1)
+      ? readFileSync(`${v1}/freezer.state`, "utf8").trim() === "FROZEN"
+      : /^frozen 1$/m.test(readFileSync(`${GROUP}/cgroup.events`, "utf8"));
+  }
+  const says = (sensor: TestSensor, state: SensorStatus["state"]): void => {
+    sensor.status = { ...sensor.status, state, why: state === "watching" ? undefined : "killed" };
+    sensor.emit("status", sensor.status);
+  };
+
+  test("it stands from when the sensor is gone until it is back, and the gap says so; otherwise it goes on", async () => {
+    await using going = await made();
+    says(going.sensor, "absent");
+    expect(standing()).toBe(false);
+    await going.monitor.close();
+    await using one = await made({ unwatched: "stand-still" });
+    says(one.sensor, "absent");
+    await vi.waitFor(() => expect(standing()).toBe(true));
+    says(one.sensor, "degraded");
+    one.sensor.emit("gap", { kind: "gap", from: 1000, to: 1400, why: "the sensor ended: killed" });
+    expect(one.threats.map(({ details }) => details["message"])).toEqual([
+      "for 400 ms nobody watched: the sensor ended: killed; from when that was known until now it stood still",
+    ]);
+    expect(standing()).toBe(true);
+    says(one.sensor, "watching");
+    expect(standing()).toBe(false);
+  });
+
+  test("one that a threat stopped stays where it is; the end of its watch lets go of one that nothing else holds", async () => {
+    await using one = await made({ unwatched: "stand-still", freezes: ({ type }) => type === "password-file-read" });
+    says(one.sensor, "absent");
+    one.tell(...SHADOW);
+    says(one.sensor, "watching");
+    await vi.waitFor(() => expect(standing()).toBe(true));
+    one.monitor.thaw(ID);
+    expect(standing()).toBe(false);
+    says(one.sensor, "absent");
+    await vi.waitFor(() => expect(standing()).toBe(true));
+    await one.monitor.stopContainerMonitoring(ID);
+    expect(standing()).toBe(false);
+  });
+
+  test("for too long: a threat, and it stands until somebody answers that", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      await using one = await made({ unwatched: "stand-still" });
+      says(one.sensor, "absent");
+      vi.advanceTimersByTime(29_999);
+      expect(one.threats).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(one.threats).toMatchObject([{ type: "sensor-lost", severity: "high", details: { message: expect.stringContaining("30 s and still nobody") } }]);
+      expect(standing()).toBe(true);
+      says(one.sensor, "watching");
+      expect(standing()).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("a sensor that never showed everything holds nobody", async () => {
+    const sensor = new TestSensor();
+    sensor.status = { ...sensor.status, state: "degraded", source: "connector" };
+    await using one = await made({ unwatched: "stand-still", sensor });
+    says(sensor, "absent");
+    expect(standing()).toBe(false);
+    expect(one.threats).toEqual([]);
+  });
 });
 
 test("what a rule asks for is told with the threat, and without it nothing is", async () => {

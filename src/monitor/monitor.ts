@@ -24,6 +24,7 @@ import {
   monitorOptionsSchema,
 } from "./watch/options.ts";
 import { expectedRules, SUSPICIOUS_RULE, suspiciousRules, UNEXPECTED_RULE } from "./watch/process-lists.ts";
+import { StandStill } from "./watch/stand-still.ts";
 import type { MonitorThreat } from "./watch/threat.ts";
 import { type MonitoringSummary, WatchedContainer } from "./watch/watched-container.ts";
 
@@ -78,6 +79,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
   readonly #options: MonitorOptions;
   readonly #clock: Clock;
   readonly #watched = new Map<string, Entry>();
+  readonly #standStill: StandStill;
   #opened: Opened | undefined;
   #looking = false;
 
@@ -87,6 +89,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     this.#audit = auditLogger;
     this.#options = parseInput(monitorOptionsSchema, options, "options of RuntimeSecurityMonitor");
     this.#clock = this.#options.clock ?? systemClock;
+    this.#standStill = new StandStill({ watched: () => this.#responses(), tooLong: (id, ms) => this.#stoodTooLong(id, ms) });
   }
 
   /**
@@ -111,8 +114,11 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     sensor.on("event", (event) => this.#take(event));
     sensor.on("loss", (loss) => this.#lose(loss));
     sensor.on("gap", (gap) => this.#missed(gap));
-    sensor.on("status", (status) => this.#emit("statusChanged", status));
-    await sensor.initialize();
+    sensor.on("status", (status) => {
+      this.#heard(status);
+      this.#emit("statusChanged", status);
+    });
+    this.#heard(await sensor.initialize());
   }
 
   /** What can be seen now. Throws NOT_INITIALIZED. */
@@ -180,11 +186,12 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
    * of a run that passed, while nobody looks into an incident. Throws NOT_FOUND for one that is not watched.
    */
   async stopContainerMonitoring(containerId: string, { train = false }: { readonly train?: boolean } = {}): Promise<MonitoringSummary> {
-    const [id, { watched, observation, key, stop }] = this.#entry(containerId);
+    const [id, { watched, observation, key, response, stop }] = this.#entry(containerId);
     const { baselines } = this.#parts();
     try {
       await stop();
     } finally {
+      response.release();
       this.#watched.delete(id);
     }
     const run = observation?.run();
@@ -256,6 +263,7 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
     if (opened === undefined) return;
     this.#opened = undefined;
     clearInterval(opened.timer);
+    this.#standStill.close();
     for (const { stop } of this.#watched.values()) await stop().catch(() => undefined);
     this.#watched.clear();
     if (this.#options.sensor === undefined) await opened.sensor?.close();
@@ -288,7 +296,23 @@ export class RuntimeSecurityMonitor implements AsyncDisposable {
   }
 
   #missed({ from, to, why }: GapEvent): void {
-    for (const [id, { watched }] of this.#watched) this.#tellAll(id, watched.missed(to - from, why), undefined);
+    for (const [id, { watched, response }] of this.#watched) {
+      const said = response.isHeld ? `${why}; from when that was known until now it stood still` : why;
+      this.#tellAll(id, watched.missed(to - from, said), undefined);
+    }
+  }
+
+  #heard({ state }: SensorStatus): void {
+    if (this.#options.unwatched === "stand-still") this.#standStill.heard(state);
+  }
+
+  *#responses(): Generator<readonly [string, ContainerResponse], void, undefined> {
+    for (const [id, { response }] of this.#watched) yield [id, response];
+  }
+
+  #stoodTooLong(id: string, ms: number): void {
+    const watched = this.#watched.get(id)?.watched;
+    if (watched !== undefined) this.#tellAll(id, watched.unwatchable(ms, this.status.why ?? "nobody watches"), undefined);
   }
 
   async #look(id: string, watched: WatchedContainer): Promise<void> {

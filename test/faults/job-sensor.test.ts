@@ -62,10 +62,12 @@ interface Killed {
   release(): Promise<void>;
 }
 
+const UNTIL_RELEASED = "echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; nc -h 2> /dev/null; true";
+
 /** A job whose sensor was killed after its workload had begun, once the gap is a threat on record. */
-async function killedInside(level: (typeof LEVELS)[number]): Promise<Killed> {
+async function killedInside(level: (typeof LEVELS)[number], script = UNTIL_RELEASED): Promise<Killed> {
   const id = world.newId();
-  const command = ["sh", "-c", "echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; nc -h 2> /dev/null; true"];
+  const command = ["sh", "-c", script];
   const child = world.start(world.words(id, atLevel(level, command)));
   const outcome = outcomeOf(child);
   const log = join(world.state, "job-logs", `${id}.log`);
@@ -107,4 +109,21 @@ test("level paranoid, and the sensor is killed in the middle: the job ends", asy
   expect(exit).toBe(3);
   expect(stderr).toMatch(new RegExp(`\njob ${id} STOPPED after .*: stopped for a medium threat: sensor-gap \\(thr_`));
   expect(await world.report(id)).toMatchObject({ verdict: "stopped", stoppedBy: { code: "SECURITY_VIOLATION" }, monitoring: { gaps: 1 } });
+});
+
+test("where every job must be watched, it stands still until the next sensor watches it", async () => {
+  world.policy("version: 1\njobs: {unscanned: accept, monitor: require}\n");
+  try {
+    const script = "now() { cut -d' ' -f1 /proc/uptime; }; while [ ! -e /tmp/go ]; do now; sleep 0.005; done; now";
+    const { outcome, release } = await killedInside("medium", script);
+    await release();
+    const { exit, stdout, stderr } = await outcome;
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/for \d+ ms nobody watched: the sensor ended: .*; from when that was known until now it stood still/);
+    // A new sensor needs more than a tenth of a second: there is a hole in what the job wrote every few milliseconds.
+    const times = stdout.trim().split("\n").map(Number);
+    expect(Math.max(...times.slice(1).map((time, i) => time - (times[i] ?? time)))).toBeGreaterThan(0.1);
+  } finally {
+    world.policy("version: 1\njobs: {unscanned: accept}\n");
+  }
 });

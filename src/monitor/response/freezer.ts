@@ -18,11 +18,15 @@ export function orderFreeze({ folder, freezer }: ContainerCgroup): void {
   write(join(folder, freezer === "v1" ? "freezer.state" : "cgroup.freeze"), freezer === "v1" ? "FROZEN" : "1");
 }
 
-/** Returns when every process stands. Throws DEADLINE_EXCEEDED, ENVIRONMENT_UNFIT, NOT_FOUND for a container that is gone. */
-export async function freeze(cgroup: ContainerCgroup): Promise<void> {
+/**
+ * Returns when every process stands. Throws DEADLINE_EXCEEDED, ENVIRONMENT_UNFIT, NOT_FOUND for a container that is gone. @param
+ * signal ends it without an order more.
+ */
+export async function freeze(cgroup: ContainerCgroup, signal?: AbortSignal): Promise<void> {
   const end = performance.now() + LIMIT_MS;
   for (orderFreeze(cgroup); !isFrozen(cgroup); await delay(LOOK_MS)) {
     if (performance.now() > end) throw new CofferdamError("DEADLINE_EXCEEDED", `not every process stood still within ${LIMIT_MS} ms`);
+    if (signal?.aborted === true) return;
     // Version 1 forgets a process that was made while it was freezing; the order is repeated until all stand.
     orderFreeze(cgroup);
   }

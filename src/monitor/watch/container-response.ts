@@ -29,7 +29,10 @@ const MOST_KEPT = 3;
 
 export class ContainerResponse {
   readonly #parts: ResponseParts;
+  /** For a threat. */
   #frozen: FrozenAt | undefined;
+  /** Since nobody watches it. */
+  #held: AbortController | undefined;
   #kept = 0;
 
   constructor(parts: ResponseParts) {
@@ -59,8 +62,38 @@ export class ContainerResponse {
 
   /** Throws NOT_FOUND. */
   thaw(): void {
-    thaw(this.#parts.watched.parts.cgroup);
+    if (this.#held === undefined) thaw(this.#parts.watched.parts.cgroup);
     this.#frozen = undefined;
+  }
+
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** It stands still until {@link release}; for a threat longer. Never throws: that nobody watched is told in any case. */
+  hold(): void {
+    if (this.#held !== undefined) return;
+    const { cgroup } = this.#parts.watched.parts;
+    try {
+      orderFreeze(cgroup);
+    } catch {
+      return;
+    }
+    this.#held = new AbortController();
+    freeze(cgroup, this.#held.signal).catch(() => undefined);
+  }
+
+  /** Never throws. */
+  release(): void {
+    if (this.#held === undefined) return;
+    this.#held.abort();
+    this.#held = undefined;
+    if (this.#frozen !== undefined) return;
+    try {
+      thaw(this.#parts.watched.parts.cgroup);
+    } catch {
+      // It is gone.
+    }
   }
 
   /** Processes, changed files, last events, in a file of `folder`. Throws RESOURCE_EXHAUSTED after the third time, the system's error. */

@@ -42,6 +42,8 @@ export interface MonitorOptions {
   readonly evidence?: string | undefined;
   /** Whether a threat stops its container at once, before anybody is told. Default: none does. */
   readonly freezes?: ((threat: MonitorThreat) => boolean) | undefined;
+  /** While the kernel shows less than everything, after it showed that: watched containers go on, which is told, or stand still. Default go-on. */
+  readonly unwatched?: "go-on" | "stand-still" | undefined;
   /** Of what jobs usually do. Without it there is no baseline. */
   readonly store?: Store | undefined;
   readonly sensor?: MonitorSensor | undefined;
@@ -74,6 +76,7 @@ export const monitorOptionsSchema: z.ZodType<MonitorOptions> = z.strictObject({
   cooldown: z.int().min(0).max(86_400_000).optional(),
   evidence: z.string().min(1).max(4096).optional(),
   freezes: z.custom<NonNullable<MonitorOptions["freezes"]>>(isFunction).optional(),
+  unwatched: z.enum(["go-on", "stand-still"]).optional(),
   store: z.custom<Store>(isObject).optional(),
   sensor: z.custom<MonitorSensor>(isObject).optional(),
   clock: z.custom<Clock>(isObject).optional(),

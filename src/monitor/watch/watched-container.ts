@@ -120,6 +120,16 @@ export class WatchedContainer {
     return this.#tell("programs-forgotten", "medium", { title: "more runs than can be remembered", message, attack: ["T1562"] }, "programs-forgotten", []);
   }
 
+  /** Nobody could watch it for so long that it cannot stand there any longer without an answer. */
+  unwatchable(ms: number, why: string): readonly MonitorThreat[] {
+    const said = {
+      title: "nobody can watch it",
+      message: `it stood still for ${Math.round(ms / 1000)} s and still nobody can watch it: ${why}`,
+      attack: ["T1562"],
+    };
+    return this.#tell("sensor-lost", "high", said, "sensor-lost", []);
+  }
+
   /** Looks at processes of it. @param complete whether every event of theirs was told. */
   look(pids: readonly number[], complete: boolean): readonly MonitorThreat[] {
     const findings = this.#survey.look(pids, complete, this.parts.clock.monotonic());
