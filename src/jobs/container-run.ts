@@ -125,7 +125,8 @@ export class ContainerRun {
     const { engine, jobs, networks, quota } = this.#parts;
     const { jobId } = this.#job.identity;
     const imageId = image.Id;
-    await JobWatch.ready(this.#parts.watch, this.#job);
+    // Where it must be watched, nothing is made before that is known; elsewhere the sensor comes up while the container does.
+    if (this.#parts.watch.monitoring === "require") await JobWatch.ready(this.#parts.watch, this.#job);
     const { body, expected, notes } = await this.#prepare(allocation, image, signal);
     this.#job.refused.push(...notes);
     signal.throwIfAborted();
