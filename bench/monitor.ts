@@ -3,8 +3,7 @@
  * turn, a fixed rate of events, and the memory of a process that does nothing else. Needs root and a kernel that takes the
  * program.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { KernelSensor, type LossEvent, type ProcessEvent } from "../dist/monitor/index.js";
 import { WatchedShell } from "../test/world/watched-shell.ts";
 import { interleaved, median, print, printLimit, timed } from "./measure.ts";
+import { memory } from "./monitor-memory.ts";
 
 const ROUNDS = 10;
 const LATENCIES = 500;
@@ -32,7 +32,7 @@ sensor.on("loss", (loss) => losses.push(loss));
 try {
   await latency();
   await rate();
-  await memory();
+  await memory(rateProgram(), SECONDS * 1000);
   await build();
   await loop();
 } finally {
@@ -50,22 +50,8 @@ async function latency(): Promise<void> {
   printLimit({ name: "monitor, an exec told, p95", ours: late[Math.floor(late.length * 0.95)] ?? Number.NaN, unit: "ms", most: 50 });
 }
 
-/** Opens at a fixed rate, each of which is an event. */
 async function rate(): Promise<void> {
-  const program = compile(
-    "rate",
-    `#include <fcntl.h>
-     #include <time.h>
-     #include <unistd.h>
-     static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
-     int main(void) {
-       double start = now();
-       for (int i = 0; i < ${RATE * SECONDS}; i++) {
-         close(open("/dev/zero", O_WRONLY));
-         while (now() < start + (double)i / ${RATE}) usleep(200);
-       }
-     }`,
-  );
+  const program = rateProgram();
   let told = 0;
   const hear = (event: ProcessEvent): void => {
     if (event.kind === "open") told++;
@@ -80,37 +66,6 @@ async function rate(): Promise<void> {
   printLimit({ name: `monitor, lost of ${RATE} events a second`, ours: RATE * SECONDS - told, unit: "events", most: 0 });
   printLimit({ name: "monitor, of these not reported", ours: RATE * SECONDS - told - counted, unit: "events", most: 0 });
   printLimit({ name: "monitor, processor time of Node meanwhile", ours: (used.user + used.system) / 1e4 / SECONDS, unit: "% of a core", most: 50 });
-}
-
-/** In a process of its own that only counts. */
-async function memory(): Promise<void> {
-  const index = new URL("../dist/monitor/index.js", import.meta.url).href;
-  await using shell = await WatchedShell.start("i=0; while [ $i -lt 30000 ]; do : > /dev/zero; i=$((i+1)); done");
-  const script = `
-    const { JobPrograms, KernelSensor } = await import(${JSON.stringify(index)});
-    const before = process.memoryUsage.rss();
-    await using sensor = new KernelSensor();
-    const programs = new JobPrograms();
-    sensor.on("event", (event) => programs.take(event));
-    await sensor.initialize();
-    await using watch = await sensor.watch({ job: "job", pid: ${shell.pid} });
-    console.log("ready");
-    const awake = setInterval(() => undefined, 1000);
-    await new Promise((resolve) => sensor.on("event", (event) => { if (event.kind === "exit" && event.actor.inside.pid === 1) resolve(); }));
-    const after = process.memoryUsage.rss();
-    console.log(after / 2 ** 20);
-    console.log((after - before) / 2 ** 20);
-    clearInterval(awake);`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    if (output === "") shell.release();
-    output += chunk.toString();
-  });
-  await once(child, "close");
-  const [, all, own] = output.split("\n").map(Number);
-  printLimit({ name: "monitor, memory of a Node process that only watches", ours: all ?? Number.NaN, unit: "MiB", most: 80 });
-  printLimit({ name: "monitor, of it since this package was loaded", ours: own ?? Number.NaN, unit: "MiB", most: 40 });
 }
 
 /** This project's own C programs, file by file, as make would do it. */
@@ -160,8 +115,26 @@ async function alone(script: string): Promise<void> {
   await shell.go();
 }
 
+/** Opens at a fixed rate, each of which is an event. */
+function rateProgram(): string {
+  return compile(
+    "rate",
+    `#include <fcntl.h>
+     #include <time.h>
+     #include <unistd.h>
+     static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+     int main(void) {
+       double start = now();
+       for (int i = 0; i < ${RATE * SECONDS}; i++) {
+         close(open("/dev/zero", O_WRONLY));
+         while (now() < start + (double)i / ${RATE}) usleep(200);
+       }
+     }`,
+  );
+}
+
 function compile(name: string, source: string): string {
   const path = join(folder, name);
-  execFileSync("cc", ["-O2", "-D_GNU_SOURCE", "-x", "c", "-o", path, "-"], { input: source });
+  execFileSync("cc", ["-O2", "-static", "-D_GNU_SOURCE", "-x", "c", "-o", path, "-"], { input: source });
   return path;
 }

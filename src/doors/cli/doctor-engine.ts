@@ -4,7 +4,7 @@ import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError, messageOf } from "../../foundation/index.ts";
 import type { CommandContext } from "./command.ts";
 import type { Check } from "./doctor.ts";
-import { addressOf } from "./job-session.ts";
+import { addressOf } from "./engine-option.ts";
 
 const ASK_MS = 5000;
 const COSTS = "guarded jobs (cofferdam job run)";

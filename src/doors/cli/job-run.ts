@@ -9,10 +9,11 @@ import { PRIORITIES } from "../../quota/index.ts";
 import { SecretManagementSystem } from "../../secrets/index.ts";
 import { CLIENT } from "./client.ts";
 import type { Command, CommandContext, OptionValue } from "./command.ts";
+import { ENGINE_OPTION } from "./engine-option.ts";
 import { jobNames, NAME_OPTIONS } from "./job-names.ts";
 import { jobRunDocument } from "./job-page.ts";
 import { jobEnd, jobExit, jobHeader } from "./job-report.ts";
-import { ENGINE_OPTION, type JobSession, withJobs } from "./job-session.ts";
+import { type JobSession, withJobs } from "./job-session.ts";
 import { secretOptionsOf } from "./secret-session.ts";
 
 export const jobRun: Command = {

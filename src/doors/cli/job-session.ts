@@ -10,13 +10,10 @@ import type { EffectivePolicy } from "../../policy/index.ts";
 import type { RBACSystem } from "../../rbac/index.ts";
 import type { SecretManagementSystem } from "../../secrets/index.ts";
 import type { Store } from "../../store/index.ts";
-import type { CommandContext, OptionSpec } from "./command.ts";
+import type { CommandContext } from "./command.ts";
+import { addressOf } from "./engine-option.ts";
 import { line } from "./line.ts";
 import { openPolicy, withState } from "./session.ts";
-
-export const ENGINE_OPTION: Readonly<Record<string, OptionSpec>> = {
-  engine: { type: "string", value: "ADDRESS", describe: "the container engine: a socket's path or a URL (default: $DOCKER_HOST, else /var/run/docker.sock)" },
-};
 
 export interface JobSession {
   readonly orchestrator: SecurityOrchestrator;
@@ -92,9 +89,4 @@ export async function withBook<T>(context: CommandContext, work: (book: JobBook,
     await book.initialize();
     return await work(book, audit);
   });
-}
-
-export function addressOf(option: unknown, env: Readonly<NodeJS.ProcessEnv>): string {
-  const named = typeof option === "string" ? option : env["DOCKER_HOST"];
-  return named === undefined || named === "" ? "/var/run/docker.sock" : named.replace(/^unix:\/\//, "");
 }

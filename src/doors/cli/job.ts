@@ -5,10 +5,11 @@ import { CofferdamError, systemClock } from "../../foundation/index.ts";
 import type { JobBook } from "../../jobs/index.ts";
 import { caller } from "./caller.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
+import { ENGINE_OPTION } from "./engine-option.ts";
 import { jobDetails, jobTable } from "./job-list.ts";
 import { jobPage } from "./job-page.ts";
 import { jobRun } from "./job-run.ts";
-import { ENGINE_OPTION, withBook, withJobs } from "./job-session.ts";
+import { withBook, withJobs } from "./job-session.ts";
 import { whyBlocked } from "./job-why.ts";
 
 /** Between two looks at what another process writes, ms. */

@@ -3,7 +3,7 @@ import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type MonitorOptions, RuntimeSecurityMonitor } from "../../monitor/index.ts";
 import type { CommandContext } from "./command.ts";
-import { addressOf } from "./job-session.ts";
+import { addressOf } from "./engine-option.ts";
 import { openPolicy } from "./session.ts";
 
 export interface MonitorSession {

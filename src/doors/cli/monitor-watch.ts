@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CofferdamError } from "../../foundation/index.ts";
 import type { MonitorThreat, ProgramFacts } from "../../monitor/index.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { ENGINE_OPTION } from "./job-session.ts";
+import { ENGINE_OPTION } from "./engine-option.ts";
 import { line } from "./line.ts";
 import { type MonitorSession, withMonitor } from "./monitor-session.ts";
 

@@ -19,7 +19,7 @@ import {
 } from "../../monitor/index.ts";
 import type { PolicyValues } from "../../policy/index.ts";
 import type { Command, CommandContext, CommandGroup, OptionSpec } from "./command.ts";
-import { ENGINE_OPTION } from "./job-session.ts";
+import { ENGINE_OPTION } from "./engine-option.ts";
 import { line } from "./line.ts";
 import { withMonitor } from "./monitor-session.ts";
 import { statusText, threatLine, watchCommand } from "./monitor-watch.ts";

@@ -1,9 +1,9 @@
 /** What most commands open: the policy, and the state directory with its database and audit trail. */
 import { join } from "node:path";
-import { AuditLogger } from "../../audit/index.ts";
+import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
 import { type EffectivePolicy, LEVELS, loadPolicy } from "../../policy/index.ts";
-import { SqliteStore, type Store } from "../../store/index.ts";
+import type { Store } from "../../store/index.ts";
 import type { AdvisoryDatabase } from "../../vulnerability/index.ts";
 import type { CommandContext } from "./command.ts";
 import { checkpointOptions } from "./trail-policy.ts";
@@ -32,6 +32,8 @@ export async function withState<T>(context: CommandContext, work: (state: State)
   const { globals } = context;
   // A policy that cannot be read is the business of the command that follows it; searching the trail goes on without.
   const policy = await openPolicy(context).catch(() => undefined);
+  // Loaded here: who asks for the policy alone has no use for them.
+  const [{ AuditLogger }, { SqliteStore }] = await Promise.all([import("../../audit/index.ts"), import("../../store/index.ts")]);
   await using store = new SqliteStore({ path: join(globals.state, "cofferdam.db") });
   await using audit = new AuditLogger({
     store,

@@ -1,5 +1,6 @@
 /** Every command by name. Each is loaded when it is used, so that a bare `--version` starts fast. */
 import type { TableEntry } from "./command.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 
 export const COMMANDS: readonly TableEntry[] = [
   { name: "install", summary: "guarded install in this directory: install -- npm ci", load: async () => (await import("./install.ts")).installCommand },
@@ -29,7 +30,14 @@ export const COMMANDS: readonly TableEntry[] = [
   { name: "quota", summary: "how much of this host jobs get, have and use", load: async () => (await import("./quota.ts")).quotaCommands },
   { name: "threats", summary: "what was seen in jobs: list, show, resolve", load: async () => (await import("./threats.ts")).threatCommands },
   { name: "evidence", summary: "what was kept of stopped containers: list, show, prune", load: async () => (await import("./evidence.ts")).evidenceCommands },
-  { name: "monitor", summary: "what a job's processes do: watch, check, rules, test", load: async () => (await import("./monitor.ts")).monitorCommands },
+  {
+    name: "monitor",
+    summary: "what a job's processes do: watch, check, rules, test",
+    load: async () => {
+      keepHeapSmall();
+      return (await import("./monitor.ts")).monitorCommands;
+    },
+  },
   { name: "rbac", summary: "who may do what: users, roles, check, explain, tokens, sessions", load: async () => (await import("./rbac.ts")).rbacCommands },
   { name: "policy", summary: "show, explain, check, trust, allow or learn", load: async () => (await import("./policy.ts")).policyCommands },
   { name: "doctor", summary: "what this machine has, lacks, and how to fix it", load: async () => (await import("./doctor.ts")).doctorCommand },

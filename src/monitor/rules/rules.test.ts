@@ -7,10 +7,10 @@ import { askedName } from "./dns-question.ts";
 import { addressTest, matchesGlob, textTest } from "./match.ts";
 import { shown } from "./message.ts";
 import { JobPrograms } from "./programs.ts";
-import { parseYaml } from "./read.ts";
 import { type Match, RuleSet } from "./rule-set.ts";
 import { Scenario, type Step } from "./scenario.ts";
 import { type RuleFile, type RulesFile, rulesFileSchema } from "./schema.ts";
+import { parseYaml } from "./yaml.ts";
 
 const RULE: RuleFile = { id: "r", title: "t", says: "{process.line}", severity: "high", attack: ["T1059"], on: ["exec"], when: { "process.name": "nc" } };
 const setOf = (file: RulesFile): RuleSet => new RuleSet([{ path: "a.yaml", file }]);

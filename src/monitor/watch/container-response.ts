@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { CofferdamError, newId } from "../../foundation/index.ts";
 import type { ProcessEvent } from "../event.ts";
 import { changedFiles, freeze, isFrozen, type KeptEvidence, keepEvidence, orderFreeze, processesOf, snapshotOf, thaw } from "../response/index.ts";
-import { eventText } from "./threat.ts";
 import type { WatchedContainer } from "./watched-container.ts";
 
 /** When a container was stopped, and how long after the act. */
@@ -108,7 +107,7 @@ export class ContainerResponse {
       {
         ...{ schema: "cofferdam/evidence/v1", threat: threat === undefined ? null : JSON.parse(JSON.stringify(threat)), container: containerId, job: jobId },
         ...{ takenAt: new Date(clock.now()).toISOString(), frozen: isFrozen(cgroup), ...processes, changedFiles: files },
-        ...{ events: watched.recent.map(eventText), lost: watched.lost },
+        ...{ events: watched.recent.texts(), lost: watched.lost },
       },
       join(folder, `${jobId.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 80)}-${newId("evi").slice(4)}.json`),
       mask,

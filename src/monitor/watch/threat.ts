@@ -1,6 +1,6 @@
 /** A threat as this room tells it: the seed's event, with the line of processes that led to it. */
 import type { JsonObject, JsonValue } from "../../foundation/index.ts";
-import type { ProcessEvent } from "../event.ts";
+import type { Endpoint, ProcessEvent } from "../event.ts";
 import { endpointText } from "../rules/fields.ts";
 import { shown } from "../rules/message.ts";
 import { lineOf, nameOf, type ProgramFacts } from "../rules/program.ts";
@@ -52,16 +52,15 @@ export function lineEvidence(program: ProgramFacts | undefined, hashOf: (program
 
 /** What an event was about: its file, its address. */
 export function subjectOf(event: ProcessEvent): JsonObject {
+  const { file, address } = placesOf(event);
   const about: Record<string, JsonValue> = { call: event.call, result: event.result };
-  if ("file" in event && event.file !== undefined) about["file"] = shown(event.file.path, MAX_ARGS);
-  if ("path" in event) about["file"] = shown(event.path.path, MAX_ARGS);
-  if ("socket" in event && event.socket.remote !== undefined) about["address"] = shown(endpointText(event.socket.remote), MAX_ARGS);
+  if (file !== undefined) about["file"] = shown(file, MAX_ARGS);
+  if (address !== undefined) about["address"] = shown(endpointText(address), MAX_ARGS);
   return about;
 }
 
-/** For a bundle of evidence. An environment holds secrets and is left out. */
-export function eventText(event: ProcessEvent): JsonObject {
-  const { kind, time, actor } = event;
-  const more = event.kind === "exec" ? { program: shown(event.program.path, MAX_ARGS), args: shown(event.args.join(" "), MAX_ARGS) } : {};
-  return { kind, at: new Date(time).toISOString(), pid: actor.pid, name: shown(actor.name), ...subjectOf(event), ...more };
+/** As the event has them. */
+export function placesOf(event: ProcessEvent): { readonly file: string | undefined; readonly address: Endpoint | undefined } {
+  const file = "file" in event ? event.file?.path : "path" in event ? event.path.path : undefined;
+  return { file, address: "socket" in event ? event.socket.remote : undefined };
 }

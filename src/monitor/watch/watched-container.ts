@@ -9,6 +9,7 @@ import type { Match, RuleSet } from "../rules/rule-set.ts";
 import type { RuleAction } from "../rules/schema.ts";
 import { type ProcProcess, readProcess } from "../survey/proc-process.ts";
 import { Survey, type SurveyFinding } from "../survey/survey.ts";
+import { RecentEvents } from "./recent-events.ts";
 import { Repeats } from "./repeats.ts";
 import { type Talker, Talkers } from "./talkers.ts";
 import { lineEvidence, type MonitorNote, type MonitorThreat, subjectOf, type ThreatSeverity } from "./threat.ts";
@@ -51,8 +52,6 @@ interface Told {
   readonly key: string;
 }
 
-/** Events that are remembered for evidence. */
-const RECENT = 300;
 const MAX_NOTES = 200;
 /** Different threats that are told of one container. Past them only the first of each kind within the cooldown is. */
 const MANY = 200;
@@ -65,7 +64,7 @@ export class WatchedContainer {
   readonly #judges: readonly ((event: ProcessEvent) => readonly Match[])[];
   readonly #survey: Survey;
   readonly #repeats: Repeats;
-  readonly #recent: ProcessEvent[] = [];
+  readonly recent: RecentEvents = new RecentEvents();
   readonly #told: Told[] = [];
   readonly #notes = new Map<string, MonitorNote>();
   readonly #ran = new Set<string>();
@@ -92,8 +91,7 @@ export class WatchedContainer {
     this.programs.take(event);
     this.#survey.take(event);
     this.parts.observation?.take(event, this.programs);
-    // Its environment is for the rules alone.
-    this.#recent[this.#events % RECENT] = event.kind === "exec" ? { ...event, env: undefined } : event;
+    this.recent.add(event);
     const program = this.programs.get(event.actor.key);
     this.#talkers.take(event, program);
     if (event.kind === "exec" && this.#ran.size < MAX_PROGRAMS) this.#ran.add(event.program.path);
@@ -141,12 +139,6 @@ export class WatchedContainer {
     const fresh = this.#told.slice(this.#checked);
     this.#checked = this.#told.length;
     return fresh.map(({ threat, key }) => ({ ...threat, details: { ...threat.details, times: this.#repeats.times(key) } }));
-  }
-
-  /** Oldest first. */
-  get recent(): readonly ProcessEvent[] {
-    const from = (this.#events + 1) % RECENT;
-    return [...this.#recent.slice(from), ...this.#recent.slice(0, from)].filter((event) => event !== undefined);
   }
 
   get lost(): number {
