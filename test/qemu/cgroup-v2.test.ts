@@ -90,6 +90,14 @@ if (FULL)
     ]);
   });
 
+if (FULL)
+  test("the monitor's freezer: all stand, go on, and can be ended as they stand", { timeout: TIME }, async (context) => {
+    const { freezer } = await reportOf(context);
+    if (typeof freezer === "string") throw new Error(freezer);
+    expect(freezer).toMatchObject({ freezer: "v2", ran: true, frozen: true, stoodStill: true, wentOn: true, thawed: true, killedFrozen: true, left: 0 });
+    expect(freezer.processes).toBeGreaterThanOrEqual(3);
+  });
+
 guest("root of the hierarchy", (found) => expectBounded(found, ""));
 
 guest("root, session", (found) => {

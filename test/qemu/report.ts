@@ -46,8 +46,27 @@ export interface QuotaFacts {
   readonly violations: readonly { readonly resource: string; readonly kind: string }[];
 }
 
+/** What the monitor's freezer does to processes that make others all the time. */
+export interface FreezerFacts {
+  readonly freezer: "v1" | "v2" | "none";
+  /** They were at work before. */
+  readonly ran: boolean;
+  readonly processes: number;
+  /** Until all of them stood. */
+  readonly ms: number;
+  readonly frozen: boolean;
+  readonly stoodStill: boolean;
+  readonly wentOn: boolean;
+  readonly thawed: boolean;
+  /** Their first one died while it was stopped. */
+  readonly killedFrozen: boolean;
+  readonly left: number;
+}
+
 export interface Report {
   readonly kernel: string;
+  /** Or why there is none. */
+  readonly freezer: FreezerFacts | string;
   /** Or why there is none. */
   readonly quota: QuotaFacts | string;
   readonly scenarios: readonly Scenario[];

@@ -8,9 +8,10 @@ import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { QuotaFacts, Report, Scenario } from "../report.ts";
+import type { FreezerFacts, QuotaFacts, Report, Scenario } from "../report.ts";
 
 const ROOT = "/sys/fs/cgroup";
+const FREEZER = fileURLToPath(new URL("./freezer.ts", import.meta.url));
 const QUOTA = fileURLToPath(new URL("./quota.ts", import.meta.url));
 const SCENARIO = fileURLToPath(new URL("./scenario.ts", import.meta.url));
 const USER = 1000;
@@ -53,13 +54,11 @@ async function run(name: string, path: string, uid: number, checks: readonly str
   }
 }
 
-/** Below a group that hands controllers down. */
-function quota(path: string): QuotaFacts | string {
+/** What a script says of its own, below a group that hands controllers down; why it says nothing. */
+function measured<T>(script: string, path: string): T | string {
   try {
     const folder = group(path, 0, systemd);
-    return JSON.parse(
-      execFileSync(process.execPath, [QUOTA, folder], { timeout: 2 * TIME, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }),
-    ) as QuotaFacts;
+    return JSON.parse(execFileSync(process.execPath, [script, folder], { timeout: 2 * TIME, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })) as T;
   } catch (error) {
     return String(error).slice(0, 2000);
   }
@@ -116,7 +115,8 @@ group("late.slice", 0, systemd);
 group("late.slice/late.service");
 await run("root, cpu taken away meanwhile", "late.slice/late.service", 0, ["taken"]);
 
-const report: Report = { kernel: release(), scenarios, quota: quota("quota.slice") };
+const quota = measured<QuotaFacts>(QUOTA, "quota.slice");
+const report: Report = { kernel: release(), scenarios, quota, freezer: measured<FreezerFacts>(FREEZER, "freezer.slice") };
 process.stdout.write(`${JSON.stringify(report)}\n`);
 // The neighbours.
 process.exit(0);
