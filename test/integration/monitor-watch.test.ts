@@ -80,9 +80,9 @@ test("a tree of a terminal's size, threats under it, and it ends with the job", 
   // Who ran before the look began is there too, and below its shell what comes and goes.
   await until(() =>
     shows(
-      /^\d+ uid 0 .*: sh -c while/,
-      /^ {2}\d+ uid 0 \S*busybox: sleep 0\.3$/,
-      /^\d+ uid 0 .*: sleep 999$/,
+      /^ {4}\d+ uid 0 .*: sh -c while/,
+      /^ {6}\d+ uid 0 \S*busybox: sleep 0\.3$/,
+      /^ {4}\d+ uid 0 .*: sleep 999$/,
       /^\.\.\. and \d+ more$/,
       /^medium {3}network-tool: nc -h$/,
     ),

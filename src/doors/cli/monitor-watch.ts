@@ -11,6 +11,7 @@ import { type MonitorSession, withMonitor } from "./monitor-session.ts";
 const EVERY = 250;
 /** Threats under the tree. */
 const SHOWN_THREATS = 8;
+const MAX_DEPTH = 200;
 
 export const watchCommand: Command = {
   name: "watch",
@@ -78,20 +79,19 @@ async function* pictures({ monitor, engine, containerId }: MonitorSession, signa
 
 /** Children below who made them, two blanks deeper. */
 export function treeLines(programs: readonly ProgramFacts[], width: number): string[] {
-  const byKey = new Map(programs.map((program) => [program.key, program]));
-  const parentOf = ({ key, from }: ProgramFacts): string | undefined => {
-    for (let one = from; one !== undefined; one = one.from) if (one.key !== key && byKey.has(one.key)) return one.key;
-    return undefined;
-  };
-  const children = Map.groupBy(programs, parentOf);
+  const running = new Set(programs.map(({ pid }) => pid));
+  const children = Map.groupBy(programs, ({ pid, ppid }) => (ppid !== pid && running.has(ppid) ? ppid : undefined));
   const lines: string[] = [];
-  const add = (parent: string | undefined, depth: number): void => {
-    for (const program of children.get(parent) ?? []) {
-      lines.push(cut(`${"  ".repeat(Math.min(depth, 20))}${programLine(program)}`, width));
-      add(program.key, depth + 1);
-    }
+  const said = new Set<ProgramFacts>();
+  const add = (program: ProgramFacts, depth: number): void => {
+    if (said.has(program)) return;
+    said.add(program);
+    lines.push(cut(`${"  ".repeat(Math.min(depth, 20))}${programLine(program)}`, width));
+    if (depth < MAX_DEPTH) for (const child of children.get(program.pid) ?? []) add(child, depth + 1);
   };
-  add(undefined, 0);
+  for (const program of children.get(undefined) ?? []) add(program, 0);
+  // What is left are deeper ones, and rings that reused numbers make.
+  for (const program of programs) add(program, 0);
   return lines;
 }
 

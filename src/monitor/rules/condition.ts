@@ -4,6 +4,8 @@
  *   all, any    lists of conditions           not         a condition
  *   is          conditions by their names     parent      a condition on the program that it came from
  *   ancestor    on any program before it      writer      on what wrote the file: the program's own, of a program; else the event's
+ *   input-from  on what writes its input      output-to   on what reads its output
+ *   input-held-by  on what made it, where nobody's output is its input      connected   whether it had a connection to elsewhere
  *
  * All entries of a map must hold. What is not known satisfies no condition.
  */
@@ -129,6 +131,16 @@ function compileEntry<S>(key: string, want: unknown, place: Place, dialect: Dial
     }
     case "writer":
       return of(dialect.writer, onPrograms());
+    case "input-from":
+      return anyOf(dialect, onPrograms(), ({ program, processes }) => processes.feedersOf(program.key));
+    case "output-to":
+      return anyOf(dialect, onPrograms(), ({ program, processes }) => processes.readersOf(program.key));
+    case "input-held-by":
+      return anyOf(dialect, onPrograms(), ({ program, processes }) => [processes.makerOf(program.key)].filter((one) => one !== undefined));
+    case "connected": {
+      const test = flagTest(want, where);
+      return of(dialect.program, ({ program, processes }) => test(processes.connected(program.key)));
+    }
     default:
       return fieldTest(dialect.field(key, where), want, words.lists, where);
   }
@@ -149,6 +161,15 @@ function fieldTest<S>(field: Field<S>, want: unknown, lists: Lists, where: strin
       return of(field.read, (values) => values.some(test));
     }
   }
+}
+
+/** Of others of the same job: one of them is enough. */
+function anyOf<S>(
+  { program }: Dialect<S>,
+  test: (subject: ProgramSubject) => boolean,
+  others: (subject: ProgramSubject) => readonly ProgramFacts[],
+): (subject: S) => boolean {
+  return of(program, (subject) => others(subject).some((one) => test({ program: one, processes: subject.processes })));
 }
 
 /** False where it is not known. */

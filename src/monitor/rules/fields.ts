@@ -1,7 +1,7 @@
 /** What a condition can ask for: of a program, and of an event and whoever did it. The language is these words and no others. */
 import type { Endpoint, FileFacts, OpenEvent, ProcessEvent, ProcessEventKind, SocketFacts, StreamFacts } from "../event.ts";
 import { askedName } from "./dns-question.ts";
-import { baseOf, type JobProcesses, nameOf, type ProgramFacts } from "./program.ts";
+import { baseOf, type JobProcesses, nameOf, type ProgramFacts, takesCommands } from "./program.ts";
 
 /** What is judged: an event, who did it, and whom to ask about the others. */
 export interface Subject {
@@ -40,6 +40,14 @@ export const PROGRAM_FIELDS: ReadonlyMap<string, Field<ProgramFacts>> = new Map<
   ["script", { type: "text", says: "the name that was asked for: a script's, where path is its interpreter", read: ({ asked }) => asked || undefined }],
   ["args", { type: "texts", says: "its arguments; a condition holds when it holds for one of them", read: ({ args }) => args }],
   ["line", { type: "text", says: "its arguments with spaces between", read: ({ args }) => args.join(" ").slice(0, MAX_LINE) }],
+  [
+    "takes-commands",
+    {
+      type: "flag",
+      says: "of a shell: it was given neither a command nor a script, and runs what comes in",
+      read: (program) => (program.args.length === 0 ? undefined : takesCommands(program)),
+    },
+  ],
   ["cwd", { type: "text", says: "the folder that it was started in", read: ({ cwd }) => cwd || undefined }],
   ["uid", { type: "number", says: "its effective user, as the host numbers it", read: ({ uid }) => uid }],
   ["fresh", { type: "flag", says: "its file was made or changed since the image", read: ({ program }) => program?.fresh }],

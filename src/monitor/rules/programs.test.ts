@@ -86,7 +86,7 @@ test("first what ended, then who wrote files, then all but the names of what run
 
 test("what ran before has half of the room, and then its names", () => {
   const programs = new JobPrograms({ bytes: 64 * KIB });
-  const numbers = { pid: 1, insidePid: 1, program: undefined, asked: "", cwd: "/", uid: 0, since: 0, from: undefined };
+  const numbers = { pid: 1, insidePid: 1, ppid: 0, program: undefined, asked: "", cwd: "/", uid: 0, since: 0, from: undefined };
   for (let i = 0; i < 100; i++) programs.ranBefore({ ...numbers, key: `${i}:1`, args: ["sh", "-c", "x".repeat(1000)] });
   expect(programs.get("0:10000000")?.args).toHaveLength(3);
   expect(programs.get("99:10000000")?.args).toEqual([""]);
@@ -95,7 +95,7 @@ test("what ran before has half of the room, and then its names", () => {
 
 test("what ran before is among those that run, until it ends or runs something else", () => {
   const programs = new JobPrograms();
-  const numbers = { insidePid: 1, program: undefined, asked: "", cwd: "/", uid: 0, since: 0, from: undefined };
+  const numbers = { insidePid: 1, ppid: 0, program: undefined, asked: "", cwd: "/", uid: 0, since: 0, from: undefined };
   for (const pid of [1, 2, 3]) programs.ranBefore({ ...numbers, pid, key: `${pid}:0`, args: [`old ${pid}`] });
   const shown = (): string[] => [...programs.running].map(({ args }) => args.join(" "));
   const [, exec, end] = eventsOf([{ exec: "/bin/new", args: ["new"] }, { exit: 0 }]);

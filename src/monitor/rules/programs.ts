@@ -5,6 +5,7 @@
  */
 import type { ExecEvent, ForkEvent, OpenEvent, ProcessEvent, ProcessKey } from "../event.ts";
 import { bare, type KeptProgram, keptProgram, Weight } from "./kept-program.ts";
+import { Pipes } from "./pipes.ts";
 import { type JobProcesses, type ProgramFacts, procKey } from "./program.ts";
 
 export interface ProgramLimits {
@@ -41,6 +42,7 @@ export class JobPrograms implements JobProcesses {
   readonly #writers = new Map<string, KeptProgram>();
   /** By {@link procKey}. */
   readonly #before = new Map<string, KeptProgram>();
+  readonly #pipes = new Pipes();
   readonly #weight = new Weight();
   #forgotten: Forgotten = { running: 0, finished: 0 };
 
@@ -78,6 +80,7 @@ export class JobPrograms implements JobProcesses {
 
   /** To be told of every event before anybody asks about it. */
   take(event: ProcessEvent): void {
+    this.#pipes.take(event);
     if (event.kind === "exec") this.#exec(event);
     else if (event.kind === "fork") this.#fork(event);
     else if (event.kind === "exit") this.#exit(event.actor.key);
@@ -92,6 +95,23 @@ export class JobPrograms implements JobProcesses {
     return this.#writers.get(id)?.facts;
   }
 
+  feedersOf(key: ProcessKey): readonly ProgramFacts[] {
+    return this.#pipes.feeders(key).flatMap((one) => this.get(one) ?? []);
+  }
+
+  readersOf(key: ProcessKey): readonly ProgramFacts[] {
+    return this.#pipes.readers(key).flatMap((one) => this.get(one) ?? []);
+  }
+
+  makerOf(key: ProcessKey): ProgramFacts | undefined {
+    const maker = this.#pipes.maker(key);
+    return maker === undefined ? undefined : this.get(maker);
+  }
+
+  connected(key: ProcessKey): boolean {
+    return this.#pipes.connected(key);
+  }
+
   #of(key: ProcessKey): KeptProgram | undefined {
     return this.#running.get(key) ?? this.#ended.get(key) ?? (this.#before.size === 0 ? undefined : this.#before.get(procKey(key)));
   }
@@ -100,7 +120,18 @@ export class JobPrograms implements JobProcesses {
     const { actor, program, asked, args, cwd, time } = event;
     const from = this.#chain(this.#of(actor.key) ?? this.#of(actor.parent));
     const facts: ProgramFacts = {
-      ...{ key: actor.key, pid: actor.pid, insidePid: actor.inside.pid, program, asked, args: bounded(args), cwd, uid: actor.euid, since: time },
+      ...{
+        key: actor.key,
+        pid: actor.pid,
+        ppid: actor.ppid,
+        insidePid: actor.inside.pid,
+        program,
+        asked,
+        args: bounded(args),
+        cwd,
+        uid: actor.euid,
+        since: time,
+      },
       from: from?.facts,
     };
     this.#begin(actor.key, keptProgram(facts, from));
@@ -111,11 +142,9 @@ export class JobPrograms implements JobProcesses {
     // A thread is no process: it runs what its process runs.
     if (child.pid !== child.tid) return;
     const parent = this.#of(actor.key);
-    const numbers = { key: child.key, pid: child.pid, insidePid: child.inside.pid };
+    const numbers = { key: child.key, pid: child.pid, ppid: actor.pid, insidePid: child.inside.pid };
     const unknown = { program: undefined, asked: "", args: [], cwd: "", uid: actor.euid, from: undefined };
-    // Of a parent that nobody saw begin the parent itself is all that is known: its child is still its child.
-    const from = parent?.from ?? parent;
-    this.#begin(child.key, keptProgram({ ...(parent?.facts ?? unknown), ...numbers, since: time, from: from?.facts }, from, parent));
+    this.#begin(child.key, keptProgram({ ...(parent?.facts ?? unknown), ...numbers, since: time }, parent?.from, parent));
   }
 
   #begin(key: ProcessKey, program: KeptProgram): void {

@@ -10,7 +10,8 @@ import type { Actor, Endpoint, FileFacts, ForkEvent, Namespace, ProcessEvent, So
 import { CHANGES } from "./fields.ts";
 import { wrong } from "./match.ts";
 
-type Stream = StreamFacts["to"];
+/** `pipe:NAME` is the same pipe wherever it is named; `pipe` is one of its own. */
+type Stream = StreamFacts["to"] | `pipe:${string}`;
 type TextKey = "exec" | "exec-failed" | "open" | (typeof CHANGES)[number] | "connect" | "bind" | "accept" | "dns" | "mount" | "module" | "kernel" | "memfd";
 type AboutKey = "by" | "as" | "replaces" | "every" | "to" | "attribute" | "type" | "remote" | "source" | "call";
 type NumberKey = "exit" | "ptrace" | "identity" | "foreign" | "dup" | "uid" | "times" | "mode";
@@ -34,6 +35,9 @@ const STREAMS = ["closed", "file", "terminal", "pipe", "null", "other", "socket"
 const FAMILIES = ["inet", "inet6", "unix", "netlink", "packet", "vsock", "other"] as const;
 const NAMESPACES = ["user", "pid", "mount", "network", "uts", "ipc", "cgroup", "time"] as const;
 
+const namedPipe = z.custom<`pipe:${string}`>((value) => typeof value === "string" && /^pipe:[a-z0-9-]{1,32}$/.test(value), "pipe:NAME");
+const stream = z.union([z.enum(STREAMS), namedPipe]);
+
 /** What a step does: one of these. */
 const verbs = {
   ...{ exec: text, "exec-failed": text, exit: z.int(), open: text },
@@ -44,7 +48,7 @@ const verbs = {
 };
 const about = {
   ...{ by: text, as: text, replaces: text, refused: flag, uid: z.int(), times: z.int().min(1).max(10_000), every: text },
-  ...{ args: z.array(text), env: z.array(text), fresh: flag, "memory-only": flag, gained: flag, stdin: z.enum(STREAMS), stdout: z.enum(STREAMS) },
+  ...{ args: z.array(text), env: z.array(text), fresh: flag, "memory-only": flag, gained: flag, stdin: stream, stdout: stream },
   ...{ write: flag, create: flag, truncated: flag, sensitive: flag, executable: flag, to: text, mode: z.int(), attribute: text, type: text },
   ...{ remote: text, family: z.enum(FAMILIES), datagram: flag, source: text, call: text },
 };
@@ -79,6 +83,7 @@ export class Scenario {
   readonly #files = new Map<string, string>();
   readonly #where: string;
   #last = FIRST;
+  #pipes = 0;
   #pid = 1;
   #time: number = BEGIN;
 
@@ -189,9 +194,11 @@ export class Scenario {
     };
   }
 
-  #stream(to: (typeof STREAMS)[number] = "pipe", step: Step): StreamFacts {
+  #stream(to: Stream = "pipe", step: Step): StreamFacts {
     if (to === "closed") return { to };
     if (to === "socket") return { to, id: "0:2", socket: this.#socket(step, undefined, endpoint(step.remote ?? "203.0.113.7:4444")) };
+    if (to === "pipe") return { to, id: `pipe ${++this.#pipes}` };
+    if (isNamed(to)) return { to: "pipe", id: to };
     return { to, id: "0:1" };
   }
 
@@ -207,6 +214,10 @@ export class Scenario {
     if (key === undefined) throw wrong(this.#where, `no process ${name} before this step`);
     return key;
   }
+}
+
+function isNamed(stream: Stream): stream is `pipe:${string}` {
+  return stream.startsWith("pipe:");
 }
 
 function verbOf(step: Step): string {

@@ -218,7 +218,7 @@ export class WatchedContainer {
   }
 }
 
-function programOf({ key, pid, insidePid, exe, args, cwd, uid }: ProcProcess): ProgramFacts {
+function programOf({ key, pid, insidePid, ppid, exe, args, cwd, uid }: ProcProcess): ProgramFacts {
   const unknown = {
     cut: false,
     id: "",
@@ -233,5 +233,5 @@ function programOf({ key, pid, insidePid, exe, args, cwd, uid }: ProcProcess): P
     fresh: undefined,
   } as const;
   const program = exe === undefined ? undefined : { ...unknown, path: exe };
-  return { key, pid, insidePid, program, asked: "", args, cwd: cwd ?? "", uid, since: 0, from: undefined };
+  return { key, pid, insidePid, ppid, program, asked: "", args, cwd: cwd ?? "", uid, since: 0, from: undefined };
 }
