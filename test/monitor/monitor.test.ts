@@ -85,9 +85,7 @@ test("a threat is the seed's event, with the line of processes that led to it; r
   const threat = await job.threat("password-file-read");
   expect(threat).toMatchObject({ severity: "high", source: "monitor", containerId: job.id, jobId: "job-1", anomaly: false });
   expect(threat.details).toMatchObject({ file: "/etc/shadow", process: "cat", times: 1, attack: ["T1003.008"] });
-  // The shell that the fork made, and the one that was there before anybody looked.
-  const line = threat.evidence.map((one) => (typeof one === "object" && one !== null && "process" in one ? one.process : undefined));
-  expect(line).toEqual(["cat", "sh", "sh"]);
+  expect(threat.evidence.map((one) => (typeof one === "object" && one !== null && "process" in one ? one.process : undefined))).toEqual(["cat", "sh"]);
   await expect.poll(async () => job.monitor.summary(job.id).threats, { timeout: 10_000 }).toEqual([{ type: "password-file-read", severity: "high", times: 3 }]);
   expect(await job.monitor.performSecurityCheck(job.id)).toMatchObject([{ type: "password-file-read", details: { times: 3 } }]);
   expect(await job.monitor.performSecurityCheck(job.id)).toEqual([]);
