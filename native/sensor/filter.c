@@ -97,13 +97,31 @@ static const struct row KEEPER[] = {
     ANY(close),
 };
 
+/* audit-names: what is in the folders of a container, and audit's rules. */
+static const struct row NAMES[] = {
+    ANY(recvfrom),
+    ANY(sendto),
+    WITH(openat, 2, O_RDONLY | O_NONBLOCK | O_DIRECTORY | O_CLOEXEC),
+    ANY(fstat),
+    ANY(newfstatat),
+    ANY(getdents64),
+#ifdef SYS_readlink
+    ANY(readlink),
+#else
+    ANY(readlinkat),
+#endif
+    ANY(close),
+    ANY(brk),
+};
+
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define ROWS(of) {of, COUNT(of)}
 static const struct {
     const struct row *rows;
     size_t count;
 } LISTS[] = {
-    [ROLE_EBPF] = ROWS(EBPF), [ROLE_CONNECTOR] = ROWS(CONNECTOR), [ROLE_OPENER] = ROWS(OPENER), [ROLE_AUDIT] = ROWS(AUDIT), [ROLE_KEEPER] = ROWS(KEEPER),
+    [ROLE_EBPF] = ROWS(EBPF),   [ROLE_CONNECTOR] = ROWS(CONNECTOR), [ROLE_OPENER] = ROWS(OPENER),
+    [ROLE_AUDIT] = ROWS(AUDIT), [ROLE_KEEPER] = ROWS(KEEPER),       [ROLE_NAMES] = ROWS(NAMES),
 };
 
 #define MAX_STEPS 256

@@ -66,7 +66,7 @@ int flows_fd(void);
 uint64_t flows_overruns(void);
 
 /* filter.c: from here on the calls that this part takes, and the end for any other. Once in a process, and behind drop_privileges or keep_privileges. */
-enum role { ROLE_EBPF, ROLE_CONNECTOR, ROLE_OPENER, ROLE_AUDIT, ROLE_KEEPER };
+enum role { ROLE_EBPF, ROLE_CONNECTOR, ROLE_OPENER, ROLE_AUDIT, ROLE_KEEPER, ROLE_NAMES };
 void restrict_calls(enum role role);
 
 int run_ebpf(void);

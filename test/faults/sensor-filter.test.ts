@@ -27,6 +27,8 @@ const ARGUMENTS = [
   // O_RDONLY | O_CLOEXEC; to write, to make, as a path.
   ["opener", "openat", 2, [0x80000], [0x80001, 0x80002, 0x80042, 0x280000, 0]],
   ["keeper", "openat", 2, [0x80000], [0x80001, 0x80002, 0x80042, 0x280000, 0]],
+  // With O_DIRECTORY and O_NONBLOCK, as folders are opened; O_DIRECTORY is another bit on arm64.
+  ["names", "openat", 2, [ARM ? 0x84800 : 0x90800], [0x80000, 0x80001, 0x80002, 0x80042, 0]],
   ["keeper", "fchdir", 0, [0x7ffac0de], [0, 1, 2, 3]],
 ] as const;
 /** uretprobe and uprobe: since 6.12 and 6.18 the kernel asks no filter about them, and they do nothing outside of a probe. */

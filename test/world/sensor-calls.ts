@@ -11,15 +11,19 @@ const PARTS = {
   opener: { any: ["recvfrom", "sendmsg", "fstat", "newfstatat", "bind", "close"], with: [] },
   audit: { any: ["recvfrom", "sendto"], with: [] },
   keeper: { any: ["recvfrom", "sendto", "close"], with: ["read 1", "read 2", "read 3"] },
+  names: { any: ["recvfrom", "sendto", "fstat", "newfstatat", "getdents64", "readlink", "close", "brk"], with: [] },
 } as const;
 
+/** What arm64 has instead. */
+const ARM64: Readonly<Record<string, string>> = { poll: "ppoll", epoll_wait: "epoll_pwait", readlink: "readlinkat" };
+
 export type SensorPart = keyof typeof PARTS;
-export const SENSOR_PARTS: readonly SensorPart[] = ["ebpf", "connector", "opener", "audit", "keeper"];
+export const SENSOR_PARTS: readonly SensorPart[] = ["ebpf", "connector", "opener", "audit", "keeper", "names"];
 
 /** As the program says them, "NAME FIRST", sorted. What depends on another argument is not among them. @param first values of the first argument. */
 export function allowedCalls(part: SensorPart, arch: string, first: readonly number[]): string[] {
   const { any, with: some } = PARTS[part];
-  const named = (name: string): string => (arch === "arm64" ? name.replace(/^poll$/, "ppoll").replace(/^epoll_wait$/, "epoll_pwait") : name);
+  const named = (name: string): string => (arch === "arm64" ? (ARM64[name] ?? name) : name);
   const all = ["poll", "clock_gettime", "restart_syscall", "exit_group", ...any].flatMap((name) => first.map((value) => `${named(name)} ${value}`));
   return [...all, ...["read 0", "write 1", "write 2", ...some].filter((one) => first.includes(Number(one.split(" ")[1])))].sort();
 }

@@ -41,15 +41,18 @@ static const struct {
 #ifdef SYS_epoll_wait
     NAME(epoll_wait),
 #endif
+#ifdef SYS_readlink
+    NAME(readlink),
+#endif
     NAME(bind), NAME(bpf), NAME(brk), NAME(clock_gettime), NAME(clock_nanosleep), NAME(close), NAME(epoll_ctl), NAME(epoll_pwait), NAME(exit_group),
-    NAME(fchdir), NAME(fstat), NAME(newfstatat), NAME(openat), NAME(ppoll), NAME(read), NAME(recvfrom), NAME(recvmsg), NAME(restart_syscall), NAME(sendmsg),
+    NAME(fchdir), NAME(fstat), NAME(getdents64), NAME(newfstatat), NAME(openat), NAME(ppoll), NAME(read), NAME(readlinkat), NAME(recvfrom), NAME(recvmsg), NAME(restart_syscall), NAME(sendmsg),
     NAME(sendto), NAME(setns), NAME(setsockopt), NAME(socket), NAME(write),
 };
 
 static const struct {
     enum role role;
     const char *name;
-} ROLES[] = {{ROLE_EBPF, "ebpf"}, {ROLE_CONNECTOR, "connector"}, {ROLE_OPENER, "opener"}, {ROLE_AUDIT, "audit"}, {ROLE_KEEPER, "keeper"}};
+} ROLES[] = {{ROLE_EBPF, "ebpf"}, {ROLE_CONNECTOR, "connector"}, {ROLE_OPENER, "opener"}, {ROLE_AUDIT, "audit"}, {ROLE_KEEPER, "keeper"}, {ROLE_NAMES, "names"}};
 
 static void say(long number, unsigned long value) {
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
