@@ -2,7 +2,10 @@
  * The sensor's program for arm64, on a kernel of Debian for arm64, by an emulated processor: the kernel takes its program, numbers and
  * registers of calls are the right ones, and its filter lets its work through. No machine of that kind was at hand.
  */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { expect, type TestContext, test } from "vitest";
+import { packageFolder } from "../../src/foundation/index.ts";
 import type { ProcessEvent } from "../../src/monitor/index.ts";
 import { decodeRecord } from "../../src/monitor/reader/decode.ts";
 import { AT, KIND, PART } from "../../src/monitor/reader/record.ts";
@@ -113,4 +116,14 @@ if (FULL)
       return [part, [...allowedCalls(part, "arm64", [0]), ...more].sort()];
     });
     expect(Object.fromEntries(passed)).toEqual(Object.fromEntries(expected));
+  });
+
+if (FULL)
+  test("the other native programs start, and answer who starts them by hand as those for this machine do", { timeout: TIME }, async (context) => {
+    const { starts } = await guestOf(context);
+    const here = ["jail", "net", "place", "shim"].map((name) => {
+      const { status, stdout, stderr } = spawnSync(join(packageFolder(), "dist/native", `cofferdam-${name}-${process.arch}`), { input: "" });
+      return [name, `${status} ${`${stdout}${stderr}`.trim()}`];
+    });
+    expect(Object.fromEntries(starts)).toEqual(Object.fromEntries(here));
   });

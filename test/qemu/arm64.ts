@@ -25,6 +25,8 @@ export interface Look {
 }
 
 export interface Arm64 {
+  /** How each of the other native programs answers who starts it by hand: its exit code and its words. */
+  readonly starts: ReadonlyMap<string, string>;
   /** By source. */
   readonly looks: ReadonlyMap<string, Look>;
   /** What the filter of each part of the sensor let through: all calls with 0, writes and bpf(2) with more. */
@@ -49,7 +51,8 @@ export async function bootArm64(): Promise<Arm64> {
       { exit: Number(exit), status: status.trim(), words: words.trim(), records: recordsOf(records) },
     ]);
     const passed = Array.from(said.matchAll(FILTER), ([, part = "", calls = ""]): [string, string[]] => [part, calls.trim().split("\n").sort()]);
-    return { looks: new Map(looks), passed: new Map(passed) };
+    const starts = Array.from(said.matchAll(/^START (\w+) (.*)$/gm), ([, name = "", answer = ""]): [string, string] => [name, answer]);
+    return { starts: new Map(starts), looks: new Map(looks), passed: new Map(passed) };
   } finally {
     rmSync(work, { recursive: true });
   }
@@ -65,10 +68,10 @@ function recordsOf(base64: string): readonly SensorRecord[] {
 function writeGuest(root: string, archive: string): void {
   for (const folder of ["bin", "dev", "etc", "proc", "sys", "tmp"]) mkdirSync(join(root, folder), { recursive: true });
   copyFileSync(join(SYSTEM, "bin/busybox"), join(root, "bin/busybox"));
-  copyFileSync(join(CHECKOUT, "dist/native/cofferdam-sensor-arm64"), join(root, "sensor"));
+  cpSync(join(CHECKOUT, "dist/native"), join(root, "native"), { recursive: true });
   cpSync(join(CHECKOUT, "test/qemu/guest-arm64"), root, { recursive: true });
   const libraries = join(CHECKOUT, ".dev/arm64/libraries");
   execFileSync("aarch64-linux-gnu-gcc", [`--sysroot=${libraries}`, "-std=gnu17", "-O1", "-static", "-o", join(root, "calls"), ...CALLS_SOURCES]);
-  for (const program of ["init", "bin/busybox", "sensor"]) chmodSync(join(root, program), 0o755);
+  for (const program of ["init", "bin/busybox"]) chmodSync(join(root, program), 0o755);
   archiveFolder(root, archive);
 }
