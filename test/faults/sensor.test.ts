@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { packageFolder } from "../../src/foundation/index.ts";
-import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent, type SensorStatus } from "../../src/monitor/index.ts";
+import { type GapEvent, JobPrograms, KernelSensor, type LossEvent, type ProcessEvent, type SensorStatus } from "../../src/monitor/index.ts";
 import { requires } from "../world/needs.ts";
 import { argumentSeen, sensorPid, statusTold } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
@@ -156,6 +156,32 @@ describe("a sensor in trouble", () => {
       sensor.on("status", (told) => (told.why?.endsWith("it is started again") === true ? undefined : resolve(told)));
     });
     expect(last).toMatchObject({ state: "absent", source: "none" });
+  });
+
+  test("one number for forty processes, one after the other: each is told as itself, and what it wrote is its own", async (context) => {
+    requires(context, "sensor");
+    const count = 40;
+    // The next number of a pid namespace, which is the shell's own: proc_sys_kernel(5).
+    const again = 'i=0; while [ $i -lt $2 ]; do echo 499 > /proc/sys/kernel/ns_last_pid; sh -c \': > "$1/$2"\' sh "$1" "reused-$i"; i=$((i+1)); done';
+    await using sensor = new KernelSensor();
+    await sensor.initialize();
+    await using shell = await WatchedShell.start(again, [folder, String(count)]);
+    const programs = new JobPrograms();
+    const run: [string, number, string | undefined][] = [];
+    const wrote: (readonly [string, string | undefined])[] = [];
+    sensor.on("event", (event) => {
+      programs.take(event);
+      if (event.kind === "exec") run.push([event.actor.key, event.actor.inside.pid, programs.get(event.actor.key)?.args.at(-1)]);
+      if (event.kind === "open" && event.create && "id" in event.file) wrote.push([event.file.path, programs.writerOf(event.file.id)?.args.at(-1)]);
+    });
+    await using watch = await sensor.watch({ job: "job", pid: shell.pid });
+    await shell.go();
+    await watch.close();
+    const names = Array.from({ length: count }, (_, i) => `reused-${i}`);
+    expect(run.map(([, inside, name]) => [inside, name])).toEqual(names.map((name) => [500, name]));
+    expect(new Set(run.map(([key]) => key)).size).toBe(count);
+    expect(wrote).toEqual(names.map((name) => [join(folder, name), name]));
+    expect([...programs.running].map(({ insidePid }) => insidePid)).not.toContain(500);
   });
 
   test("a listener that fails is its own affair", async (context) => {

@@ -117,6 +117,26 @@ test("stopped at once, before anybody is told: nothing of it goes on; kept, on r
   expect(await exit).toEqual({ exitCode: 137 });
 });
 
+test("two megabytes of arguments, a name with a newline and of no encoding: judged, and told in lines that have an end", async () => {
+  const args = new Array<string>(20).fill('"$a"').join(" ");
+  const script = `a=$(printf '%0100000d' 0); nc -h ${args} 2> /dev/null; d=$(printf '/tmp/two\\nlines\\377'); mkdir "$d"; echo x > "$d/release_agent"; sleep 60`;
+  await using job = await run(script);
+  job.go();
+  const [long, strange] = [await job.threat("network-tool"), await job.threat("escape-file")];
+  expect(String(long.details["message"]).length).toBeLessThan(500);
+  expect(long.evidence[0]).toMatchObject({ process: "nc", args: expect.stringMatching(/^nc -h 0{200,}\.{3}0{200,}$/) });
+  expect(strange.details["file"]).toBe("/tmp/two\\u{a}lines\\xff/release_agent");
+  const told = JSON.stringify([long, strange]);
+  expect(told.length).toBeLessThan(20_000);
+  expect(JSON.stringify([long, strange], (_, value: unknown) => (typeof value === "string" ? value.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "!") : value))).toBe(told);
+  const kept = await job.monitor.takeEvidence(job.id, strange, AbortSignal.timeout(10_000));
+  expect(kept.bytes).toBeLessThan(2 << 20);
+  expect(JSON.parse(readFileSync(kept.path, "utf8")).events.filter(({ kind }: { kind: string }) => kind === "exec")).toContainEqual(
+    expect.objectContaining({ args: expect.stringMatching(/^nc -h 0{200,}\.{3}0{200,}$/) }),
+  );
+  expect(job.monitor.summary(job.id).lost).toBe(0);
+});
+
 test("a thawed one goes on", async () => {
   await using job = await run("sleep 0.2; cat /etc/shadow; sleep 60");
   await job.monitor.freeze(job.id);
