@@ -6,7 +6,7 @@ import { addressOf, endpointOf } from "./address.ts";
 import { CALL_NAMES } from "./calls.ts";
 import { decodeRecord } from "./decode.ts";
 import { pathOf } from "./facts.ts";
-import { BrokenRecord, HEAD_SIZE, KIND, PART, SensorRecord } from "./record.ts";
+import { AT, BrokenRecord, HEAD_SIZE, KIND, PART, SensorRecord } from "./record.ts";
 import { pieces, textOf } from "./text.ts";
 
 const context = { job: "job", container: undefined, clockOffset: 0n };
@@ -176,6 +176,16 @@ describe("addresses", () => {
       }),
     );
   });
+});
+
+test("a number that is used again is another process: its key has when it began", () => {
+  const keyOf = (pid: number, start: bigint): string => {
+    const head = Buffer.alloc(HEAD_SIZE);
+    head.writeUInt32LE(pid, AT.pid);
+    head.writeBigUInt64LE(start, AT.start);
+    return decodeRecord(new SensorRecord(record(KIND.exit, 0, [], head)), context).actor.key;
+  };
+  expect([keyOf(7, 1000n), keyOf(7, 1001n)]).toEqual(["7:1000", "7:1001"]);
 });
 
 test("a stream part belongs to its own descriptor's socket", () => {
