@@ -420,6 +420,9 @@ static int check(void) {
     return status.enabled == 0 || found.own != placed ? ENOENT : 0;
 }
 
+/* The kernel takes tens of milliseconds to remove a rule: nobody waits for that, and what is asked next comes behind it. */
+static bool is_answered(int what) { return what != WANT_NONE && what != WANT_FORGOTTEN; }
+
 static int obey(const struct request *request) {
     struct found found;
     switch (request->what) {
@@ -463,7 +466,7 @@ __attribute__((noreturn)) static void keep(int orders, uint32_t lost_before) {
         if (count < 0 && errno == EINTR) continue;
         if (count != sizeof request) break;
         int answer = obey(&request);
-        send(orders, &answer, sizeof answer, MSG_NOSIGNAL);
+        if (is_answered(request.what)) send(orders, &answer, sizeof answer, MSG_NOSIGNAL);
     }
     _exit(put_back());
 }
@@ -524,14 +527,16 @@ void keeper_start(char *note, size_t size) {
 static int order(int what, uint32_t number) {
     const struct request request = {.what = what, .number = number};
     int answer = 0;
-    if (send(keeper, &request, sizeof request, MSG_NOSIGNAL) < 0 || recv(keeper, &answer, sizeof answer, 0) != sizeof answer)
+    if (send(keeper, &request, sizeof request, MSG_NOSIGNAL) < 0 || (is_answered(what) && recv(keeper, &answer, sizeof answer, 0) != sizeof answer))
         die(EXIT_FAILED, "the keeper of the rules is gone");
     return answer;
 }
 
 void keeper_forget(uint32_t watch) { order(WANT_FORGOTTEN, watch); }
 
-int keeper_rules(bool wanted) { return order(wanted ? WANT_RULES : WANT_NONE, 0); }
+int keeper_add(void) { return order(WANT_RULES, 0); }
+
+void keeper_remove(void) { order(WANT_NONE, 0); }
 
 int keeper_check(void) { return order(WANT_CHECK, 0); }
 

@@ -21,10 +21,14 @@
  */
 #define LATE_NS UINT64_C(200000000)
 #define MAX_CHANGES 16384
-#define MARK_PATIENCE_NS UINT64_C(2000000000)
+#define MARK_PATIENCE_NS UINT64_C(4000000000)
 
 static int records, processes;
 static unsigned watching;
+/* Rules stay for a while behind the last watch: the next is often soon. */
+#define IDLE_NS UINT64_C(2000000000)
+static bool has_rules;
+static uint64_t unwatched;
 /* Numbers of watches by their place. */
 static uint32_t placed[MAX_JOBS];
 static uint64_t overruns;
@@ -111,6 +115,8 @@ static void settle(void) {
         struct pollfd ready = {.fd = records, .events = POLLIN};
         poll(&ready, 1, 50);
     }
+    /* It is in a full queue somewhere, with what came before it. */
+    if (event_mark() != number) overruns++;
     tell_changes(now);
 }
 
@@ -118,8 +124,11 @@ static int obey(const struct order *order) {
     switch (order->verb) {
         case ORDER_WATCH: {
             if (placed[order->job] != 0) return EEXIST;
-            int error = watching == 0 ? keeper_rules(true) : 0;
+            int error = has_rules ? 0 : keeper_add();
             if (error != 0) return error;
+            has_rules = true;
+            /* Of what was done before, with rules that stood already, nothing comes behind the answer. */
+            settle();
             watching++;
             placed[order->job] = order->watch;
             return 0;
@@ -129,7 +138,8 @@ static int obey(const struct order *order) {
             settle();
             keeper_forget(placed[order->job]);
             placed[order->job] = 0;
-            return --watching == 0 ? keeper_rules(false) : 0;
+            if (--watching == 0) unwatched = boot_ns();
+            return 0;
         case ORDER_SYNC: settle(); return 0;
         case ORDER_NAME: event_name(order); return 0;
     }
@@ -146,6 +156,10 @@ int run_audit(void) {
     out_hello("audit", note);
     for (uint64_t next = 0;;) {
         uint64_t now = boot_ns();
+        if (has_rules && watching == 0 && now > unwatched + IDLE_NS) {
+            keeper_remove();
+            has_rules = false;
+        }
         if (now >= next) {
             out_pulse(overruns + connector_overruns() + event_dropped() + keeper_lost());
             next = now + PULSE_MS * UINT64_C(1000000);

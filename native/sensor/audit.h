@@ -21,11 +21,13 @@
  * not to be had. @param note what whoever reads this should know, or empty.
  */
 void keeper_start(char *note, size_t size);
-/* The sensor's rules: all of them, or the mark's alone. @returns 0 or an errno. */
-int keeper_rules(bool wanted);
+/* The sensor's rules. @returns 0 or an errno. */
+int keeper_add(void);
+/* All but the mark's, soon. */
+void keeper_remove(void);
 /* Whether they are still there, and audit is on. @returns 0 or an errno. */
 int keeper_check(void);
-/* The rules of one watch go. */
+/* The rules of one watch go, soon. */
 void keeper_forget(uint32_t watch);
 void keeper_mark(uint32_t number);
 bool keeper_is(uint32_t pid);

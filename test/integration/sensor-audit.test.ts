@@ -130,7 +130,7 @@ describe("the sensor by audit", () => {
     const reads = events.flatMap((event) => (event.kind === "open" && event.access === "read" ? [event.file.path] : []));
     expect(reads).toEqual([".npmrc", "id_rsa", ".ssh/any"].map((name) => join(folder, name)));
     const ours = (key: string): boolean => childrenOf(process.pid).includes(Number(key.split(".")[1]));
-    expect(auditState().keys.filter(ours)).toEqual(rules.filter(ours));
+    await vi.waitFor(() => expect(auditState().keys.filter(ours)).toEqual(rules.filter(ours)), { timeout: 10_000, interval: 200 });
   });
 
   test("long arguments are counted whole and kept to a bound", async () => {
@@ -163,7 +163,7 @@ describe("the sensor by audit", () => {
     const watch = await other.watch({ job: "job", pid: shell.pid });
     expect(own().length).toBeGreaterThan(8);
     await watch.close();
-    expect(own()).toHaveLength(1);
+    await vi.waitFor(() => expect(own()).toHaveLength(1), { timeout: 10_000, interval: 200 });
     const key = own()[0] ?? "";
     await other.close();
     expect(auditState().keys).not.toContain(key);

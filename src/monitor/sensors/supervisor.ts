@@ -134,10 +134,14 @@ export class Supervisor {
 
   /** @returns why the sensor did not take it. */
   async #order({ order, place }: Placed): Promise<Refusal | undefined> {
-    if (this.#source !== "ebpf") this.#connector.watch(order);
+    if (this.#source === "connector") this.#connector.watch(order);
     const flags = order.env ? FLAG_ENV : 0;
     const answer = await this.#sensor?.order(`watch ${order.id} ${place} ${order.pidns} ${order.mntns} ${order.rate} ${flags} ${order.pid}`);
-    if (answer === 0 && this.#source === "audit") await this.#addSensitiveFiles(order);
+    if (answer === 0 && this.#source === "audit") {
+      // What its processes did before came before the answer.
+      this.#connector.watch(order);
+      await this.#addSensitiveFiles(order);
+    }
     // One that ended is told everything again when it is back.
     if (answer === undefined || answer <= 0) return undefined;
     this.#connector.unwatch(order.id);
