@@ -55,7 +55,7 @@ describe("the sensor by audit", () => {
   }
 
   test("says what it is, and what it does not show", () => {
-    expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["what is new since the image"]) });
+    expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["whether files are new since the image"]) });
   });
 
   test("each of sixty short processes: begun, run with its arguments, ended, in this order; and each of sixty opens", async () => {

@@ -7,60 +7,68 @@ import { has, requires } from "../world/needs.ts";
 import { BUILDS, type Build } from "./benign/builds.ts";
 import { BuildWorld } from "./benign/world.ts";
 
-let docker: TestDocker | undefined;
-let engine: EngineClient;
-let world: BuildWorld;
-let sensor: KernelSensor;
-let rules: RuleSet;
-const handlers = new Map<string, (event: ProcessEvent) => void>();
-/** Of all builds: what would have been an alert. */
-const alerts: string[] = [];
+const FULL = process.env["COFFERDAM_TEST_FULL"] === "1";
+const SOURCES = [
+  { source: "ebpf", need: "sensor" },
+  { source: "audit", need: "audit" },
+] as const;
 
-beforeAll(async () => {
-  if (!has("docker") || !has("sensor")) return;
-  docker = await startDocker();
-  engine = new EngineClient(docker.socketPath);
-  world = await BuildWorld.start(docker, engine);
-  rules = new RuleSet(await builtInRules());
-  sensor = new KernelSensor({ env: true });
-  sensor.on("event", (event) => handlers.get(event.job)?.(event));
-  await sensor.initialize();
-});
-afterAll(async () => {
-  await sensor?.close();
-  await world?.[Symbol.asyncDispose]();
-  await engine?.close();
-  await docker?.[Symbol.asyncDispose]();
-});
-beforeEach((context) => {
-  requires(context, "docker");
-  requires(context, "sensor");
-});
+describe.each(FULL ? SOURCES : SOURCES.slice(0, 1))("by $source", ({ source, need }) => {
+  let docker: TestDocker | undefined;
+  let engine: EngineClient;
+  let world: BuildWorld;
+  let sensor: KernelSensor;
+  let rules: RuleSet;
+  const handlers = new Map<string, (event: ProcessEvent) => void>();
+  /** Of all builds: what would have been an alert. */
+  const alerts: string[] = [];
 
-async function alertsOf({ name, script, shows }: Build): Promise<readonly string[]> {
-  const programs = new JobPrograms();
-  const judge = rules.forJob(programs);
-  const found = new Set<string>();
-  handlers.set(name, (event) => {
-    programs.take(event);
-    for (const { rule, message } of judge(event)) if (rule.severity !== "note" && rule.severity !== "low") found.add(`${rule.id}: ${message}`);
+  beforeAll(async () => {
+    if (!has("docker") || !has(need)) return;
+    docker = await startDocker();
+    engine = new EngineClient(docker.socketPath);
+    world = await BuildWorld.start(docker, engine);
+    rules = new RuleSet(await builtInRules());
+    sensor = new KernelSensor({ env: true, sources: [source] });
+    sensor.on("event", (event) => handlers.get(event.job)?.(event));
+    await sensor.initialize();
   });
-  let watch: Watch | undefined;
-  const output = await world.run(script, async (id) => {
-    watch = await sensor.watch({ job: name, container: id, pid: (await engine.containers.inspect(id)).State.Pid });
+  afterAll(async () => {
+    await sensor?.close();
+    await world?.[Symbol.asyncDispose]();
+    await engine?.close();
+    await docker?.[Symbol.asyncDispose]();
   });
-  await watch?.close();
-  handlers.delete(name);
-  expect(output).toMatch(shows);
-  return [...found];
-}
+  beforeEach((context) => {
+    requires(context, "docker");
+    requires(context, need);
+  });
 
-describe("works", { timeout: 120_000 }, () => {
-  for (const build of BUILDS) test(build.name, async () => void alerts.push(...(await alertsOf(build))));
-});
+  async function alertsOf({ name, script, shows }: Build): Promise<readonly string[]> {
+    const programs = new JobPrograms();
+    const judge = rules.forJob(programs);
+    const found = new Set<string>();
+    handlers.set(name, (event) => {
+      programs.take(event);
+      for (const { rule, message } of judge(event)) if (rule.severity !== "note" && rule.severity !== "low") found.add(`${rule.id}: ${message}`);
+    });
+    let watch: Watch | undefined;
+    const output = await world.run(script, async (id) => {
+      watch = await sensor.watch({ job: name, container: id, pid: (await engine.containers.inspect(id)).State.Pid });
+    });
+    await watch?.close();
+    handlers.delete(name);
+    expect(output).toMatch(shows);
+    return [...found];
+  }
 
-// Whoever makes a program set-group-id in a build is told of it, also where that is what the package is to have.
-test("and raises at most one alert in all of them", () => {
-  expect(alerts.filter((one) => !one.startsWith("set-id-bit: chmod made /work/p/"))).toEqual([]);
-  expect(alerts.length).toBeLessThanOrEqual(1);
+  describe("works", { timeout: 120_000 }, () => {
+    for (const build of BUILDS) test(build.name, async () => void alerts.push(...(await alertsOf(build))));
+  });
+
+  // Whoever makes a program set-group-id in a build is told of it, also where that is what the package is to have.
+  test("and raises at most one alert in all of them", () => {
+    expect(alerts.filter((one) => !one.startsWith("set-id-bit: chmod made /work/p/"))).toEqual([]);
+    expect(alerts.length).toBeLessThanOrEqual(1);
+  });
 });

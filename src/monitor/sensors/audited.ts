@@ -53,7 +53,8 @@ export class Audited {
     const now = actorFromProc(pid);
     const actor: Actor = { ...event.actor, ...(now && { inside: now.inside, pidns: now.pidns, mntns: now.mntns }) };
     this.#options.members.runs(pid, actor);
-    this.#options.program(member.watch, withLook({ ...event, actor }));
+    const looked = withLook({ ...event, actor });
+    this.#options.program(member.watch, { ...looked, program: this.#options.members.layered(member.watch, looked.program) });
   }
 }
 

@@ -3,9 +3,10 @@
  * what /proc still knows of them. A program whose process was gone at the look is a loss, counted: it ran, and nobody saw what.
  */
 import { readdirSync } from "node:fs";
-import type { Actor, ExecEvent, ExitEvent, ForkEvent, LossEvent } from "../event.ts";
+import type { Actor, ExecEvent, ExitEvent, FileFacts, ForkEvent, LossEvent } from "../event.ts";
 import { exitOf, wallTime } from "../reader/kernel-values.ts";
 import { AT, KIND } from "../reader/record.ts";
+import { Layers } from "./layers.ts";
 import type { WatchOrder } from "./messages.ts";
 import { actorFromProc, programFromProc, spaceNumber } from "./proc-process.ts";
 
@@ -36,6 +37,7 @@ export class Connector {
   readonly #ended = new Map<number, Member>();
   readonly #foreign = new WeakSet<Member>();
   readonly #watches = new Map<number, WatchOrder>();
+  readonly #layers = new Map<number, Layers>();
 
   constructor(options: ConnectorOptions) {
     this.#options = options;
@@ -44,6 +46,7 @@ export class Connector {
   /** Whoever is in its namespaces now is looked for. */
   watch(order: WatchOrder): void {
     this.#watches.set(order.id, order);
+    this.#layers.set(order.id, Layers.of(order.pid));
     for (const name of readdirSync("/proc")) {
       const pid = Number(name);
       if (Number.isInteger(pid) && !this.#members.has(pid)) this.#enter(pid);
@@ -52,12 +55,13 @@ export class Connector {
 
   unwatch(id: number): void {
     this.#watches.delete(id);
+    this.#layers.delete(id);
     for (const map of [this.#members, this.#ended]) for (const [pid, member] of map) if (member.watch === id) map.delete(pid);
   }
 
   /** Nobody listened for a while: whoever is a member has to be found anew. */
   clear(): void {
-    for (const one of [this.#members, this.#ended, this.#watches]) one.clear();
+    for (const one of [this.#members, this.#ended, this.#watches, this.#layers]) one.clear();
   }
 
   take(bytes: Buffer): void {
@@ -87,6 +91,11 @@ export class Connector {
   runs(pid: number, actor: Actor): void {
     const member = this.#members.get(pid);
     if (member !== undefined) this.#members.set(pid, { ...member, actor });
+  }
+
+  /** With whether it is of the image, where that can be known. */
+  layered(watch: number, program: FileFacts): FileFacts {
+    return { ...program, fresh: this.#layers.get(watch)?.fresh(program) };
   }
 
   /** Once a process: it used the door for other programs. */
@@ -129,7 +138,12 @@ export class Connector {
     // Its beginning stays what it was when it was heard of first.
     const same: Actor = { ...actor, key: member.actor.key, parent: member.actor.parent };
     this.#members.set(pid, { ...member, actor: same });
-    this.#options.event(member.watch, { ...this.#head(bytes.readBigUInt64LE(AT.time), "exec", same, 0), kind: "exec", ...program });
+    this.#options.event(member.watch, {
+      ...this.#head(bytes.readBigUInt64LE(AT.time), "exec", same, 0),
+      kind: "exec",
+      ...program,
+      program: this.layered(member.watch, program.program),
+    });
   }
 
   #ends(bytes: Buffer, pid: number): void {

@@ -301,7 +301,7 @@ const LACKS: Readonly<Record<SensorStatus["source"], readonly string[]>> = {
     "reads of sensitive names that were not there at the beginning",
     "accept, dup and what is sent",
     "sockets and files by descriptor",
-    "what is new since the image",
+    "whether files are new since the image",
     "streams of programs that end before they are looked up",
   ],
   connector: [
