@@ -303,6 +303,13 @@ export class AuditLogger implements GuardedTrail {
     return await this.#store.read(activeHolds);
   }
 
+  /** How long ago a time was (Unix ms, and the answer in ms), as retention counts it: a clock that jumps ahead makes nothing old. */
+  async ageOf(time: number): Promise<number> {
+    this.#open();
+    const { ageOn } = await import("./retention.ts");
+    return await this.#store.read(async (tx) => await ageOn(tx, time, this.#clock.now()));
+  }
+
   /** A hold that covers something of this session; undefined: none does. Throws INTEGRITY_FAILURE for one that cannot be read. */
   async holdOn(sessionId: string): Promise<Hold | undefined> {
     this.#open();

@@ -86,6 +86,32 @@ describe("retention", () => {
     expect((await audit.verify({})).errors.map(({ kind }) => kind)).toContain("content");
   });
 
+  test("the age of a time is what events witnessed: never more than the clock says, and a jump counts for a month", async () => {
+    await daily(100);
+    const atStart = await audit.ageOf(START);
+    // All but the last group, which is not full, is witnessed day by day.
+    expect(atStart).toBe(100 * DAY);
+    expect(await audit.ageOf(now - 3 * DAY)).toBe(3 * DAY);
+    expect(await audit.ageOf(now + DAY)).toBe(0);
+    now += 5000 * DAY;
+    expect(await audit.ageOf(START)).toBeLessThanOrEqual(atStart + 35 * DAY);
+    await daily(40);
+    expect(await audit.ageOf(START)).toBeLessThanOrEqual(atStart + (2 * 35 + 40) * DAY);
+    expect(await audit.ageOf(START)).toBeGreaterThan(atStart);
+  });
+
+  test("a hold on a session is one that covers an event of it, or names it", async () => {
+    await audit.log(event({ sessionId: "job-1", userId: "alice" }));
+    expect(await audit.holdOn("job-1")).toBeUndefined();
+    const { id } = await audit.placeHold({ userId: "alice" }, "case 7");
+    expect((await audit.holdOn("job-1"))?.id).toBe(id);
+    expect(await audit.holdOn("job-2")).toBeUndefined();
+    await audit.releaseHold(id, "closed");
+    expect(await audit.holdOn("job-1")).toBeUndefined();
+    const named = await audit.placeHold({ sessionId: "job-2" }, "case 8");
+    expect((await audit.holdOn("job-2"))?.id).toBe(named.id);
+  });
+
   test("a clock that jumps decades ahead, and back, prunes nothing of it and reorders nothing", async () => {
     await daily(40);
     now += 40 * 365 * DAY;

@@ -134,6 +134,23 @@ async function agesOf(tx: Transaction, now: number): Promise<Ages> {
   return { oldEnough: (wanted) => ends.find((end) => end.age >= wanted)?.seq ?? 0 };
 }
 
+/**
+ * How long ago that was, ms, on the log's time line: time that no event witnessed counts for at most {@link MAX_UNSEEN}, as above.
+ * Never more than the clock says.
+ */
+export async function ageOn(tx: Transaction, time: number, now: number): Promise<number> {
+  let later = now;
+  let age = 0;
+  for await (const row of tx.iterate("SELECT low, high FROM audit_nodes WHERE level = 1 ORDER BY idx DESC")) {
+    const [low, high] = [Date.parse(String(row["low"])), Date.parse(String(row["high"]))];
+    if (high <= time) break;
+    age += seen(later - high) + seen(high - Math.max(low, time));
+    later = Math.max(low, time);
+    if (low <= time) break;
+  }
+  return Math.max(0, Math.min(age + seen(later - time), now - time));
+}
+
 function seen(ms: number): number {
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), MAX_UNSEEN) : 0;
 }

@@ -12,7 +12,7 @@ import type { JobTrail } from "./job-trail.ts";
 
 export interface JobEvidenceParts {
   readonly book: Pick<JobBook, "jobs" | "threats">;
-  readonly audit: Pick<JobTrail, "log" | "holdOn">;
+  readonly audit: Pick<JobTrail, "log" | "holdOn" | "ageOf">;
   readonly stateDir: string;
 }
 
@@ -30,6 +30,7 @@ export async function pruneEvidence(
     { keep: values["jobs.evidence-keep"], bytes: values["jobs.evidence-size"] },
     {
       ...{ now: clock.now(), dryRun },
+      age: async (time) => await parts.audit.ageOf(time),
       needed: async (evidence) => await whyNeeded(evidence, parts),
       record: async (removed) => await recordRemoved(removed, by, parts),
     },

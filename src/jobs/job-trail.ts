@@ -6,6 +6,8 @@ import type { TrailState } from "./score/job-evidence.ts";
 export interface JobTrail extends GuardedTrail {
   verifyIntegrity(startDate?: Date | string, endDate?: Date | string): Promise<VerifyReport>;
   searchPage(query?: AuditQuery): Promise<AuditPage>;
+  /** Of a time, ms; see `AuditLogger.ageOf`. */
+  ageOf(time: number): Promise<number>;
   /** A legal hold on the records of a job. */
   holdOn(sessionId: string): Promise<{ readonly id: string } | undefined>;
 }

@@ -19,6 +19,8 @@ let stateDir: string;
 beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), "cofferdam-evidence-"));
   makeFolder(join(stateDir, "evidence"), 0o700);
+  // A trail of a moment makes nothing older than a month.
+  writeFileSync(join(stateDir, "policy.yaml"), "version: 1\njobs: {evidence-keep: 1d}\n");
 });
 afterEach(() => rmSync(stateDir, { recursive: true }));
 

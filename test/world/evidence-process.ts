@@ -35,6 +35,7 @@ const book = new JobBook({ store, audit, clock: systemClock, stateDir, isGone: (
 await book.initialize();
 const trail: Parameters<typeof pruneEvidence>[0]["audit"] = {
   holdOn: async (session) => await audit.holdOn(session),
+  ageOf: async (time) => await audit.ageOf(time),
   log: async (event) => {
     step();
     const logged = await audit.log(event);
@@ -42,6 +43,6 @@ const trail: Parameters<typeof pruneEvidence>[0]["audit"] = {
     return logged;
   },
 };
-const policy = await loadPolicy({ cwd: stateDir, env: {} });
+const policy = await loadPolicy({ cwd: stateDir, env: {}, configPath: join(stateDir, "policy.yaml") });
 const { removed, kept } = await pruneEvidence({ book, audit: trail, stateDir }, { policy, clock: systemClock, by: "test" });
 process.stdout.write(`${JSON.stringify({ steps, removed: removed.map(({ sha256 }) => sha256), kept })}\n`);

@@ -3,7 +3,6 @@ import type { AuditLogger } from "../../audit/index.ts";
 import { CofferdamError, formatBytes, messageOf, systemClock } from "../../foundation/index.ts";
 import { evidenceFolder, type JobBook, pruneEvidence, whyNeeded } from "../../jobs/index.ts";
 import { EvidenceFolder, type ReadEvidence } from "../../monitor/index.ts";
-import { caller } from "./caller.ts";
 import type { Command, CommandContext, CommandGroup } from "./command.ts";
 import { counted } from "./counted.ts";
 import { withBook } from "./job-session.ts";
@@ -71,7 +70,10 @@ const prune: Command = {
       const { globals, out, values } = context;
       const dryRun = values["dry-run"] === true;
       const policy = await openPolicy(context);
-      const { removed, kept, bytes } = await pruneEvidence({ book, audit, stateDir: globals.state }, { policy, clock: systemClock, by: caller(), dryRun });
+      const { removed, kept, bytes } = await pruneEvidence(
+        { book, audit, stateDir: globals.state },
+        { policy, clock: systemClock, by: `uid:${process.getuid?.() ?? -1}`, dryRun },
+      );
       if (globals.json) {
         out.json({ schema: "cofferdam/evidence-prune/v1", dryRun, removed: removed.map(({ about, ...one }) => ({ ...one, ...about })), kept, bytes });
         return 0;

@@ -20,7 +20,7 @@ function fresh(): string {
 
 const idOf = (n: number): string => `job-${n}-${String(n).padStart(26, "0")}`;
 
-async function keep(folder: string, n: number, ageMs: number, padding = 0): Promise<string> {
+async function keepOne(folder: string, n: number, ageMs: number, padding = 0): Promise<string> {
   const threat = { id: `thr_${n}`, type: "escape-file", severity: "critical", padding: "x".repeat(padding) };
   const evidence: Evidence = {
     ...{ schema: "cofferdam/evidence/v1", threat, container: "c".repeat(64), job: `job-${n}`, takenAt: "2026-11-27T00:00:00.000Z", frozen: true },
@@ -34,6 +34,7 @@ async function keep(folder: string, n: number, ageMs: number, padding = 0): Prom
 interface Asked {
   readonly keep?: number;
   readonly bytes?: number;
+  readonly age?: (time: number) => Promise<number>;
   readonly dryRun?: boolean;
   readonly needed?: (job: string) => string | undefined;
   readonly record?: (removed: RemovedEvidence) => void;
@@ -41,15 +42,21 @@ interface Asked {
 
 async function prune(
   folder: string,
-  { keep: age = 1000, bytes = 2 ** 40, dryRun = false, needed = () => undefined, record = () => undefined }: Asked,
+  { keep = 1000, bytes = 2 ** 40, age = async (time) => NOW - time, dryRun = false, needed = () => undefined, record = () => undefined }: Asked,
 ): Promise<EvidencePruning> {
-  const options = { now: NOW, dryRun, needed: async ({ job }: { readonly job: string }) => needed(job), record: async (one: RemovedEvidence) => record(one) };
-  return await new EvidenceFolder(folder).prune({ keep: age, bytes }, options);
+  const options = {
+    now: NOW,
+    age,
+    dryRun,
+    needed: async ({ job }: { readonly job: string }) => needed(job),
+    record: async (one: RemovedEvidence) => record(one),
+  };
+  return await new EvidenceFolder(folder).prune({ keep, bytes }, options);
 }
 
 test("a file that is finished is read whole with its hash; of one that is not, nobody knows", async () => {
   const folder = fresh();
-  const path = await keep(folder, 1, 0);
+  const path = await keepOne(folder, 1, 0);
   const evidence = new EvidenceFolder(folder);
   expect(await evidence.list()).toMatchObject([{ id: idOf(1), path }]);
   expect(await evidence.read(idOf(1))).toMatchObject({
@@ -99,9 +106,16 @@ test("what a killed process was writing goes after a day, on record; a file that
   expect([existsSync(old ?? ""), existsSync(young ?? "")]).toEqual([false, true]);
 });
 
+test("what is old by the clock alone stays: it may have been set ahead", async () => {
+  const folder = fresh();
+  await keepOne(folder, 1, 5000);
+  expect(await prune(folder, { age: async () => 999 })).toMatchObject({ removed: [], kept: [] });
+  expect(await prune(folder, { age: async () => 1001 })).toMatchObject({ removed: [{ why: "age" }] });
+});
+
 test("nothing goes that is not on record, and a dry run touches nothing", async () => {
   const folder = fresh();
-  const path = await keep(folder, 1, 5000);
+  const path = await keepOne(folder, 1, 5000);
   await expect(
     prune(folder, {
       record: () => {
@@ -122,7 +136,7 @@ test("property: what goes is what a naive reading of the limits says; what someb
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(file, { maxLength: 8, selector: ({ age }) => age }), limits, async (files, { keep: age, bytes }) => {
       const folder = fresh();
-      const made = await Promise.all(files.map(async (one, n) => ({ ...one, n, path: await keep(folder, n, one.age * 1000, one.padding) })));
+      const made = await Promise.all(files.map(async (one, n) => ({ ...one, n, path: await keepOne(folder, n, one.age * 1000, one.padding) })));
       const oldestFirst = made.toSorted((a, b) => b.age - a.age).map((one) => ({ ...one, size: readFileSync(one.path).length }));
       // One after the other, counting what is still there.
       const gone = new Set<number>();

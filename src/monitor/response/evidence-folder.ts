@@ -59,6 +59,8 @@ export interface EvidencePruning {
 export interface PruneOptions {
   /** Unix ms. */
   readonly now: number;
+  /** How long ago a time was, ms: asked for what is old by the clock, so that a clock set ahead takes nothing away. */
+  age(time: number): Promise<number>;
   /** Says what would go, and does nothing. */
   readonly dryRun: boolean;
   /** Why somebody still needs it; undefined: nobody does. */
@@ -90,6 +92,13 @@ const facts = z.looseObject({
 });
 const object = z.custom<JsonObject>((value) => typeof value === "object" && value !== null);
 
+/**
+ * @example
+ * ```ts
+ * const folder = new EvidenceFolder("/var/lib/cofferdam/evidence");
+ * for (const { id } of await folder.list()) console.log((await folder.read(id)).sha256);
+ * ```
+ */
 export class EvidenceFolder {
   readonly #folder: string;
 
@@ -97,7 +106,7 @@ export class EvidenceFolder {
     this.#folder = folder;
   }
 
-  /** Oldest first; at most 100,000. None where there is no folder. Throws the system's error. */
+  /** Oldest first; at most 100,000. None where there is no folder. Throws PERMISSION_DENIED, the system's error. */
   async list(): Promise<readonly EvidenceFile[]> {
     return (await this.#files()).filter(({ id }) => NAME.test(id));
   }
@@ -130,7 +139,7 @@ export class EvidenceFolder {
     const removed: RemovedEvidence[] = [];
     const kept: KeptFile[] = [];
     for (const file of files) {
-      const why = whyGone(file, limits, bytes, options.now);
+      const why = await whyGone(file, limits, bytes, options);
       if (why === undefined) continue;
       const one = why === "unfinished" ? await unfinished(file) : await this.#due(file, why, options);
       if (one.sha256 !== undefined) {
@@ -170,6 +179,7 @@ export class EvidenceFolder {
         if (stat?.isFile() === true) found.push({ id, path, bytes: stat.size, writtenAt: stat.mtimeMs });
       }
     } catch (error) {
+      if (errnoOf(error) === "EACCES") throw new CofferdamError("PERMISSION_DENIED", `${this.#folder} can be read by root alone`, { cause: error });
       if (errnoOf(error) !== "ENOENT") throw error;
     }
     return found.toSorted((a, b) => a.writtenAt - b.writtenAt || (a.id < b.id ? -1 : 1));
@@ -184,9 +194,14 @@ function idOf(name: string): string | undefined {
   return name === `${id}${ENDING}${UNFINISHED}` ? `${id}${UNFINISHED}` : undefined;
 }
 
-function whyGone({ id, writtenAt }: EvidenceFile, { keep, bytes: most }: EvidenceLimits, bytes: number, now: number): RemovedEvidence["why"] | undefined {
+async function whyGone(
+  { id, writtenAt }: EvidenceFile,
+  { keep, bytes: most }: EvidenceLimits,
+  bytes: number,
+  { now, age }: PruneOptions,
+): Promise<RemovedEvidence["why"] | undefined> {
   if (!NAME.test(id)) return now - writtenAt > UNFINISHED_MS ? "unfinished" : undefined;
-  if (now - writtenAt > keep) return "age";
+  if (now - writtenAt > keep && (await age(writtenAt)) > keep) return "age";
   return bytes > most ? "size" : undefined;
 }
 
