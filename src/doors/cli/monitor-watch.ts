@@ -109,9 +109,9 @@ function documentOf({ insidePid, uid, program, args, since }: ProgramFacts): obj
   return { pid: insidePid, uid, program: program?.path ?? null, fresh: program?.fresh ?? null, args: args.slice(0, 64), since: new Date(since).toISOString() };
 }
 
-export function threatLine({ severity, type, details }: MonitorThreat): string {
+export function threatLine({ severity, type, action, details }: MonitorThreat): string {
   const { message } = details;
-  return `${severity.padEnd(8)} ${type}: ${line(typeof message === "string" ? message : "", 300)}`;
+  return `${severity.padEnd(8)} ${type}: ${line(typeof message === "string" ? message : "", 300)}${action === undefined ? "" : ` (its rule asks for ${action})`}`;
 }
 
 export function statusText({ state, source, why }: { readonly state: string; readonly source: string; readonly why: string | undefined }): string {
