@@ -6,7 +6,7 @@
  *   sensor audit-names SENSOR PID WATCH    names on standard input, as lines of FLAGS NAME
  */
 #define _GNU_SOURCE
-#include "audit.h"
+#include "audit-rules.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static void add(const char *folder, const char *name) {
     if (added_count == MAX_FILES || stat(real, &found) != 0 || !S_ISREG(found.st_mode)) return;
     for (size_t i = 0; i < added_count; i++)
         if (added[i].st_dev == found.st_dev && added[i].st_ino == found.st_ino) return;
-    if (names_add(real) == 0) added[added_count++] = found;
+    if (rules_add_file(real) == 0) added[added_count++] = found;
 }
 
 /* @param each called with what is in a folder, up to a bound. */
@@ -84,7 +84,10 @@ int run_audit_names(unsigned sensor, unsigned pid, unsigned watch) {
     char path[64], folder[PATH_MAX];
     alarm(SECONDS);
     read_names();
-    if (!names_begin(sensor, watch)) die(EXIT_FAILED, "no sensor %u", sensor);
+    struct found found;
+    audit_open();
+    if (owner_look(&found, GONE_NONE, sensor) != 0 || *found.key == '\0') die(EXIT_FAILED, "no sensor %u", sensor);
+    owner_is(found.key, watch);
     snprintf(path, sizeof path, "/proc/%u/cwd", pid);
     ssize_t length = readlink(path, folder, sizeof folder - 1);
     folder[length < 0 ? 0 : length] = '\0';

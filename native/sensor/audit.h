@@ -1,4 +1,4 @@
-/* The parts of the audit fallback: audit.c listens, audit-event.c puts records together, audit-keeper.c holds the rules. */
+/* The parts of the audit fallback: audit.c listens, audit-event.c and audit-record.c make records, audit-keeper.c holds the rules. */
 #ifndef COFFERDAM_SENSOR_AUDIT_H
 #define COFFERDAM_SENSOR_AUDIT_H
 
@@ -33,11 +33,6 @@ void keeper_mark(uint32_t number);
 bool keeper_is(uint32_t pid);
 /* Messages that the kernel says it lost since the start, of whatever kind. */
 uint64_t keeper_lost(void);
-
-/* For audit-names.c: rules of a watch. @returns whether there is such a sensor. */
-bool names_begin(unsigned sensor, unsigned watch);
-/* @param path as this process sees it. @returns 0 or an errno. */
-int names_add(const char *path);
 
 /* audit.c: who began this process, before anything that it did is told. */
 void tell_beginning(uint32_t pid);
