@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../foundation/index.ts";
 import { RULE_ACTIONS } from "../../monitor/index.ts";
 import { LEVELS } from "../../policy/index.ts";
-import { ACTIONS, type Action, planReason, planResponse, RESPONSES, respond, type ThreatActions } from "./response.ts";
+import { ACTIONS, type Action, planReason, planResponse, RESPONSES, RULE_ANSWERS, respond, type ThreatActions } from "./response.ts";
 import { MAX_DETAILS_BYTES, newThreat, resolved, SEVERITIES, type Threat, threatSchema } from "./threat.ts";
 
 const threat = (more: object = {}): Threat => newThreat({ type: "suspicious_process", severity: "high", ...more }, systemClock);
@@ -147,6 +147,11 @@ describe("what a rule asks for", () => {
           else if (action === "freeze" || action === "kill") expect(ends(plan)).toEqual(["kill"]);
           else expect(plan).toContain(action);
         }
+  });
+
+  test("docs/rules.md says what each stands for", () => {
+    const page = readFileSync(new URL("../../../docs/rules.md", import.meta.url), "utf8");
+    for (const action of RULE_ACTIONS) expect(page).toContain(`\n| \`${action}\` | ${RULE_ANSWERS[action].join(", ")} |\n`);
   });
 
   test("is one of the known words, in what a caller tells as well", () => {

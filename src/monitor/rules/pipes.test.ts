@@ -41,7 +41,19 @@ test("a flood of pipes and processes is forgotten, the last ones are known", () 
   expect(pipes.feeders("p10")).toEqual([]);
   for (let n = 0; n < 100; n++) pipes.take(exec(30_000 + n, { exec: "/bin/x", stdin: "file", stdout: "pipe:20000" }));
   pipes.take(exec(40_000, { exec: "/bin/x", stdin: "pipe:20000" }));
-  expect(pipes.feeders("p40000")).toHaveLength(8);
+  expect(pipes.feeders("p40000")).toHaveLength(32);
+});
+
+test("who still holds a pipe is not pushed out by those that came and went", () => {
+  const pipes = new Pipes();
+  pipes.take(exec(1, { exec: "/bin/nc", stdin: "file", stdout: "pipe:a" }));
+  for (let n = 2; n < 200; n++) {
+    const event = exec(n, { exec: "/bin/true", stdin: "file", stdout: "pipe:a" });
+    pipes.take(event);
+    for (const end of new Scenario("x").take({ exit: 0 })) pipes.take({ ...end, actor: event.actor });
+  }
+  pipes.take(exec(1000, { exec: "/bin/sh", stdin: "pipe:a" }));
+  expect(pipes.feeders("p1000")).toContain("p1");
 });
 
 test.each([

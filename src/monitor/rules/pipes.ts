@@ -6,8 +6,8 @@
 import type { ExecEvent, ProcessEvent, ProcessKey, SocketFacts, StreamFacts } from "../event.ts";
 
 const MAX_PIPES = 1000;
-/** Of one pipe, on one side. */
-const MAX_ENDS = 8;
+/** Of one pipe, on one side; those that ended go first. */
+const MAX_ENDS = 32;
 const MAX_PROCESSES = 5000;
 /** The call goes on in the background. */
 const IN_PROGRESS = -115;
@@ -70,9 +70,9 @@ export class Pipes {
     if (streams.input !== undefined) {
       this.#add(streams.input, "readers", actor.key);
       const made = this.#made.get(actor.parent) ?? new Set<ProcessKey>();
-      this.#made.set(actor.parent, made.add(actor.key));
-      dropOldest(made, MAX_ENDS);
-      dropOldest(this.#made, MAX_PROCESSES);
+      this.#made.set(actor.parent, made);
+      this.#join(made, actor.key);
+      dropOldest(this.#made, MAX_PIPES);
     }
     if (streams.output !== undefined) this.#add(streams.output, "writers", actor.key);
   }
@@ -82,9 +82,16 @@ export class Pipes {
     this.#ends.delete(id);
     this.#ends.set(id, ends);
     dropOldest(this.#ends, MAX_PIPES);
-    ends[side].delete(key);
-    ends[side].add(key);
-    dropOldest(ends[side], MAX_ENDS);
+    this.#join(ends[side], key);
+  }
+
+  #join(keys: Set<ProcessKey>, key: ProcessKey): void {
+    keys.delete(key);
+    keys.add(key);
+    if (keys.size <= MAX_ENDS) return;
+    const [first] = keys;
+    const gone = [...keys].find((one) => !this.#streams.has(one)) ?? first;
+    if (gone !== undefined) keys.delete(gone);
   }
 }
 
