@@ -39,10 +39,34 @@ static void put_path(uint16_t type, const char *text, size_t length, bool whole)
     out_part(type, content, size);
 }
 
+static const struct item *item_of(const struct event *event, enum item_type type, unsigned nth) {
+    for (unsigned i = 0; i < event->item_count; i++)
+        if (event->items[i].type == type && event->items[i].length > 0 && nth-- == 0) return &event->items[i];
+    return NULL;
+}
+
+/* The folder that an item's name is in: told as the front of that name, and of a name without one as the process's own folder, whatever it is. */
+static const struct item *parent_of(const struct event *event, const struct item *item) {
+    const char *slash = memrchr(item->name, '/', item->length);
+    size_t length = slash == NULL ? 0 : (size_t)(slash + 1 - item->name);
+    const struct item *found;
+    for (unsigned nth = 0; (found = item_of(event, ITEM_PARENT, nth)) != NULL; nth++)
+        if (length == 0 ? found->name[0] == '/' : found->length == length && memcmp(found->name, item->name, length) == 0) return found;
+    return NULL;
+}
+
+static void put_folder(const struct event *event, const struct item *item, int descriptor) {
+    const struct item *above = parent_of(event, item);
+    const struct item *known = above == NULL ? item : above;
+    struct folder_part part = {.device = known->device, .inode = known->inode, .descriptor = descriptor, .of_parent = above != NULL};
+    out_part(PART_FOLDER, &part, sizeof part);
+}
+
 /* A name that was passed, and where it starts from: another folder than its own the process named by a descriptor, which audit does not follow. */
 static void put_claim(const struct event *event, const struct item *item, uint64_t folder) {
     bool absolute = item != NULL && item->length > 0 && item->name[0] == '/';
     bool here = (int32_t)folder == AT_FDCWD && event->folder_length > 0;
+    if (item != NULL && !absolute && (int32_t)folder >= 0) put_folder(event, item, (int32_t)folder);
     if (!absolute) put_path(PART_BASE, event->folder, item != NULL && here ? event->folder_length : 0, item != NULL && here);
     char text[MAX_NAME + 1];
     size_t length = item == NULL ? 0 : item->length;
@@ -50,12 +74,6 @@ static void put_claim(const struct event *event, const struct item *item, uint64
     /* Only the folder is known: something in it. */
     if (length > 0 && item->type == ITEM_PARENT && text[length - 1] != '/') text[length++] = '/';
     out_part(PART_CLAIM, text, length);
-}
-
-static const struct item *item_of(const struct event *event, enum item_type type, unsigned nth) {
-    for (unsigned i = 0; i < event->item_count; i++)
-        if (event->items[i].type == type && event->items[i].length > 0 && nth-- == 0) return &event->items[i];
-    return NULL;
 }
 
 /* What a call with one name was about. */

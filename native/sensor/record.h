@@ -73,12 +73,20 @@ enum part_type {
     PART_TEXT = 18,    /* of the loader */
     PART_ASKED = 19,
     PART_OPEN = 20,    /* struct open_part */
+    PART_FOLDER = 21,  /* struct folder_part, before the base that it would be; gone when a reader made one of it */
 };
 
 struct part {
     u16 type;
     u16 length;
     u32 nothing;
+};
+
+/* An open folder that a name starts from, known by its descriptor, and an inode to be sure of it. */
+struct folder_part {
+    u64 device, inode;
+    int descriptor;
+    u32 of_parent; /* the inode is that of the folder that the name is in, and not of the file itself */
 };
 
 enum { PATH_WHOLE, PATH_CUT, PATH_DETACHED };

@@ -99,6 +99,34 @@ describe("the sensor by audit", () => {
     expect(events.find((event) => event.kind === "chmod")).toMatchObject({ mode: 0o4711 });
   });
 
+  test("a name that starts from an open folder: the folder's, while it is open; else only the name", async () => {
+    const script = `rm -rf "$1/deep"; mkdir -p "$1/deep/er"; python3 -c '
+import os, sys, time
+folder = os.open(sys.argv[1] + "/deep", os.O_RDONLY)
+os.close(os.open("made", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+os.mkdir("er/here", dir_fd=folder)
+os.chmod("made", 0o700, dir_fd=folder)
+time.sleep(1)
+os.rename("made", "er/moved", src_dir_fd=folder, dst_dir_fd=folder)
+time.sleep(1)
+os.unlink("er/moved", dir_fd=folder)
+os.dup2(os.open("/", os.O_RDONLY), folder)
+time.sleep(1)' "$1"`;
+    const events = await eventsOf(script, [folder]);
+    const at = (name: string): string => join(folder, "deep", name);
+    const found = events.flatMap((event) =>
+      "file" in event && event.actor.name === "python3" && event.file !== undefined ? [[event.kind, event.file.path]] : [],
+    );
+    expect(found).toEqual([
+      ["open", at("made")],
+      ["mkdir", at("er/here")],
+      ["chmod", at("made")],
+      ["rename", at("made")],
+      ["unlink", ".../er/moved"],
+    ]);
+    expect(events.find((event) => event.kind === "rename")).toMatchObject({ to: { path: at("er/moved"), cut: false, claimed: true } });
+  });
+
   test("what was refused, where a program connected, and the calls that builds have no use for", async () => {
     const script = `
       setpriv --reuid 65534 --clear-groups sh -c 'echo x >> "$1/root-only"; cat "$1/root-only"' sh "$1"

@@ -34,6 +34,7 @@ export const PART = {
   text: 18,
   asked: 19,
   open: 20,
+  folder: 21,
 } as const;
 
 /** Offsets in a record's head. */

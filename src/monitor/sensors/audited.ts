@@ -7,6 +7,7 @@ import type { Actor, ExecEvent } from "../event.ts";
 import { decodeRecord } from "../reader/decode.ts";
 import { AT, KIND, SensorRecord } from "../reader/record.ts";
 import type { Connector, Member } from "./connector.ts";
+import { withFolders } from "./folders.ts";
 import { actorFromProc, programFromProc } from "./proc-process.ts";
 
 export interface AuditedOptions {
@@ -37,7 +38,15 @@ export class Audited {
     if (member === undefined || (kind === KIND.foreign && members.knowsForeign(member))) return;
     complete(bytes, member);
     if (kind === KIND.exec) this.#ran(bytes, member);
-    else this.#options.record(bytes);
+    else this.#called(bytes, member);
+  }
+
+  #called(bytes: Buffer, member: Member): void {
+    try {
+      this.#options.record(withFolders(bytes));
+    } catch {
+      this.#options.broken(member.watch);
+    }
   }
 
   #ran(bytes: Buffer, member: Member): void {

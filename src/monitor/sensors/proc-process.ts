@@ -104,7 +104,7 @@ function fileFacts(path: string, link: Buffer): FileFacts {
 }
 
 /** From what stat(2) tells to the number that the kernel itself has. */
-function kernelDevice(device: bigint): bigint {
+export function kernelDevice(device: bigint): bigint {
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
   const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn & 0xffffffffn);
   return (major << 20n) | minor;
