@@ -15,6 +15,8 @@
 
 #define PULSE_MS 500
 #define RECEIVE_BYTES (32 << 20)
+/* Messages before orders have their turn. */
+#define TURN 8192
 /*
  * Two streams, each in its own order. That a process began is told before the first thing that it did, and after what its parent did before;
  * that it ended, behind what it did, which the kernel's thread hands on later: after so long, or at a mark.
@@ -48,7 +50,7 @@ static int listen_to_records(void) {
 }
 
 static void receive(void) {
-    for (;;) {
+    for (unsigned turn = 0; turn < TURN; turn++) {
         _Alignas(struct nlmsghdr) char buffer[16384];
         struct sockaddr_nl from = {0};
         socklen_t from_size = sizeof from;

@@ -34,6 +34,9 @@
 #define FIRST_EPHEMERAL 32768
 /* At an end: how long the kernel's word of the last ones is waited for, ms. */
 #define LAST_WORDS 50
+#define LONGEST_NS UINT64_C(200000000)
+/* Messages of one namespace before others have their turn. */
+#define TURN 1024
 #define LIVING ((1U << TCP_ESTABLISHED_STATE) | (1U << TCP_SYN_SENT_STATE) | (1U << TCP_LISTEN_STATE))
 
 enum { TCP_ESTABLISHED_STATE = 1, TCP_SYN_SENT_STATE = 2, TCP_LISTEN_STATE = 10 };
@@ -204,7 +207,7 @@ static void take(struct space *space, const struct nlmsghdr *message, bool ends)
 }
 
 static void read_space(struct space *space) {
-    for (;;) {
+    for (unsigned turn = 0; turn < TURN; turn++) {
         _Alignas(struct nlmsghdr) char buffer[32768];
         struct sockaddr_nl from = {0};
         socklen_t from_size = sizeof from;
@@ -283,7 +286,8 @@ void flows_close(uint32_t job) {
     if (space == NULL) return;
     look(space);
     struct epoll_event one;
-    while (epoll_wait(ready_spaces, &one, 1, LAST_WORDS) > 0) flows_receive();
+    /* Others' words keep coming. */
+    for (uint64_t until = boot_ns() + LONGEST_NS; boot_ns() < until && epoll_wait(ready_spaces, &one, 1, LAST_WORDS) > 0;) flows_receive();
     close(space->fd);
     free(space);
     spaces[job] = NULL;

@@ -110,12 +110,14 @@ export class Connector {
   }
 
   #forked(bytes: Buffer, pid: number): void {
-    this.#ended.delete(pid);
-    const parent = this.#members.get(bytes.readUInt32LE(AT.ppid));
-    if (parent === undefined || !this.#watches.has(parent.watch)) return;
     const ns = bytes.readBigUInt64LE(AT.time);
     // A look found it meanwhile.
     if ((this.#members.get(pid)?.found ?? 0n) > ns) return;
+    // Whoever had the number before is gone, also when nobody told.
+    this.#ended.delete(pid);
+    this.#members.delete(pid);
+    const parent = this.#members.get(bytes.readUInt32LE(AT.ppid));
+    if (parent === undefined || !this.#watches.has(parent.watch)) return;
     // Gone already, it is still somebody: its beginning is when we heard of it.
     const known = actorFromProc(pid);
     const key = known?.key ?? `${pid}:${ns}`;
