@@ -2,10 +2,10 @@
  * HTTP to one engine, each call on a connection of its own: none is stale after the engine's restart, and a hijacked one is
  * nobody else's. Bounds the time, the headers, and what is read into memory; knows nothing of the API.
  */
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage, RequestOptions } from "node:http";
 import { Agent as HttpsAgent, type RequestOptions as HttpsOptions, request as httpsRequest } from "node:https";
 import type { Duplex, Readable } from "node:stream";
-import { CofferdamError } from "../foundation/index.ts";
+import { CofferdamError, nodeHttp } from "../foundation/index.ts";
 import { Deadline } from "./deadline.ts";
 import { nonsense, unreachable } from "./failure.ts";
 import { type Connection, describeConnection } from "./target.ts";
@@ -52,10 +52,10 @@ export class Transport {
       this.#agent = agent;
       this.#open = (options) => httpsRequest({ ...tls, ...options });
     } else {
-      const agent = new HttpAgent({ keepAlive: false });
+      const agent = new (nodeHttp().Agent)({ keepAlive: false });
       const place = connection.kind === "unix" ? { socketPath: connection.path, host: "engine" } : { host: connection.host, port: connection.port };
       this.#agent = agent;
-      this.#open = (options) => httpRequest({ ...place, agent, ...options });
+      this.#open = (options) => nodeHttp().request({ ...place, agent, ...options });
     }
   }
 

@@ -10,6 +10,7 @@ export { makeFolder } from "./folders.ts";
 export { homeFolder } from "./home.ts";
 export { newId } from "./ids.ts";
 export { type ReadLimits, readBounded } from "./limits.ts";
+export { nodeHttp } from "./node-http.ts";
 export { packageFolder } from "./package-folder.ts";
 export { bootTime, goneFrom, lifeOf, type Owner, ownIdentity, ownName, startOf } from "./process-identity.ts";
 export { productVersion } from "./product-version.ts";

@@ -3,9 +3,10 @@
  * address literals, other names and private addresses behind a granted name are refused, and all of it is on record.
  */
 import { lookup } from "node:dns/promises";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { BlockList, connect, isIP, type Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { nodeHttp } from "../foundation/index.ts";
 
 export interface ProxyEvent {
   /** `host:port` as it was asked for. */
@@ -71,7 +72,7 @@ export class JailProxy {
     this.#options = options;
     this.#allowed = new Set(options.allowed.map((target) => target.toLowerCase()));
     this.#blocked = options.blocked ?? privateAddresses();
-    this.#server = createServer({ maxHeaderSize: 16_384 }, (request, response) => {
+    this.#server = nodeHttp().createServer({ maxHeaderSize: 16_384 }, (request, response) => {
       // Plain requests by absolute address: only tunnels are offered, so that what was checked is what is reached.
       this.#options.onEvent({ target: targetOf(request), connection: this.#order.get(request.socket) ?? -1, refused: "plain http" });
       response.writeHead(403, { "content-type": "text/plain", connection: "close" }).end("cofferdam: only CONNECT is offered\n");

@@ -1,8 +1,12 @@
 /** The thread that reads the sensor, made to die in every way that a thread can: said, counted as a gap, and come back from. */
+import { execFileSync } from "node:child_process";
+import { hash } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type GapEvent, KernelSensor, type SensorStatus } from "../../src/monitor/index.ts";
+import { Supervisor } from "../../src/monitor/sensors/supervisor.ts";
 import { requires } from "../world/needs.ts";
 import { argumentSeen, sensorPid, statusTold } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
@@ -60,7 +64,7 @@ describe("the thread that reads", () => {
     const before = Date.now();
     if (die === "terminate") void world.threads[0]?.terminate();
     else world.threads[0]?.postMessage({ die });
-    expect((await away).why).toMatch(new RegExp(`^the monitor's thread ended: .*${why}.*; it is started again$`));
+    expect((await away).why).toMatch(new RegExp(`^the monitor's reader ended: .*${why}.*; it is started again$`));
     // Asked while nobody is there to answer: not waited for.
     await sensor.sync();
     const back = await statusTold(sensor, "watching");
@@ -106,13 +110,72 @@ describe("the thread that reads", () => {
     const last = new Promise<SensorStatus>((resolve) => {
       sensor.on("status", (told) => (told.why?.endsWith("it is started again") === true ? undefined : resolve(told)));
     });
-    expect(await sensor.initialize()).toMatchObject({ state: "absent", why: "the monitor's thread ended: born dead; it is started again" });
-    expect(await last).toMatchObject({ state: "absent", source: "none", why: "the monitor's thread ended: born dead", lacks: ["everything"] });
+    expect(await sensor.initialize()).toMatchObject({ state: "absent", why: "the monitor's reader ended: born dead; it is started again" });
+    expect(await last).toMatchObject({ state: "absent", source: "none", why: "the monitor's reader ended: born dead", lacks: ["everything"] });
     expect(world.threads).toHaveLength(3);
     await using shell = await WatchedShell.start("true");
     await expect(sensor.watch({ job: "job", pid: shell.pid })).rejects.toMatchObject({
       code: "ENVIRONMENT_UNFIT",
       message: expect.stringContaining("born dead"),
     });
+  });
+});
+
+describe("without a thread", () => {
+  test("the same is told, hashed, missed and come back from; and its sensor ends with it", async (context) => {
+    requires(context, "sensor");
+    const sensor = new KernelSensor({ thread: false });
+    expect(await sensor.initialize()).toMatchObject({ state: "watching", source: "ebpf" });
+    await using shell = await WatchedShell.start("/bin/true first; read -r line; /bin/true second");
+    const watch = await sensor.watch({ job: "job", pid: shell.pid });
+    const first = argumentSeen(sensor, "first");
+    shell.release();
+    expect(await sensor.hash(await first)).toBe(hash("sha256", readFileSync("/bin/true")));
+    const [gap, back] = [once(sensor, "gap"), statusTold(sensor, "watching")];
+    process.kill(sensorPid(), "SIGKILL");
+    expect((await gap)[0]).toMatchObject({ why: "the sensor ended: it was ended by SIGKILL" });
+    await back;
+    const second = argumentSeen(sensor, "second");
+    await shell.go();
+    expect(await second).toMatchObject({ job: "job" });
+    await watch.close();
+    expect(world.threads).toEqual([]);
+    await sensor.close();
+    expect(() => sensorPid()).toThrow("0 sensors");
+    expect(sensor.status).toMatchObject({ state: "absent", why: "closed" });
+  });
+
+  test("while its process is busy the kernel's ring holds what happens, and what it cannot hold is counted", async (context) => {
+    requires(context, "sensor");
+    const many = 60_000;
+    await using sensor = new KernelSensor({ thread: false, rate: 1_000_000 });
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("exec > /dev/null; i=0; while [ $i -lt $1 ]; do : > /dev/zero; i=$((i+1)); done", [String(many)]);
+    let [told, lost] = [0, 0];
+    sensor.on("event", ({ kind }) => {
+      if (kind === "open") told++;
+    });
+    sensor.on("loss", ({ count }) => {
+      lost += count;
+    });
+    const watch = await sensor.watch({ job: "job", pid: shell.pid });
+    const ended = shell.go();
+    execFileSync("sleep", ["1"]);
+    await ended;
+    await watch.close();
+    expect(told + lost).toBe(many);
+    expect(told).toBeGreaterThan(many / 4);
+  });
+
+  test("what it cannot deal with ends it: said, and no watch that claims to be one", async () => {
+    const failing = vi.spyOn(Supervisor.prototype, "watch").mockRejectedValue(new Error("made to fail"));
+    await using sensor = new KernelSensor({ thread: false });
+    await sensor.initialize();
+    await using shell = await WatchedShell.start("true");
+    const away = statusTold(sensor, "absent");
+    await using _watch = await sensor.watch({ job: "job", pid: shell.pid });
+    expect(await away).toMatchObject({ state: "absent", why: "the monitor's reader ended: made to fail" });
+    failing.mockRestore();
+    await expect(sensor.watch({ job: "job", pid: shell.pid })).rejects.toMatchObject({ code: "ENVIRONMENT_UNFIT" });
   });
 });

@@ -1,7 +1,7 @@
 /** What `cofferdam monitor` looks with: an engine, a monitor of its own, and a container by its name, its id or that of its job. */
 import { EngineClient } from "../../engine/index.ts";
 import { CofferdamError } from "../../foundation/index.ts";
-import { type MonitorOptions, RuntimeSecurityMonitor } from "../../monitor/index.ts";
+import { KernelSensor, type MonitorOptions, RuntimeSecurityMonitor } from "../../monitor/index.ts";
 import type { CommandContext } from "./command.ts";
 import { addressOf } from "./engine-option.ts";
 import { openPolicy } from "./session.ts";
@@ -22,8 +22,10 @@ export async function withMonitor<T>(context: CommandContext, options: MonitorOp
   await using engine = new EngineClient(addressOf(context.values["engine"], context.env));
   const { Id, Name, State } = await inspected(engine, onlyArgument(context));
   if (!State.Running) throw new CofferdamError("FAILED_PRECONDITION", `${Name.slice(1)} does not run`);
+  // This process does nothing else: it reads by itself, and is the smaller for it.
+  await using sensor = new KernelSensor({ env: true, thread: false });
   await using monitor = new RuntimeSecurityMonitor(engine, NO_TRAIL, {
-    ...{ suspiciousProcesses: values["jobs.suspicious"], detectionRules: values["jobs.monitor-rules"], ...options },
+    ...{ sensor, suspiciousProcesses: values["jobs.suspicious"], detectionRules: values["jobs.monitor-rules"], ...options },
   });
   await monitor.initialize();
   const name = Name.slice(1);

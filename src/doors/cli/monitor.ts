@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CofferdamError, parseDuration } from "../../foundation/index.ts";
-import { type Action, planResponse } from "../../jobs/index.ts";
+import type { Action, planResponse } from "../../jobs/index.ts";
 import {
   builtInFolder,
   builtInRules,
@@ -39,8 +39,10 @@ const rules: Command = {
     const { values } = await openPolicy(context);
     const set = new RuleSet([...(await builtInRules()), ...(await allOf([...values["jobs.monitor-rules"], ...filesOf(context)]))]);
     const today = new Date().toISOString().slice(0, 10);
+    // Loaded here: whoever watches has no use for everything that runs jobs.
+    const { planResponse: plan } = await import("../../jobs/index.ts");
     const shown = set.rules.map(({ exceptions, ...rule }) => ({
-      ...{ ...rule, answer: answerOf(rule, values) },
+      ...{ ...rule, answer: answerOf(rule, values, plan) },
       exceptions: exceptions.map((one) => ({ ...one, expired: one.until < today })),
     }));
     if (context.globals.json) context.out.json({ schema: "cofferdam/monitor-rules/v1", rules: shown });
@@ -119,8 +121,8 @@ export const monitorCommands: CommandGroup = {
 };
 
 /** What is done in a job about what a rule finds: about a note nothing. */
-function answerOf({ severity, action }: Pick<RuleFacts, "severity" | "action">, { level, mode }: PolicyValues): readonly Action[] {
-  return severity === "note" ? [] : planResponse(level, { severity, anomaly: false, action }, mode);
+function answerOf({ severity, action }: Pick<RuleFacts, "severity" | "action">, { level, mode }: PolicyValues, plan: typeof planResponse): readonly Action[] {
+  return severity === "note" ? [] : plan(level, { severity, anomaly: false, action }, mode);
 }
 
 function filesOf({ values, cwd }: CommandContext): readonly string[] {

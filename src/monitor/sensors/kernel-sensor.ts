@@ -13,7 +13,8 @@ import { AT, SensorRecord } from "../reader/record.ts";
 import { inOrder } from "./batch.ts";
 import type { FromThread, Refusal, ToThread, WatchOrder } from "./messages.ts";
 import { EVENT_BYTES } from "./outbox.ts";
-import { ReaderThread } from "./reader-thread.ts";
+import { OwnReader } from "./own-reader.ts";
+import { ReaderThread, type ReaderThreadOptions } from "./reader-thread.ts";
 import { SENSITIVE, type SensitiveNames, sensitiveSchema, sensitiveWords } from "./sensitive.ts";
 
 export interface KernelSensorEvents {
@@ -35,6 +36,11 @@ export interface KernelSensorOptions {
   readonly rate?: number;
   /** Whether the environment of each program is told. It holds secrets. Default false. */
   readonly env?: boolean;
+  /**
+   * Whether a thread of its own reads, as it should in a process that does other things too. Without it there are 12 MB less; only
+   * the kernel's ring holds what happens while this process is busy, and what fails is not started again. Default true.
+   */
+  readonly thread?: boolean;
 }
 
 export interface WatchRequest {
@@ -73,6 +79,7 @@ const schema: z.ZodType<KernelSensorOptions> = z.strictObject({
   sensitive: sensitiveSchema.exactOptional(),
   rate: z.int().min(1).max(1_000_000).exactOptional(),
   env: z.boolean().exactOptional(),
+  thread: z.boolean().exactOptional(),
 });
 const requestSchema: z.ZodType<WatchRequest> = z.strictObject({
   job: z.string().min(1).max(256),
@@ -94,7 +101,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   readonly #watches = new Map<number, Watched>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #hashing = new Map<number, (sha256: string | undefined) => void>();
-  #thread: ReaderThread | undefined;
+  #thread: ReaderThread | OwnReader | undefined;
   #starting: Promise<SensorStatus> | undefined;
   #status: SensorStatus | undefined;
   /** Since when nobody reads, and why. */
@@ -199,14 +206,15 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
     const told = new Promise<SensorStatus>((resolve) => {
       this.once("status", resolve);
     });
-    const thread = new ReaderThread({
+    const parts: ReaderThreadOptions = {
       data: { program, sources: this.#options.sources ?? SOURCES, sensitive: sensitiveWords(this.#options.sensitive ?? SENSITIVE) },
       hear: (message) => this.#hear(message),
       died: (why, again) => this.#died(why, again),
       returned: () => {
         for (const { order } of this.#watches.values()) this.#send({ type: "watch", order });
       },
-    });
+    };
+    const thread = this.#options.thread === false ? new OwnReader(parts) : new ReaderThread(parts);
     this.#thread = thread;
     const status = await told;
     // Only who waits for an answer keeps the process going.
@@ -312,7 +320,7 @@ export class KernelSensor extends EventEmitter<KernelSensorEvents> implements As
   }
 
   #died(why: string, again: boolean): void {
-    const sentence = `the monitor's thread ended: ${why}`;
+    const sentence = `the monitor's reader ended: ${why}`;
     this.#missing ??= { from: this.#lastSign, why: sentence };
     if (!again) this.#thread = undefined;
     this.#settleAll();

@@ -5,10 +5,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as NetServer } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { CofferdamError, ERROR_TABLE, wrapError } from "../../foundation/index.ts";
+import { CofferdamError, ERROR_TABLE, nodeHttp, wrapError } from "../../foundation/index.ts";
 import { judgedMetadata, tarballsOf, type WantedTarball } from "./metadata.ts";
 import type { Registries } from "./registries.ts";
 import type { TarballSource } from "./source.ts";
@@ -72,7 +72,7 @@ export class Gate {
 
   /** Serves on a listening socket, which the gate closes in the end. */
   serve(door: NetServer): void {
-    this.#server = createServer(
+    this.#server = nodeHttp().createServer(
       { maxHeaderSize: 16 * 1024, keepAliveTimeout: 30_000, requestTimeout: 60_000 },
       (request, response) => void this.#handle(request, response),
     );
