@@ -11,7 +11,10 @@ export const COMMANDS: readonly TableEntry[] = [
   {
     name: "job",
     summary: "run a command in a guarded container: job run --image IMG --repo O/R -- make test",
-    load: async () => (await import("./job.ts")).jobCommands,
+    load: async () => {
+      keepHeapSmall();
+      return (await import("./job.ts")).jobCommands;
+    },
   },
   {
     name: "secret",
@@ -34,7 +37,7 @@ export const COMMANDS: readonly TableEntry[] = [
     name: "monitor",
     summary: "what a job's processes do: watch, check, rules, test",
     load: async () => {
-      keepHeapSmall();
+      keepHeapSmall({ plain: true });
       return (await import("./monitor.ts")).monitorCommands;
     },
   },
