@@ -121,6 +121,16 @@ describe("the thread that reads", () => {
   });
 });
 
+test("one that hangs is ended as it is closed", { timeout: 30_000 }, async (context) => {
+  requires(context, "sensor");
+  if (process.env["COFFERDAM_TEST_FULL"] !== "1") context.skip("takes ten seconds: ./dev test --full");
+  const sensor = new KernelSensor();
+  await sensor.initialize();
+  world.threads[0]?.postMessage({ die: "hang" });
+  await sensor.close();
+  expect(() => sensorPid()).toThrow("0 sensors");
+});
+
 describe("without a thread", () => {
   test("the same is told, hashed, missed and come back from; and its sensor ends with it", async (context) => {
     requires(context, "sensor");

@@ -16,6 +16,8 @@ const MAX_FAILURES = 3;
 const LOOK_MS = 1000;
 /** Looks in a row without a word before it counts as stuck: it says something every second. This thread's own work is no such time. */
 const SILENT_LOOKS = 30;
+/** One that was asked to end and does not is ended, ms. */
+const CLOSE_MS = 10_000;
 /** MB. What it holds is bounded well below: one that comes here is ended, and not the whole process. */
 const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 } as const;
 
@@ -74,7 +76,9 @@ export class ReaderThread {
     worker.ref();
     const ended = new Promise((resolve) => worker.once("exit", resolve));
     worker.postMessage({ type: "close" } satisfies ToThread);
+    const late = setTimeout(() => void worker.terminate(), CLOSE_MS);
     await ended;
+    clearTimeout(late);
   }
 
   #start(): void {
