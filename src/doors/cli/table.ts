@@ -11,10 +11,7 @@ export const COMMANDS: readonly TableEntry[] = [
   {
     name: "job",
     summary: "run a command in a guarded container: job run --image IMG --repo O/R -- make test",
-    load: async () => {
-      keepHeapSmall();
-      return (await import("./job.ts")).jobCommands;
-    },
+    load: async () => (await import("./job.ts")).jobCommands,
   },
   {
     name: "secret",
@@ -37,7 +34,7 @@ export const COMMANDS: readonly TableEntry[] = [
     name: "monitor",
     summary: "what a job's processes do: watch, check, rules, test",
     load: async () => {
-      keepHeapSmall({ plain: true });
+      keepHeapSmall();
       return (await import("./monitor.ts")).monitorCommands;
     },
   },
