@@ -123,7 +123,7 @@ describe("the thread that reads", () => {
 
 test("one that hangs is ended as it is closed", { timeout: 30_000 }, async (context) => {
   requires(context, "sensor");
-  if (process.env["COFFERDAM_TEST_FULL"] !== "1") context.skip("takes ten seconds: ./dev test --full");
+  if (process.env["COFFERDAM_TEST_FULL"] !== "1") context.skip("optional: it takes ten seconds, ./dev test --full");
   const sensor = new KernelSensor();
   await sensor.initialize();
   world.threads[0]?.postMessage({ die: "hang" });
