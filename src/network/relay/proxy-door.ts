@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { parseAddress } from "../rules/index.ts";
 import type { Wanted } from "./judge.ts";
 import { refuseHttp } from "./refusal-page.ts";
-import { type HeadFault, type RequestHead, readRequestHead } from "./request-head.ts";
+import { type HeadFault, type RequestHead, RequestHeads } from "./request-head.ts";
 import { MAX_HEAD } from "./request-stream.ts";
 
 /** ms for the head of a request. */
@@ -23,7 +23,7 @@ export async function readProxyRequest(client: Socket, gateway: string): Promise
   if (bytes === undefined) return undefined;
   const end = bytes.indexOf("\r\n\r\n");
   const text = bytes.toString("latin1", 0, end);
-  const head: RequestHead | HeadFault = end < 0 ? { reason: "bad-request", rule: "the head" } : readRequestHead(text);
+  const head: RequestHead | HeadFault = end < 0 ? { reason: "bad-request", rule: "the head" } : new RequestHeads().read(text);
   const tunnel = !("reason" in head) && head.method === "CONNECT";
   if ("reason" in head || !(tunnel || head.absolute)) {
     const { reason, rule } = "reason" in head ? head : { reason: "bad-request" as const, rule: "a proxy is asked with an absolute target" };

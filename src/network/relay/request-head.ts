@@ -38,28 +38,58 @@ const NOTED = /(?:^|\n)(host|content-length|transfer-encoding|upgrade|connection
 const OVERRIDES = /(?:^|\n)x[-_](?:http[-_]method(?:[-_]override)?|method[-_]override|original[-_]url|rewrite[-_]url):/i;
 const MAX_LENGTH_DIGITS = 15;
 
-/** @param text the head in Latin-1, up to its empty line and without it. */
-export function readRequestHead(text: string): RequestHead | HeadFault {
-  const lineEnd = text.indexOf("\r\n");
-  const line = lineEnd < 0 ? text : text.slice(0, lineEnd);
-  const fields = lineEnd < 0 ? "" : `${text.slice(lineEnd + 2)}\r\n`;
-  const [, method = "", target = "", major, minor] = REQUEST_LINE.exec(line) ?? [];
-  if (method === "") return { reason: "not-http", rule: "no request line" };
-  if (major === "2" || method === "PRI") return { reason: "h2c", rule: "HTTP/2 without TLS" };
-  if (major !== "1" || (minor !== "1" && minor !== "0")) return bad("the version of HTTP");
-  if (!FIELDS.test(fields)) return bad("a header line");
-  const noted = notedFields(fields);
+/** What the fields say, whatever the first line is. */
+interface Fields {
+  readonly noted: Noted;
+  /** What Host names; undefined when that is no host. */
+  readonly named: Named | undefined;
+  readonly overrides: boolean;
+}
+
+/** Longest fields that are remembered of a connection. */
+const MAX_REMEMBERED = 4096;
+
+/** Heads of one connection. Clients send the same fields with each request of it, and what was read of those stands as long as they do. */
+export class RequestHeads {
+  #last: { readonly text: string | undefined; readonly fields: Fields | HeadFault } | undefined;
+
+  /** @param text the head in Latin-1, up to its empty line and without it. */
+  read(text: string): RequestHead | HeadFault {
+    const lineEnd = text.indexOf("\r\n");
+    const line = lineEnd < 0 ? text : text.slice(0, lineEnd);
+    const [, method = "", target = "", major, minor] = REQUEST_LINE.exec(line) ?? [];
+    if (method === "") return { reason: "not-http", rule: "no request line" };
+    if (major === "2" || method === "PRI") return { reason: "h2c", rule: "HTTP/2 without TLS" };
+    if (major !== "1" || (minor !== "1" && minor !== "0")) return bad("the version of HTTP");
+    const fields = this.#fieldsOf(lineEnd < 0 ? undefined : text.slice(lineEnd + 2));
+    if ("reason" in fields) return fields;
+    const { noted, named, overrides } = fields;
+    const body = bodyOf(noted, minor);
+    if (typeof body === "string" && body !== "chunked") return bad(body);
+    if (noted.upgrade !== undefined && (method !== "GET" || body !== 0)) return bad("Upgrade with a body");
+    const authority = authorityOf(method, target, noted.host, named);
+    if ("reason" in authority) return authority;
+    return { method, target, ...authority, upgrade: noted.upgrade !== undefined, overrides, body };
+  }
+
+  /** @param text undefined: there are none. */
+  #fieldsOf(text: string | undefined): Fields | HeadFault {
+    if (this.#last !== undefined && this.#last.text === text) return this.#last.fields;
+    const fields = readFields(text === undefined ? "" : `${text}\r\n`);
+    this.#last = (text?.length ?? 0) > MAX_REMEMBERED ? undefined : { text, fields };
+    return fields;
+  }
+}
+
+function readFields(text: string): Fields | HeadFault {
+  if (!FIELDS.test(text)) return bad("a header line");
+  const noted = notedFields(text);
   if (typeof noted === "string") return bad(noted);
   if (noted.upgrade !== undefined || noted.http2Settings !== undefined) {
     if (noted.http2Settings !== undefined || /\bh2c?\b/i.test(noted.upgrade ?? "")) return { reason: "h2c", rule: "Upgrade" };
     if (noted.upgrade?.toLowerCase() !== "websocket") return bad("Upgrade to something else than websocket");
   }
-  const body = bodyOf(noted, minor);
-  if (typeof body === "string" && body !== "chunked") return bad(body);
-  if (noted.upgrade !== undefined && (method !== "GET" || body !== 0)) return bad("Upgrade with a body");
-  const authority = authorityOf(method, target, noted.host);
-  if ("reason" in authority) return authority;
-  return { method, target, ...authority, upgrade: noted.upgrade !== undefined, overrides: OVERRIDES.test(fields), body };
+  return { noted, named: noted.host === undefined ? undefined : readAuthority(noted.host), overrides: OVERRIDES.test(text) };
 }
 
 function bad(rule: string): HeadFault {
@@ -105,14 +135,14 @@ function bodyOf({ length, encoding }: Noted, minor: string | undefined): Request
 }
 
 type Authority = Pick<RequestHead, "host" | "hostIsAddress" | "port" | "absolute">;
+type Named = Omit<Authority, "absolute">;
 
-function authorityOf(method: string, target: string, host: string | undefined): Authority | HeadFault {
+function authorityOf(method: string, target: string, host: string | undefined, named: Named | undefined): Authority | HeadFault {
   if (method === "CONNECT") {
     const asked = readAuthority(target);
     return asked?.port === undefined ? bad("CONNECT") : { ...asked, absolute: false };
   }
   if (host === undefined || host === "") return { reason: "no-host", rule: "Host" };
-  const named = readAuthority(host);
   if (named === undefined) return bad("Host");
   if (target.startsWith("/") || (target === "*" && method === "OPTIONS")) return { ...named, absolute: false };
   const [, inTarget = ""] = /^http:\/\/([^/?#]*)(?:[/?]|$)/i.exec(target) ?? [];
@@ -123,7 +153,7 @@ function authorityOf(method: string, target: string, host: string | undefined): 
 }
 
 /** `host`, `host:port`, `[v6]:port`; undefined for user names and everything else. */
-export function readAuthority(text: string): Omit<Authority, "absolute"> | undefined {
+export function readAuthority(text: string): Named | undefined {
   const [, bracketed, plain = "", digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]@]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   if (port !== undefined && (port < 1 || port > 65_535)) return undefined;

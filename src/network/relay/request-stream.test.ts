@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { duplexPair } from "node:stream";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type RequestHead, readAuthority, readRequestHead } from "./request-head.ts";
+import { type RequestHead, RequestHeads, readAuthority } from "./request-head.ts";
 import { RequestStream } from "./request-stream.ts";
 
 interface Read {
@@ -182,12 +182,47 @@ test.each([
 
 test("WebSocket is asked for without a body, and nothing else is asked for by Upgrade", () => {
   const lines = ["Host: a.example", "Connection: upgrade", "Upgrade: WebSocket"];
-  expect(readRequestHead(["GET / HTTP/1.1", ...lines].join("\r\n"))).toMatchObject({ upgrade: true, body: 0 });
+  expect(new RequestHeads().read(["GET / HTTP/1.1", ...lines].join("\r\n"))).toMatchObject({ upgrade: true, body: 0 });
   for (const head of [
     ["POST / HTTP/1.1", ...lines],
     ["GET / HTTP/1.1", ...lines, "Content-Length: 1"],
     ["GET / HTTP/1.1", ...lines.slice(0, 2), "Upgrade: websocket, h2c"],
     ["GET / HTTP/1.1", ...lines.slice(0, 2), "Upgrade: foo/1"],
   ])
-    expect(readRequestHead(head.join("\r\n"))).toHaveProperty("reason");
+    expect(new RequestHeads().read(head.join("\r\n"))).toHaveProperty("reason");
+});
+
+test("what is remembered of a connection's fields changes nothing of how a head is read", () => {
+  const line = fc.constantFrom(
+    "GET / HTTP/1.1",
+    "GET /x HTTP/1.0",
+    "POST / HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "CONNECT a.example:443 HTTP/1.1",
+    "GET http://a.example/ HTTP/1.1",
+    "PRI * HTTP/2.0",
+    "nonsense",
+  );
+  const fields = fc.constantFrom(
+    ...[
+      "",
+      "\r\n",
+      "\r\nHost: a.example",
+      "\r\nHost: a.example:80",
+      "\r\nHost: b.example",
+      "\r\nHost: a@b",
+      "\r\nHost:",
+      "\r\nHost: a.example\r\nHost: a.example",
+    ],
+    ...["\r\nHost: a.example\r\nContent-Length: 5", "\r\nHost: a.example\r\nTransfer-Encoding: chunked", "\r\nHost: a.example\r\nUpgrade: websocket"],
+    ...["\r\nHost: a.example\r\nUpgrade: h2c", "\r\nHost: a.example\r\nX-Original-URL: /y", "\r\n folded", `\r\nHost: a.example\r\nX: ${"y".repeat(5000)}`],
+  );
+  const heads = fc.array(fc.tuple(line, fields), { minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(heads, (all) => {
+      const connection = new RequestHeads();
+      for (const parts of all) expect(connection.read(parts.join(""))).toEqual(new RequestHeads().read(parts.join("")));
+    }),
+    { numRuns: 500 },
+  );
 });

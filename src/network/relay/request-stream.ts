@@ -2,7 +2,7 @@
  * All requests of one connection, as they come: every head is checked before a byte of it goes on, bodies pass. What goes on
  * is what came, byte for byte.
  */
-import { type HeadFault, type RequestHead, readRequestHead } from "./request-head.ts";
+import { type HeadFault, type RequestHead, RequestHeads } from "./request-head.ts";
 
 /** Longest head; most servers end at 8 or 16 KiB. */
 export const MAX_HEAD = 32_768;
@@ -22,6 +22,7 @@ type State = "head" | "body" | "chunk-line" | "chunk" | "chunk-end" | "trailer" 
 /** @param Fault what `admit` says of a head that it does not let through. */
 export class RequestStream<Fault> {
   readonly #admit: (head: RequestHead) => Fault | "stop" | undefined;
+  readonly #heads = new RequestHeads();
   #state: State = "head";
   /** Bytes of a part that is not whole yet. */
   #held: Buffer = Buffer.alloc(0);
@@ -83,7 +84,7 @@ export class RequestStream<Fault> {
   #head(bytes: Buffer): number | Fault | HeadFault {
     const end = bytes.indexOf("\r\n\r\n");
     if (end < 0 || end > MAX_HEAD) return bytes.length > MAX_HEAD ? { reason: "bad-request", rule: `a head of more than ${MAX_HEAD} bytes` } : 0;
-    const head = readRequestHead(bytes.toString("latin1", 0, end));
+    const head = this.#heads.read(bytes.toString("latin1", 0, end));
     if ("reason" in head) return head;
     const fault = this.#admit(head);
     if (fault !== undefined && fault !== "stop") return fault;
