@@ -1,4 +1,5 @@
 /** Rounds of ours and the peer in turn, medians, and the line that every benchmark prints. */
+import { hash } from "node:crypto";
 
 export interface Contender {
   readonly name: string;
@@ -6,13 +7,22 @@ export interface Contender {
   run(): Promise<number>;
 }
 
-/** Every contender once a round, in turn, so that a slow minute of the machine hits all of them. @returns medians. */
+/**
+ * Every contender once a round, so that a slow minute of the machine hits all of them; in another order each round, since what one
+ * leaves to be cleared away is paid by the next. @returns medians.
+ */
 export async function interleaved(contenders: readonly Contender[], rounds: number): Promise<number[]> {
   const samples: number[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, contender] of contenders.entries()) samples[i]?.push(await contender.run());
+    for (const i of orderOf(contenders.length, round)) samples[i]?.push((await contenders[i]?.run()) ?? Number.NaN);
   }
   return samples.map(median);
+}
+
+/** The same at each run: places by the hash of round and place. */
+function orderOf(count: number, round: number): readonly number[] {
+  const at = Array.from({ length: count }, (_, i) => ({ i, by: hash("sha256", `${round} ${i}`) }));
+  return at.sort((a, b) => (a.by < b.by ? -1 : 1)).map(({ i }) => i);
 }
 
 export function median(values: readonly number[]): number {

@@ -11,7 +11,7 @@ import type { Allocation, ResourceQuotaManager } from "../quota/index.ts";
 import type { SecretReader } from "../secrets/index.ts";
 import { CanaryWatch } from "./canary-watch.ts";
 import { type CreatePlan, planContainer } from "./container/create-body.ts";
-import { Gate } from "./container/gate.ts";
+import { type Ended, Gate } from "./container/gate.ts";
 import { withUser } from "./container/hardened.ts";
 import { makeJobFolder, releaseJobFolder } from "./container/job-folder.ts";
 import { type ContainerProfile, containerProfile } from "./container/profile.ts";
@@ -174,9 +174,14 @@ export class ContainerRun {
     }
     const lost = over.lost;
     const ended = started.kind === "failed" ? undefined : await sooner(gate.ended(either(signal, lost)), signal, lost);
+    if (ended !== undefined) {
+      // Process 1 alone is left, and goes. Its engine takes some hundredths of a second to say so.
+      this.#job.workloadEnded(exitOf(ended));
+      void this.#watch?.end();
+    }
     const { exitCode } = await sooner(exit, signal, lost);
     this.#exited = true;
-    this.#job.workloadEnded(ended?.exit ?? (ended?.signal === undefined ? exitCode : 128 + ended.signal));
+    this.#job.workloadEnded(ended === undefined ? exitCode : exitOf(ended));
     if (exitCode === 128 + 9) this.#job.outOfMemory = (await engine.containers.inspect(id, { signal })).State.OOMKilled;
     await sooner(this.#output, signal, lost);
   }
@@ -308,6 +313,11 @@ export class ContainerRun {
     const threat = { type: "canary_seen", severity: "critical", source: "masking", jobId, details: { where: source } } as const;
     this.#parts.threat(threat).catch((error: unknown) => this.#job.remains("a canary was seen", error));
   }
+}
+
+/** As a shell has it. */
+function exitOf({ exit, signal }: Ended): number | undefined {
+  return exit ?? (signal === undefined ? undefined : 128 + signal);
 }
 
 /** @returns whether there was one. */

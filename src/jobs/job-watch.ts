@@ -26,7 +26,7 @@ export class JobWatch {
   #worst: SensorStatus;
   /** As it was put on record at the beginning. */
   #told: SensorStatus["source"] = "ebpf";
-  #ended = false;
+  #ending: Promise<void> | undefined;
 
   private constructor(parts: JobWatchParts, job: LiveJob, containerId: string, monitor: RuntimeSecurityMonitor) {
     this.#parts = parts;
@@ -83,8 +83,11 @@ export class JobWatch {
 
   /** Waits for answers that are on their way: what they want of the container is gone afterwards. Never throws. Idempotent. */
   async end(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
+    this.#ending ??= this.#end();
+    await this.#ending;
+  }
+
+  async #end(): Promise<void> {
     const { jobId } = this.#job.identity;
     await this.#parts.settled(jobId);
     try {
