@@ -1,8 +1,8 @@
 /** What an ordinary user runs from: this checkout, or a copy of what it needs where it lies below a private folder. */
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readlinkSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inject } from "vitest";
 
 export type Who = "root" | "user";
 
@@ -19,8 +19,7 @@ let copy: string | undefined;
 export function checkoutFor(as: Who): string {
   if (as === "root" || process.getuid?.() !== 0 || isReachable(ROOT)) return ROOT;
   if (copy !== undefined) return copy;
-  const made = mkdtempSync(join(tmpdir(), "cofferdam-checkout-"));
-  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  const made = mkdtempSync(join(inject("scratch"), "checkout-"));
   chmodSync(made, 0o755);
   for (const part of PARTS) {
     mkdirSync(dirname(join(made, part)), { recursive: true });
