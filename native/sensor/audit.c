@@ -52,15 +52,10 @@ static int listen_to_records(void) {
 static void receive(void) {
     for (unsigned turn = 0; turn < TURN; turn++) {
         _Alignas(struct nlmsghdr) char buffer[16384];
-        struct sockaddr_nl from = {0};
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(records, buffer, sizeof buffer - 1, 0, (struct sockaddr *)&from, &from_size);
-        if (size < 0 && errno == ENOBUFS) {
-            overruns++;
-            continue;
-        }
+        uint32_t groups = 0;
+        ssize_t size = netlink_receive(records, buffer, sizeof buffer - 1, &groups, &overruns);
         if (size < 0) return;
-        if (from.nl_pid != 0 || (size_t)size < NLMSG_HDRLEN) continue;
+        if ((size_t)size < NLMSG_HDRLEN) continue;
         /* One message, whose length older kernels told without its head. */
         const struct nlmsghdr *head = (const void *)buffer;
         buffer[size] = '\0';

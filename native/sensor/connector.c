@@ -19,7 +19,6 @@
 #define PULSE_MS 500
 #define RECEIVE_BYTES (8 << 20)
 
-/* Messages that the kernel had no room for: it tells that some were lost, never how many. */
 static uint64_t overruns;
 
 uint64_t connector_overruns(void) { return overruns; }
@@ -82,16 +81,9 @@ static void take(const struct proc_event *event, void (*tell)(const struct chang
 void connector_receive(int fd, void (*tell)(const struct change *)) {
     for (;;) {
         _Alignas(struct nlmsghdr) char buffer[8192];
-        struct sockaddr_nl from = {0};
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &from_size);
-        if (size < 0 && errno == ENOBUFS) {
-            overruns++;
-            continue;
-        }
+        uint32_t groups = 0;
+        ssize_t size = netlink_receive(fd, buffer, sizeof buffer, &groups, &overruns);
         if (size < 0) return;
-        /* Only the kernel's word counts. */
-        if (from.nl_pid != 0) continue;
         int left = (int)size;
         for (const struct nlmsghdr *head = (const void *)buffer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
             const struct cn_msg *message = NLMSG_DATA(head);

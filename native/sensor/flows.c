@@ -209,18 +209,12 @@ static void take(struct space *space, const struct nlmsghdr *message, bool ends)
 static void read_space(struct space *space) {
     for (unsigned turn = 0; turn < TURN; turn++) {
         _Alignas(struct nlmsghdr) char buffer[32768];
-        struct sockaddr_nl from = {0};
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(space->fd, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &from_size);
-        if (size < 0 && errno == ENOBUFS) {
-            overruns++;
-            continue;
-        }
+        uint32_t groups = 0;
+        ssize_t size = netlink_receive(space->fd, buffer, sizeof buffer, &groups, &overruns);
         if (size < 0) return;
-        if (from.nl_pid != 0) continue;
         int left = (int)size;
         for (const struct nlmsghdr *head = (const void *)buffer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left))
-            if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY) take(space, head, from.nl_groups != 0);
+            if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY) take(space, head, groups != 0);
     }
 }
 

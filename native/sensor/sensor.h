@@ -41,6 +41,12 @@ bool drop_privileges(int needed, bool (*works)(void));
 /* For a helper of the sensor: gives up everything but this mask of capabilities. */
 void keep_privileges(uint64_t mask);
 
+/*
+ * netlink.c: the next message of the kernel. @param overruns one more each time that the kernel had no room: it tells that some were lost, never
+ * how many. @returns its size; 0 for what is to be passed over; -1 when nothing more is there.
+ */
+ssize_t netlink_receive(int fd, void *buffer, size_t size, uint32_t *groups, uint64_t *overruns);
+
 /* connector.c: who begins (`ppid`), runs another program, or ends (`result`): KIND_FORK, KIND_EXEC, KIND_EXIT. */
 struct change {
     uint64_t time;
