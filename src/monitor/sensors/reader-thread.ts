@@ -6,11 +6,8 @@
 import { Worker } from "node:worker_threads";
 import { messageOf } from "../../foundation/index.ts";
 import type { FromThread, ThreadData, ToThread } from "./messages.ts";
+import { RestartPauses } from "./restart-pauses.ts";
 
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 30_000;
-/** One that lived so long starts over with the shortest pause. */
-const STEADY_MS = 60_000;
 /** Ends in a row before a first word, after which no other is started. */
 const MAX_FAILURES = 3;
 const LOOK_MS = 1000;
@@ -35,8 +32,7 @@ export class ReaderThread {
   readonly #look: NodeJS.Timeout;
   #worker: Worker | undefined;
   #again: NodeJS.Timeout | undefined;
-  #startedAt = 0;
-  #pause = FIRST_PAUSE_MS;
+  readonly #pauses = new RestartPauses();
   #failures = 0;
   #spoke = false;
   #silent = 0;
@@ -82,7 +78,7 @@ export class ReaderThread {
   }
 
   #start(): void {
-    this.#startedAt = performance.now();
+    this.#pauses.started();
     this.#spoke = false;
     this.#silent = 0;
     this.#why = undefined;
@@ -106,14 +102,12 @@ export class ReaderThread {
     if (this.#closed) return;
     this.#failures = this.#spoke ? 0 : this.#failures + 1;
     const again = this.#failures < MAX_FAILURES;
-    if (performance.now() - this.#startedAt > STEADY_MS) this.#pause = FIRST_PAUSE_MS;
     if (again) {
       this.#again = setTimeout(() => {
         this.#start();
         this.#options.returned();
-      }, this.#pause);
+      }, this.#pauses.next());
       if (!this.#keepsProcess) this.#again.unref();
-      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     } else clearInterval(this.#look);
     this.#options.died(this.#why ?? how, again);
   }

@@ -12,14 +12,11 @@ import { Connector, type ConnectorEvent, type ConnectorOptions } from "./connect
 import { readCounters, type WatchCounters } from "./counters.ts";
 import type { Refusal, ThreadData, WatchOrder } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import { RestartPauses } from "./restart-pauses.ts";
 import { type Ended, SensorProcess } from "./sensor-process.ts";
 
 /** Watches at a time: places in the kernel's table (MAX_JOBS). */
 const MAX_WATCHES = 4096;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 30_000;
-/** A sensor that lived so long starts over with the shortest pause. */
-const STEADY_MS = 60_000;
 const LOOK_MS = 1000;
 /** Looks in a row without a word before it counts as stuck: it says something twice a second. */
 const SILENT_LOOKS = 5;
@@ -53,8 +50,7 @@ export class Supervisor {
   readonly #refusals: string[] = [];
   #clockOffset = 0n;
   #lastSign = Date.now();
-  #startedAt = 0;
-  #pause = FIRST_PAUSE_MS;
+  readonly #pauses = new RestartPauses();
   #again: NodeJS.Timeout | undefined;
   readonly #look: NodeJS.Timeout;
   #failures = 0;
@@ -158,7 +154,7 @@ export class Supervisor {
   }
 
   #start(): void {
-    this.#startedAt = Date.now();
+    this.#pauses.started();
     this.#overruns = 0;
     this.#silent = this.#heardBefore = 0;
     this.#connector.clear();
@@ -257,10 +253,8 @@ export class Supervisor {
       this.#start();
       return;
     }
-    if (Date.now() - this.#startedAt > STEADY_MS) this.#pause = FIRST_PAUSE_MS;
     this.#tellAbsent(`${sentence}; it is started again`);
-    this.#again = setTimeout(() => this.#start(), this.#pause);
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+    this.#again = setTimeout(() => this.#start(), this.#pauses.next());
   }
 
   /** Once a second: one that says nothing for long is ended, which starts it again. */
