@@ -1,7 +1,7 @@
 /** Files, sockets and streams from the parts of a record. */
 import type { ClaimedPath, FileFacts, SocketFacts, StreamFacts } from "../event.ts";
 import { addressOf, endpointOf, FAMILY, unixName } from "./address.ts";
-import { fileId, milliseconds, streamKind } from "./kernel-values.ts";
+import { fileId, milliseconds, streamKind, TYPE_OF_MODE } from "./kernel-values.ts";
 import { broken, PART, type Part, type SensorRecord } from "./record.ts";
 import { pieces, textOf } from "./text.ts";
 
@@ -16,7 +16,6 @@ const UPPER = 2;
 const INTERNAL = 4;
 const PARTIAL = 8;
 const MOST_CLAIMED = 4095;
-const TYPE_OF_MODE = 0o170000;
 const TYPES: ReadonlyMap<number, FileFacts["type"]> = new Map([
   [0o100000, "file"],
   [0o040000, "directory"],

@@ -1,7 +1,8 @@
 /** Numbers of the kernel as events tell them: the same ones from its records and from /proc, so that both name the same thing alike. */
 import type { ExitEvent, StreamFacts } from "../event.ts";
 
-const TYPE_OF_MODE = 0o170000;
+/** What of a mode says what a file is. */
+export const TYPE_OF_MODE = 0o170000;
 const NULL_DEVICE = 0x100003n;
 
 /** Time of a file, ms. Equal times are equal numbers: whoever compares them has them from here. */
