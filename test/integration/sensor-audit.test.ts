@@ -10,6 +10,7 @@ import { type GapEvent, KernelSensor, type LossEvent, type ProcessEvent } from "
 import { type AuditState, addAuditRule, auditState, removeAuditRules } from "../world/audit-rules.ts";
 import { has, requires } from "../world/needs.ts";
 import { POWERLESS, powersOf } from "../world/process-power.ts";
+import { eventsOfScript } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
 const PROGRAM = join(packageFolder(), "dist", "native", `cofferdam-sensor-${process.arch}`);
@@ -41,26 +42,13 @@ describe("the sensor by audit", () => {
     requires(context, "python3");
   });
 
-  /** Everything that a script does, in order, once it ended. */
-  async function eventsOf(script: string, args: readonly string[] = [], more: readonly string[] = []): Promise<ProcessEvent[]> {
-    await using shell = await WatchedShell.start(script, args, [], more);
-    const events: ProcessEvent[] = [];
-    const hear = (event: ProcessEvent): void => void events.push(event);
-    sensor.on("event", hear);
-    await using watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
-    await shell.go();
-    await watch.close();
-    sensor.off("event", hear);
-    return events;
-  }
-
   test("says what it is, and what it does not show", () => {
     expect(sensor.status).toMatchObject({ state: "degraded", source: "audit", lacks: expect.arrayContaining(["whether files are new since the image"]) });
   });
 
   test("each of sixty short processes: begun, run with its arguments, ended, in this order; and each of sixty opens", async () => {
     const script = 'i=0; while [ $i -lt 60 ]; do /bin/true "$i"; : > "$1/f$i"; i=$((i+1)); done';
-    const events = await eventsOf(script, [folder]);
+    const events = await eventsOfScript(sensor, script, [folder]);
     const numbers = Array.from({ length: 60 }, (_, i) => String(i));
     const runs = events.flatMap((event) => (event.kind === "exec" && event.asked.endsWith("/true") ? [event] : []));
     expect(runs.map(({ args }) => args[1])).toEqual(numbers);
@@ -82,7 +70,7 @@ describe("the sensor by audit", () => {
     const strange = 'a" name="shadow" nametype=CREATE\n=';
     const script =
       'cd "$1"; echo x > "$2"; mv "$2" "$(printf "b\\377")"; ln -s target link; ln "$(printf "b\\377")" hard; chmod 4711 hard; mkdir -p sub; rm hard';
-    const events = await eventsOf(script, [folder, strange]);
+    const events = await eventsOfScript(sensor, script, [folder, strange]);
     const found = events.flatMap((event) => ("file" in event && event.file !== undefined ? [{ kind: event.kind, path: event.file.path }] : []));
     const at = (name: string): string => join(folder, name);
     expect(found).toEqual([
@@ -112,7 +100,7 @@ time.sleep(1)
 os.unlink("er/moved", dir_fd=folder)
 os.dup2(os.open("/", os.O_RDONLY), folder)
 time.sleep(1)' "$1"`;
-    const events = await eventsOf(script, [folder]);
+    const events = await eventsOfScript(sensor, script, [folder]);
     const at = (name: string): string => join(folder, "deep", name);
     const found = events.flatMap((event) =>
       "file" in event && event.actor.name === "python3" && event.file !== undefined ? [[event.kind, event.file.path]] : [],
@@ -133,7 +121,7 @@ time.sleep(1)' "$1"`;
       perl -MSocket -e 'socket S, PF_INET, SOCK_DGRAM, 0; connect S, sockaddr_in(53, inet_aton("192.0.2.7")); bind S, pack_sockaddr_un("/nowhere/s")'
       unshare --uts true`;
     writeFileSync(join(folder, "root-only"), "x", { mode: 0o600 });
-    const events = await eventsOf(script, [folder]);
+    const events = await eventsOfScript(sensor, script, [folder]);
     const refused = events.filter((event) => event.kind === "open" && event.result === -13);
     expect(refused).toMatchObject([
       { file: { path: join(folder, "root-only") }, access: "write", actor: { uid: 65534 } },
@@ -154,7 +142,7 @@ time.sleep(1)' "$1"`;
     await using other = await WatchedShell.start("");
     await using _other = await sensor.watch({ job: "other", pid: other.pid });
     const rules = auditState().keys;
-    const events = await eventsOf("cat .npmrc plain id_rsa .ssh/any", [], [`--wd=${folder}`]);
+    const events = await eventsOfScript(sensor, "cat .npmrc plain id_rsa .ssh/any", [], [`--wd=${folder}`]);
     const reads = events.flatMap((event) => (event.kind === "open" && event.access === "read" ? [event.file.path] : []));
     expect(reads).toEqual([".npmrc", "id_rsa", ".ssh/any"].map((name) => join(folder, name)));
     const ours = (key: string): boolean => childrenOf(process.pid).includes(Number(key.split(".")[1]));
@@ -162,7 +150,7 @@ time.sleep(1)' "$1"`;
   });
 
   test("long arguments are counted whole and kept to a bound", async () => {
-    const events = await eventsOf('/bin/true "$(head -c 100000 /dev/zero | tr "\\0" x)" "last one"');
+    const events = await eventsOfScript(sensor, '/bin/true "$(head -c 100000 /dev/zero | tr "\\0" x)" "last one"');
     const run = events.find((event) => event.kind === "exec" && event.asked === "/bin/true");
     expect(run).toMatchObject({ argsBytes: "/bin/true".length + 1 + 100_000 + 1 + "last one".length + 1, argsCut: true });
   });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { KernelSensor, type LossEvent, type ProcessEvent, type SensorEvent } from "../../src/monitor/index.ts";
 import { has, requires } from "../world/needs.ts";
+import { eventsOfScript } from "../world/sensor-watch.ts";
 import { WatchedShell } from "../world/watched-shell.ts";
 
 describe("the kernel sensor", () => {
@@ -25,19 +26,6 @@ describe("the kernel sensor", () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Everything that a script does, in order, once it ended. */
-  async function eventsOf(script: string, args: readonly string[] = []): Promise<ProcessEvent[]> {
-    await using shell = await WatchedShell.start(script, args);
-    const events: ProcessEvent[] = [];
-    const hear = (event: ProcessEvent): void => void events.push(event);
-    sensor.on("event", hear);
-    await using watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
-    await shell.go();
-    await watch.close();
-    sensor.off("event", hear);
-    return events;
-  }
-
   test("says that it watches", (context) => {
     requires(context, "sensor");
     expect(sensor.status).toMatchObject({ state: "watching", source: "ebpf", lacks: [] });
@@ -46,7 +34,7 @@ describe("the kernel sensor", () => {
   test("sees each of sixty processes that live about a millisecond, and each of sixty opens", async (context) => {
     requires(context, "sensor");
     const script = 'i=0; while [ $i -lt 60 ]; do /bin/true "$i"; : > "$1/f$i"; i=$((i+1)); done';
-    const events = await eventsOf(script, [folder]);
+    const events = await eventsOfScript(sensor, script, [folder]);
     const numbers = Array.from({ length: 60 }, (_, i) => String(i));
     expect(events.flatMap((event) => (event.kind === "exec" && event.asked.endsWith("/true") ? [event.args[1]] : []))).toEqual(numbers);
     expect(events.flatMap((event) => (event.kind === "open" && event.create ? [event.file.path] : []))).toEqual(numbers.map((i) => join(folder, `f${i}`)));
@@ -59,7 +47,7 @@ describe("the kernel sensor", () => {
   test("tells processes of the watched namespaces only, and who made them wherever they went", async (context) => {
     requires(context, "sensor");
     await using other = await WatchedShell.start('/bin/true "not watched"');
-    const running = eventsOf("unshare --mount --pid --fork unshare --net sh -c '/bin/true \"deep inside\"'");
+    const running = eventsOfScript(sensor, "unshare --mount --pid --fork unshare --net sh -c '/bin/true \"deep inside\"'");
     await other.go();
     const execs = (await running).filter((event) => event.kind === "exec");
     expect(execs.map((event) => event.args[1])).not.toContain("not watched");
@@ -90,7 +78,7 @@ describe("the kernel sensor", () => {
     requires(context, "sensor");
     mkdirSync(join(folder, "files"));
     const script = 'cd "$1"; echo 1 > a; ln a b; mv b c; chmod 4755 c; ln -s a d; echo 2 >> d; rm a c d; mkdir e; rmdir e; cat /etc/shadow; cat /etc/passwd';
-    const events = await eventsOf(script, [join(folder, "files")]);
+    const events = await eventsOfScript(sensor, script, [join(folder, "files")]);
     const at = (name: string): string => join(folder, "files", name);
     const changes = events.flatMap((event) => {
       if (event.kind === "link" || event.kind === "rename" || event.kind === "symlink") return [[event.kind, event.file.path, event.to?.path]];
@@ -126,7 +114,7 @@ describe("the kernel sensor", () => {
       'cd "$1"; k=0; while [ $k -lt 90 ]; do mkdir d; cd d; k=$((k+1)); done; : > far',
       "a=$(printf '%0100000d' 0); /bin/true $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a",
     ].join("; ");
-    const events = await eventsOf(script, [folder]);
+    const events = await eventsOfScript(sensor, script, [folder]);
     const [strange, long] = events.flatMap((event) => (event.kind === "exec" && event.asked === "/bin/true" ? [event] : []));
     expect(strange).toMatchObject({ args: ["/bin/true", "two\nlines", "not\\xffutf\\\\8", "", "last"], argsCut: false });
     expect(long?.argsBytes).toBe(10 + 20 * 100_001);

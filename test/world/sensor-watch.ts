@@ -1,6 +1,7 @@
 /** What a test waits for of a sensor: a status, a program that ran, the process itself. */
 import { readdirSync, readFileSync } from "node:fs";
 import type { KernelSensor, ProcessEvent, SensorStatus } from "../../src/monitor/index.ts";
+import { WatchedShell } from "./watched-shell.ts";
 
 /** The next status of that kind. */
 export async function statusTold(sensor: KernelSensor, state: SensorStatus["state"]): Promise<SensorStatus> {
@@ -12,6 +13,24 @@ export async function statusTold(sensor: KernelSensor, state: SensorStatus["stat
     };
     sensor.on("status", hear);
   });
+}
+
+/** Everything that a script does, in order, once it ended. @param more as {@link WatchedShell.start} has it. */
+export async function eventsOfScript(
+  sensor: KernelSensor,
+  script: string,
+  args: readonly string[] = [],
+  more: readonly string[] = [],
+): Promise<ProcessEvent[]> {
+  await using shell = await WatchedShell.start(script, args, [], more);
+  const events: ProcessEvent[] = [];
+  const hear = (event: ProcessEvent): void => void events.push(event);
+  sensor.on("event", hear);
+  await using watch = await sensor.watch({ job: "job", container: "box", pid: shell.pid });
+  await shell.go();
+  await watch.close();
+  sensor.off("event", hear);
+  return events;
 }
 
 /** The exec that has this argument. */
