@@ -60,14 +60,14 @@ test.each([
   ["/opt/node-24.12.0/bin/node", "/opt/node-26.1.3/bin/node"],
   ["/tmp/npm-x8Kd2f/a", "/tmp/npm-Q2k9Zz/a"],
   ["/usr/lib/python3.11/os.pyc", "/usr/lib/python3.12/os.pyc"],
-  ["/work/target/0a1b2c3d4e5f60/x", "/work/target/ffeeddccbbaa99/x"],
+  ["/workspace/target/0a1b2c3d4e5f60/x", "/workspace/target/ffeeddccbbaa99/x"],
   ["/proc/12345/comm", "/proc/999/comm"],
 ])("%s and %s are one", (a, b) => expect(collapsed(a)).toBe(collapsed(b)));
 
 test.each([
   ["/usr/bin/gcc", "/usr/bin/g++"],
   ["/bin/sh", "/bin/bash"],
-  ["/work/src", "/work/dist"],
+  ["/workspace/src", "/workspace/dist"],
 ])("%s and %s are two", (a, b) => expect(collapsed(a)).not.toBe(collapsed(b)));
 
 test("of several processes no run is lost; one that cannot be read is INTEGRITY_FAILURE; names do not run into each other", async () => {

@@ -130,7 +130,13 @@ export class Scenario {
     const program = { ...this.#file(exec, step), mode: 0o755, anonymous: step["memory-only"] === true };
     return {
       ...{ ...this.#base(actor, "execve"), kind: "exec", program, asked: exec, args, argsBytes: args.join("").length, argsCut: false },
-      ...{ env, cwd: "/work", gained, capabilities: 0n, stdio: [this.#stream(step.stdin, step), this.#stream(step.stdout, step), { to: "pipe", id: "0:1" }] },
+      ...{
+        env,
+        cwd: "/workspace",
+        gained,
+        capabilities: 0n,
+        stdio: [this.#stream(step.stdin, step), this.#stream(step.stdout, step), { to: "pipe", id: "0:1" }],
+      },
     };
   }
 
