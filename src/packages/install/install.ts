@@ -1,6 +1,7 @@
 /**
  * The guarded install, in the order of its promise: judge, fetch and verify, run the client in the box, compare the tree,
- * record. Each step that fails ends the run there; nothing later may assume what was not checked.
+ * record. Each step that fails ends the run there; nothing later may assume what was not checked. Past 500 lines in one file, since the
+ * order is the promise: whoever reviews it reads every step, and what each leaves to the next, from the top.
  */
 import { realpathSync } from "node:fs";
 import { type GuardedTrail, requireOutside } from "../../audit/index.ts";
